@@ -1,0 +1,46 @@
+# Each target is one humanmade command; the environment in .venv is made on first use.
+PYTHON ?= python3
+VENV := .venv
+READY := $(VENV)/.ready
+RUN := $(VENV)/bin/humanmade
+DATA ?=
+RECIPE ?=
+ARGS ?=
+data_flags = $(foreach folder,$(DATA),--data $(folder))
+
+.DEFAULT_GOAL := help
+.PHONY: help cv compare blend check demo test lint clean
+
+help:  ## this list
+	@echo "make TARGET [RECIPE=...] [DATA='folder ...'] [ARGS='more options of the command']"
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+$(READY): pyproject.toml
+	@echo "making the environment in $(VENV) (a few minutes, once)"
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+cv: $(READY)  ## K folds of RECIPE on DATA: scores, test logits, submission (the demo if there is no data)
+	@$(RUN) cv $(RECIPE) $(data_flags) $(ARGS)
+
+compare: $(READY)  ## fold scores of all runs side by side
+	@$(RUN) compare $(ARGS)
+
+blend: $(READY)  ## RUNS="a b" into OUT (default submissions/blend.csv)
+	@$(RUN) blend $(RUNS) --out $(or $(OUT),submissions/blend.csv) $(data_flags) $(ARGS)
+
+check: $(READY)  ## the submission gate on FILE
+	@$(RUN) check $(FILE) $(data_flags) $(ARGS)
+
+demo: $(READY)  ## write the embedded demo competition into OUT (default build/demo)
+	@$(RUN) demo $(or $(OUT),build/demo)
+
+test: $(READY)  ## the tests
+	@$(VENV)/bin/python -m pytest $(ARGS)
+
+lint: $(READY)  ## ruff and mypy
+	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy
+
+clean:  ## remove the environment and build products; runs and data stay
+	rm -rf $(VENV) build dist

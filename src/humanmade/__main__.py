@@ -1,0 +1,8 @@
+"""`python -m humanmade`, as torchrun starts it."""
+
+import sys
+
+from humanmade.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

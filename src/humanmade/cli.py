@@ -1,0 +1,443 @@
+"""The commands: one verb a function, nothing but arguments. Heavy imports wait for their verb."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from humanmade import __version__
+from humanmade.errors import Interrupted, UserError
+
+if TYPE_CHECKING:
+    from humanmade.run import Run
+
+    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
+
+Verb = Callable[[argparse.Namespace], None]
+
+DATA = Path("data")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Returns:
+        0 done, 2 bad input or refused, 130 interrupted.
+    """
+    # Set before anything imports albumentations, which else asks its package index at import.
+    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+    asked = _parser().parse_args(arguments)
+    try:
+        asked.verb(asked)
+    except UserError as error:
+        print(f"humanmade: {error}", file=sys.stderr)
+        return 2
+    except (Interrupted, KeyboardInterrupt):
+        print("humanmade: interrupted; the same command goes on from here", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader of our output (head, say) went away; that is not an error of ours.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def cv(asked: argparse.Namespace) -> None:
+    """Train the folds of a recipe, score them, predict the test set."""
+    from humanmade import recipe as recipes
+    from humanmade.crossval import Options, cross_validate
+    from humanmade.data import inventory, manifest
+    from humanmade.evaluation import scorecard
+    from humanmade.run import RUNS, Run
+
+    folders, demo = _data_or_demo(asked.data)
+    options = {"folds": asked.folds, "split": asked.split, "seeds": asked.seed}
+    changes = [
+        *asked.set,
+        *(f"{key}={value}" for key, value in options.items() if value is not None),
+    ]
+    recipe = recipes.load(asked.recipe or ("demo" if demo else "probe_lite0"), changes)
+    out = Run(asked.out or RUNS / recipe.name)
+    table = manifest.load(folders, asked.extra, asked.limit)
+    table = inventory.attach(table, asked.skip_broken)
+    scores = cross_validate(
+        recipe, table, out, Options(asked.fold, asked.prevalence, asked.weights, asked.hours)
+    )
+    print(scorecard.as_text(scores, out))
+    if demo and out.finished():
+        _score_hidden_demo(folders[0], out, asked.weights)
+
+
+def evaluate(asked: argparse.Namespace) -> None:
+    """Score a labelled folder with a run's finished folds."""
+    import json
+
+    from humanmade import files
+    from humanmade.data import inventory, manifest
+    from humanmade.evaluation import evaluate as evaluation
+    from humanmade.evaluation.inference import run_logits
+    from humanmade.run import Run
+
+    run = Run.find(asked.run)
+    _refuse_existing(asked.out, asked.force)
+    table = manifest.load(asked.data, keep_test_labels=True)
+    rows = inventory.attach(evaluation.labelled_rows(table, asked.split), asked.skip_broken)
+    evaluation.warn_of_training_rows(run, rows)
+    logits = run_logits(run, rows, asked.weights)
+    scores = evaluation.evaluate(rows, logits, asked.prevalence)
+    if asked.out:
+        files.write_csv(asked.out, rows[["id", "label", "source"]].assign(logit=logits))
+    print(json.dumps(scores, indent=1) if asked.json else evaluation.as_text(scores))
+
+
+def predict(asked: argparse.Namespace) -> None:
+    """Predict logits of any folder with a run."""
+    import pandas as pd
+
+    from humanmade import files
+    from humanmade.data import inventory, manifest
+    from humanmade.evaluation.inference import run_logits
+    from humanmade.run import Run
+
+    run = Run.find(asked.run)
+    _refuse_existing(asked.out, asked.force)
+    rows = inventory.attach(manifest.to_predict(asked.data), asked.skip_broken)
+    logits = run_logits(run, rows, asked.weights)
+    files.write_csv(asked.out, pd.DataFrame({"id": rows["id"], "logit": logits}))
+    print(f"{asked.out}: logits of {len(rows)} pictures")
+
+
+def blend(asked: argparse.Namespace) -> None:
+    """Blend runs or CSVs of logits into a checked submission."""
+    from humanmade import metrics, submission
+    from humanmade.data import manifest
+    from humanmade.evaluation import blend as blending
+
+    _refuse_existing(asked.out, asked.force)
+    members = [blending.read_member(name) for name in asked.runs]
+    logits = blending.blend(members, asked.method)
+    if asked.data:
+        table = manifest.load(asked.data, pictures=False)
+        test = table[table["split"] == "test"]
+        logits = blending.in_order(logits, test["id"].tolist())
+        logits.index = manifest.submission_ids(table)
+    ids = logits.index.tolist()
+    if asked.threshold is None:
+        labels = metrics.labels_at_prevalence(ids, logits, asked.prevalence)
+        how = f"the top {asked.prevalence:.0%} by rank"
+    elif asked.threshold == "oof":
+        threshold, nested = blending.oof_threshold(members, asked.method)
+        labels = (logits > threshold).to_numpy().astype(int)
+        how = f"logit above {threshold:.4f}, nested out-of-fold F1 {nested:.3f}"
+    else:
+        labels = (logits > asked.threshold).to_numpy().astype(int)
+        how = f"logit above {asked.threshold:g}"
+    submission.write(asked.out, ids, labels)
+    print(f"{asked.out}: {len(ids)} rows, {labels.sum()} labelled 1 ({how})")
+
+
+def check(asked: argparse.Namespace) -> None:
+    """Let a submission through the gate or say what is wrong with it."""
+    from humanmade import submission
+    from humanmade.data import manifest
+
+    table = manifest.load(_data_or_demo(asked.data)[0], pictures=False)
+    ids = manifest.submission_ids(table).tolist()
+    if not ids:
+        raise UserError("check: the data has no test rows")
+    labels = submission.check(asked.file, ids)
+    share = sum(labels.values()) / len(labels)
+    print(f"{asked.file}: good; {len(labels)} rows, {sum(labels.values())} labelled 1 ({share:.1%})")
+    if asked.against:
+        against = submission.check(asked.against, ids)
+        flipped = submission.flips(labels, against)
+        to_one = sum(labels[name] for name in flipped)
+        print(f"{len(flipped)} labels differ: {to_one} became 1, {len(flipped) - to_one} became 0")
+        for name in flipped[:20]:
+            print(f"  {name}: {against[name]} -> {labels[name]}")
+        if len(flipped) > 20:
+            print(f"  ... and {len(flipped) - 20} more")
+
+
+def compare(asked: argparse.Namespace) -> None:
+    """Print the fold scores of runs side by side and save them."""
+    from humanmade import files
+    from humanmade.evaluation import compare as comparing
+    from humanmade.run import RUNS, Run
+
+    names = asked.runs or [str(path.parent) for path in sorted(RUNS.glob("*/recipe.toml"))]
+    if not names:
+        raise UserError(f"compare: no runs in {RUNS}/; make one with humanmade cv")
+    table = comparing.compare([Run.find(name) for name in names])
+    print(comparing.as_text(table))
+    files.write_csv(asked.out, table)
+    print(f"saved as {asked.out}")
+
+
+def demo(asked: argparse.Namespace) -> None:
+    """Write the embedded demo competition."""
+    from humanmade.data.demo import HIDDEN, make
+
+    folder = make(asked.folder)
+    print(f"{folder}: the demo competition; try: humanmade cv demo --data {folder}")
+    print(f"{folder / HIDDEN}: its test pictures with labels, for: humanmade evaluate")
+
+
+def _data_or_demo(folders: list[Path]) -> tuple[list[Path], bool]:
+    """The folders asked for; else `data/` if it holds the competition; else the demo, which says so."""
+    from humanmade import cache
+    from humanmade.data import competition
+
+    if folders:
+        return folders, False
+    if competition.holds(DATA):
+        return [DATA], False
+    from humanmade.data.demo import VERSION, make
+
+    folder = cache.folder("demo") / VERSION
+    print(f"no --data and no competition in {DATA}/: this is the embedded demo ({folder})", flush=True)
+    return [folder if folder.is_dir() else make(folder)], True
+
+
+def _score_hidden_demo(folder: Path, run: Run, weights: Path | None) -> None:
+    """Show the demo's lesson: what the hidden test labels say."""
+    from humanmade.data import inventory, manifest
+    from humanmade.data.demo import HIDDEN
+    from humanmade.evaluation import evaluate as evaluation
+    from humanmade.evaluation.inference import run_logits
+
+    rows = inventory.attach(manifest.load([folder / HIDDEN]))
+    scores = evaluation.evaluate(rows, run_logits(run, rows, weights))
+    print("\nThe demo's hidden test labels, which no competition shows, say:")
+    print(evaluation.as_text(scores))
+    print("Other up-samplers made the test's fakes: fold scores alone foresee nothing.")
+
+
+def _refuse_existing(path: Path | None, force: bool) -> None:
+    if path and path.exists() and not force:
+        raise UserError(f"{path}: exists; give another --out, or --force to replace it")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="humanmade",
+        description="Tell human-made pictures from generated ones, and foresee the leaderboard score.",
+    )
+    parser.add_argument("--version", action="version", version=f"humanmade {__version__}")
+    verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
+    _add_cv(verbs)
+    _add_evaluate(verbs)
+    _add_predict(verbs)
+    _add_blend(verbs)
+    _add_check(verbs)
+    _add_compare(verbs)
+    add = _adder(verbs, demo, "write the embedded demo competition", "humanmade demo build/demo")
+    add.add_argument("folder", type=Path, metavar="DIR", help="a folder that does not exist yet")
+    return parser
+
+
+def _adder(verbs: Subparsers, verb: Verb, what: str, example: str) -> argparse.ArgumentParser:
+    parser = verbs.add_parser(
+        verb.__name__,
+        help=what,
+        description=f"{what[0].upper()}{what[1:]}.",
+        epilog=f"example: {example}",
+        allow_abbrev=False,
+    )
+    parser.set_defaults(verb=verb)
+    return parser
+
+
+def _add_cv(verbs: Subparsers) -> None:
+    parser = _adder(
+        verbs,
+        cv,
+        "train the folds of a recipe, score them, predict the test set",
+        "humanmade cv probe_lite0 --data data --set image_size=256",
+    )
+    add = parser.add_argument
+    add(
+        "recipe",
+        nargs="?",
+        help="a shipped recipe's name or a .toml file (default: probe_lite0, or demo)",
+    )
+    _add_data(parser, required=False)
+    add(
+        "--extra",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="D",
+        help="labelled rows that join every training part and are never scored; repeatable",
+    )
+    add("--out", type=Path, metavar="R", help="the run folder (default: runs/<recipe>)")
+    add("--folds", type=int, metavar="K", help="how many folds (default: the recipe's)")
+    add("--fold", type=_fold, metavar="k", help="train this fold only, or 'all' rows at once")
+    add("--split", choices=("pairs", "source"), help="what folds keep apart (default: the recipe's)")
+    add(
+        "--set",
+        action="append",
+        default=[],
+        metavar="key=value",
+        help="override a recipe key; repeatable",
+    )
+    add("--seed", type=int, metavar="N", help="the one seed to train with")
+    add("--limit", type=_count, metavar="N", help="a smoke run on N rows (whole pairs)")
+    add("--skip-broken", action="store_true", help="go on without pictures that cannot be read")
+    _add_prevalence(parser)
+    add("--hours", type=_positive, metavar="H", help="stop training in time to end within H hours")
+    _add_weights(parser)
+
+
+def _add_evaluate(verbs: Subparsers) -> None:
+    parser = _adder(
+        verbs,
+        evaluate,
+        "score a labelled folder with a run's finished folds",
+        "humanmade evaluate probe_lite0 --data wild",
+    )
+    add = parser.add_argument
+    add("run", metavar="RUN", help="a run's name or folder")
+    _add_data(parser, required=True)
+    add(
+        "--split",
+        choices=("train", "test"),
+        help="which rows (default: test where there are any, else all)",
+    )
+    _add_prevalence(parser)
+    add("--out", type=Path, metavar="CSV", help="also write id,label,source,logit")
+    add("--json", action="store_true", help="print the scores as JSON")
+    add("--skip-broken", action="store_true", help="leave out pictures that cannot be read")
+    _add_force(parser)
+    _add_weights(parser)
+
+
+def _add_predict(verbs: Subparsers) -> None:
+    parser = _adder(
+        verbs,
+        predict,
+        "predict logits of a folder (its test rows where it has any) with a run",
+        "humanmade predict probe_lite0 --data data --out logits.csv",
+    )
+    add = parser.add_argument
+    add("run", metavar="RUN", help="a run's name or folder")
+    _add_data(parser, required=True)
+    add("--out", type=Path, metavar="CSV", required=True, help="where id,logit goes")
+    add("--skip-broken", action="store_true", help="pictures that cannot be read get the median")
+    _add_force(parser)
+    _add_weights(parser)
+
+
+def _add_blend(verbs: Subparsers) -> None:
+    parser = _adder(
+        verbs,
+        blend,
+        "blend runs, or CSVs of logits, into a checked submission",
+        "humanmade blend probe_lite0 efficientnet_lite0 --out submissions/two.csv",
+    )
+    add = parser.add_argument
+    add("runs", nargs="+", metavar="RUN|CSV", help="runs, or CSVs with id,logit")
+    add("--method", default="mean", help="the fusion rule: mean or rank (default: mean)")
+    add("--out", type=Path, metavar="CSV", required=True, help="the submission to write")
+    _add_data(parser, required=False)
+    _add_prevalence(parser)
+    add(
+        "--threshold",
+        type=_threshold,
+        metavar="t|oof",
+        help="cut at this blended logit, or where out-of-fold F1 is best, instead of by rank",
+    )
+    _add_force(parser)
+
+
+def _add_check(verbs: Subparsers) -> None:
+    parser = _adder(
+        verbs,
+        check,
+        "check a submission against test.csv",
+        "humanmade check submissions/two.csv --data data --against submissions/one.csv",
+    )
+    parser.add_argument("file", type=Path, metavar="FILE", help="the submission")
+    _add_data(parser, required=False)
+    parser.add_argument("--against", type=Path, metavar="FILE", help="another submission: tell what flipped")
+
+
+def _add_compare(verbs: Subparsers) -> None:
+    parser = _adder(
+        verbs,
+        compare,
+        "print the fold scores of runs side by side",
+        "humanmade compare probe_lite0 demo",
+    )
+    parser.add_argument("runs", nargs="*", metavar="RUN", help="runs (default: all in runs/)")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="CSV",
+        default=Path("runs/compare.csv"),
+        help="where the table is saved (default: runs/compare.csv)",
+    )
+
+
+def _add_data(parser: argparse.ArgumentParser, required: bool) -> None:
+    parser.add_argument(
+        "--data",
+        type=Path,
+        action="append",
+        default=[],
+        required=required,
+        metavar="D",
+        help="a data folder: the competition's layout or a manifest.csv; repeatable",
+    )
+
+
+def _add_weights(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--weights", type=Path, metavar="W", help="folder of pretrained weights (default: HUMANMADE_WEIGHTS)"
+    )
+
+
+def _add_prevalence(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--prevalence",
+        type=_share,
+        default=0.5,
+        metavar="p",
+        help="assumed share of generated pictures (default: 0.5)",
+    )
+
+
+def _add_force(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--force", action="store_true", help="replace the --out file if it exists")
+
+
+def _fold(text: str) -> int | str:
+    return "all" if text == "all" else int(text)
+
+
+def _threshold(text: str) -> float | str:
+    return "oof" if text == "oof" else float(text)
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a share between 0 and 1")
+    return value
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not value > 0:
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+    return value
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a positive whole number")
+    return value

@@ -1,0 +1,211 @@
+"""The main job: folds x detector -> out-of-fold and test logits, scores and a submission."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from humanmade import detectors, files, metrics, run, submission
+from humanmade.data import folds as folding
+from humanmade.data import manifest
+from humanmade.data.folds import Folds
+from humanmade.detectors.base import Detector
+from humanmade.errors import UserError
+from humanmade.evaluation.inference import fill_broken, mean_logits
+from humanmade.images import views
+from humanmade.progress import warn
+from humanmade.recipe import Recipe
+from humanmade.run import ALL, Run
+from humanmade.training.budget import Budget, OutOfTimeError
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a run is told besides its recipe."""
+
+    fold: int | str | None = None
+    """Train this fold only; `all` trains on everything."""
+    prevalence: float = 0.5
+    """Assumed share of generated pictures in the test set."""
+    weights: Path | None = None
+    hours: float | None = None
+
+
+def cross_validate(recipe: Recipe, table: pd.DataFrame, current: Run, options: Options) -> dict[str, Any]:
+    """Train the folds that are not finished yet, then score and predict with all that are.
+
+    Args:
+        table: of `humanmade.data.manifest`, with the inventory's columns.
+        current: the run to start or to continue.
+
+    Returns:
+        What is written to `scores.json`.
+    """
+    manifest.check_trainable(table)
+    budget = Budget(options.hours)
+    view_names = views.expand(recipe.views)
+    folds = folding.make(table, recipe.folds, recipe.fold_seed, recipe.split)
+    wanted = _wanted(options.fold, len(folds))
+    data = run.fingerprint(table)
+    continued = current.start(recipe, data, folds.table)
+    ready = [key for key in wanted if key in current.finished()]
+    if continued:
+        print(f"{current.folder} was started before; finished folds are kept: {_listed(ready)}")
+    detector = detectors.create(recipe, options.weights)
+    if len(ready) < len(wanted):
+        detector.prepare(table[~table["broken"]], view_names)
+    try:
+        for key in wanted:
+            if key not in ready:
+                _train_fold(detector, folds, key, table, current, budget, view_names)
+    except OutOfTimeError:
+        warn("the time budget is used up; going on with the folds that are finished")
+    return collect(current, table, folds, data, options.prevalence)
+
+
+def collect(current: Run, table: pd.DataFrame, folds: Folds, data: str, prevalence: float) -> dict[str, Any]:
+    """Join what the finished folds left into oof.csv, test.csv, submission.csv and scores.json."""
+    done = current.finished()
+    scored = [key for key in done if key != ALL]
+    held_out = {key: _by_id(current.fold(key) / "oof.csv") for key in scored}
+    oof = _out_of_fold(folds, held_out)
+    if scored:
+        files.write_csv(current.folder / "oof.csv", oof)
+    scores = _scores(current, folds, oof, held_out) | {
+        "unfinished": not (len(scored) == len(folds) or ALL in done),
+        "versions": run.versions(),
+        "seed": current.recipe.seeds[0],
+        "commit": run.commit(),
+        "data": data,
+    }
+    files.write_json(current.folder / "scores.json", _plain(scores))
+    if done and (table["split"] == "test").any():
+        _write_test(current, table, done, prevalence)
+    return scores
+
+
+def _wanted(fold: int | str | None, count: int) -> list[int | str]:
+    if fold is None:
+        return list(range(count))
+    if fold != ALL and not (isinstance(fold, int) and 0 <= fold < count):
+        raise UserError(f"--fold {fold}: expected 0 to {count - 1}, or all")
+    return [fold]
+
+
+def _train_fold(
+    detector: Detector,
+    folds: Folds,
+    key: int | str,
+    table: pd.DataFrame,
+    current: Run,
+    budget: Budget,
+    view_names: Sequence[str],
+) -> None:
+    """Train one fold with every seed, predict its held-out and the test rows, and mark it done."""
+    train = folds.training(key) if isinstance(key, int) else folds.rows
+    valid = folds.validation(key) if isinstance(key, int) else folds.rows[:0]
+    test = table[(table["split"] == "test") & ~table["broken"]]
+    members, folder = current.members(key), current.fold(key)
+    began, seen = time.monotonic(), 0
+    for seed, place in members:
+        place.mkdir(parents=True, exist_ok=True)
+        seen += detector.fit(train, valid, seed, place, budget)
+    places = [place for _, place in members]
+    fitted = time.monotonic()
+    facts: dict[str, Any] = {"fold": key}
+    for name, rows in (("oof.csv", valid), ("test.csv", test)):
+        if len(rows):
+            logits = mean_logits(detector, places, rows, view_names)
+            files.write_csv(folder / name, pd.DataFrame({"id": rows["id"], "logit": logits}))
+            if name == "oof.csv":
+                facts |= metrics.summary(rows["label"], logits)
+    # Folds still to come must leave time to predict with what there is.
+    budget.reserve = max(budget.reserve, time.monotonic() - fitted)
+    seconds = time.monotonic() - began
+    facts |= {"seconds": seconds, "images_per_second": seen / max(fitted - began, 1e-9)}
+    files.write_json(folder / run.DONE, _plain(facts))
+    if "auc" in facts:
+        print(f"fold {key}: F1 {facts['f1']:.3f}, AUC {facts['auc']:.3f}, {seconds:.0f} s", flush=True)
+    else:
+        print(f"fold {key}: trained on all {len(train)} rows, {seconds:.0f} s", flush=True)
+
+
+def _out_of_fold(folds: Folds, held_out: dict[int | str, pd.Series[float]]) -> pd.DataFrame:
+    """`id, label, fold, logit` of the finished folds' rows, each from the first fold that held it out."""
+    rows = folds.table.assign(label=folds.rows["label"][: len(folds.table)])
+    rows = rows[rows["fold"].isin(list(held_out))]
+    logits = [held_out[fold][name] for name, fold in zip(rows["id"], rows["fold"], strict=True)]
+    return rows.assign(logit=np.array(logits, dtype=float))[["id", "label", "fold", "logit"]]
+
+
+def _scores(
+    current: Run, folds: Folds, oof: pd.DataFrame, held_out: dict[int | str, pd.Series[float]]
+) -> dict[str, Any]:
+    recipe = current.recipe
+    entries = [json.loads((current.fold(key) / run.DONE).read_text()) for key in held_out]
+    overall = metrics.summary(oof["label"], oof["logit"]) if len(oof) else {}
+    sources = oof.merge(folds.rows[["id", "source"]], on="id", how="left", validate="1:1")["source"]
+    by_source = metrics.source_aucs(oof["label"], oof["logit"], sources.tolist()) if len(oof) else {}
+    if recipe.split == "source" and entries:
+        # Logits of different folds come from different models; across sources they do not compare.
+        overall["auc"] = float(np.mean([entry["auc"] for entry in entries]))
+        by_source = _sources_inside_folds(folds, held_out)
+    return {
+        "recipe": recipe.name,
+        "f1": overall.get("f1"),
+        "auc": overall.get("auc"),
+        "logloss": overall.get("logloss"),
+        "folds": entries,
+        "sources": by_source,
+        "scale": float(oof["logit"].std(ddof=0)) if len(oof) else None,
+    }
+
+
+def _sources_inside_folds(folds: Folds, held_out: dict[int | str, pd.Series[float]]) -> dict[str, float]:
+    """AUC of each source inside the first fold that held it out."""
+    found: dict[str, float] = {}
+    for key, logits in held_out.items():
+        rows = folds.validation(int(key))
+        inside = metrics.source_aucs(rows["label"], logits[rows["id"]], rows["source"].tolist())
+        inside.pop("worst", None)
+        found = inside | found
+    return found | {"worst": min(found.values())} if found else {}
+
+
+def _write_test(current: Run, table: pd.DataFrame, done: list[int | str], prevalence: float) -> None:
+    """Average the finished folds' test logits and threshold them at the prevalence."""
+    test = table[table["split"] == "test"]
+    parts = [_by_id(current.fold(key) / "test.csv").reindex(test["id"]) for key in done]
+    logits = fill_broken(np.mean([part.to_numpy() for part in parts], axis=0), test)
+    files.write_csv(current.folder / "test.csv", pd.DataFrame({"id": test["id"], "logit": logits}))
+    ids = manifest.submission_ids(table).tolist()
+    submission.write(
+        current.folder / "submission.csv",
+        ids,
+        metrics.labels_at_prevalence(ids, logits, prevalence),
+    )
+
+
+def _by_id(path: Path) -> pd.Series[float]:
+    table = files.read_csv(path, ("id", "logit"))
+    return table.set_index("id")["logit"].astype(float)
+
+
+def _listed(keys: Sequence[int | str]) -> str:
+    return ", ".join(map(str, keys)) or "none"
+
+
+def _plain(value: Any) -> Any:
+    """Replace NaN, which JSON has no word for, by null."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and not np.isfinite(value) else value

@@ -1,0 +1,148 @@
+"""Folds that cannot leak: pairs, given groups and near-duplicates stay on one side.
+
+Folds depend on the data, their number, `fold_seed` and the kind of split, never on the recipe,
+so that runs can be compared and stacked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from humanmade.errors import UserError
+from humanmade.images.hashing import near_pairs
+
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Folds:
+    """The folds of a table's train rows, and which of its rows each fold may train on."""
+
+    table: pd.DataFrame
+    """`id, fold, group`: one row a train picture; the fold is the first that holds it out."""
+    held_out: Mask
+    """Folds x train rows: what each fold holds out (by source, a picture may be held out twice)."""
+    rows: pd.DataFrame
+    """The train rows in the order of `table`, then the extra rows; `group` as in `join_groups`."""
+
+    def __len__(self) -> int:
+        return len(self.held_out)
+
+    def validation(self, fold: int) -> pd.DataFrame:
+        """The rows that a fold holds out."""
+        return self.rows[: len(self.table)][self.held_out[fold]]
+
+    def training(self, fold: int) -> pd.DataFrame:
+        """The rows that a fold trains on: no group with a held-out picture, extra rows included."""
+        held_out = self.validation(fold)
+        rows = self.rows[~self.rows["group"].isin(held_out["group"])]
+        assert set(rows["id"]).isdisjoint(held_out["id"])
+        assert set(rows["group"]).isdisjoint(held_out["group"])
+        return rows
+
+
+def make(table: pd.DataFrame, count: int, seed: int, split: str) -> Folds:
+    """Cut the train rows of a table (with `phash`) into folds.
+
+    Args:
+        count: folds of a `pairs` split; a `source` split has as many as it needs.
+        split: `pairs` (stratified, grouped) or `source` (a generator and a photo source held out).
+
+    Raises:
+        UserError: too few groups or sources.
+    """
+    train = table[table["split"] == "train"].sort_values("id")
+    rows = pd.concat([train, table[table["split"] == "extra"].sort_values("id")], ignore_index=True)
+    rows["group"] = join_groups(rows)
+    own = rows["group"].to_numpy()[: len(train)]
+    held_out = _by_source(rows[: len(train)]) if split == "source" else _by_group(rows, own, count, seed)
+    fold = np.where(held_out.any(axis=0), held_out.argmax(axis=0), -1)
+    assert (fold >= 0).all(), "a train row is in no fold"
+    named = pd.DataFrame({"id": rows["id"][: len(train)], "fold": fold, "group": own})
+    folds = Folds(named, held_out, rows)
+    for k in range(len(folds)):
+        _check_classes(folds, k, split)
+    return folds
+
+
+def join_groups(rows: pd.DataFrame) -> npt.NDArray[np.int64]:
+    """Number the connected sets of rows that share a pair, a group or nearly a pHash."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    links = [near_pairs(rows["phash"].to_numpy(dtype=np.uint64))]
+    for column in ("pair", "group"):
+        named = rows.index[rows[column] != ""].to_numpy()
+        codes = pd.factorize(rows.loc[named, column])[0]
+        order = np.argsort(codes, kind="stable")
+        same = codes[order[:-1]] == codes[order[1:]]
+        links.append(np.stack([named[order[:-1][same]], named[order[1:][same]]], axis=1))
+    edges = np.concatenate(links)
+    graph = coo_array((np.ones(len(edges)), (edges[:, 0], edges[:, 1])), shape=(len(rows), len(rows)))
+    return connected_components(graph, directed=False)[1].astype(np.int64)
+
+
+def sources_by_label(rows: pd.DataFrame) -> tuple[list[str], list[str]]:
+    """Names of the generators and of the photo sources among labelled rows, sorted."""
+    named = rows[rows["source"] != ""]
+    generators, photos = (sorted(named.loc[named["label"] == k, "source"].unique()) for k in (1, 0))
+    return generators, photos
+
+
+def _by_group(rows: pd.DataFrame, groups: npt.NDArray[np.int64], count: int, seed: int) -> Mask:
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    labels = rows["label"].to_numpy()[: len(groups)]
+    distinct = len(np.unique(groups))
+    fewest = min(len(np.unique(groups[labels == label])) for label in (0, 1))
+    if fewest < count:
+        raise UserError(
+            f"{count} folds need at least {count} groups of each class; found {fewest} "
+            f"(of {distinct} groups in all; pairs and near-duplicates count as one): use fewer folds"
+        )
+    held_out = np.zeros((count, len(groups)), dtype=bool)
+    splitter = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
+    for fold, (_, test) in enumerate(splitter.split(labels, labels, groups)):
+        held_out[fold, test] = True
+    return held_out
+
+
+def _by_source(rows: pd.DataFrame) -> Mask:
+    """Fold k holds out generator k mod G together with photo source k mod P."""
+    unnamed = rows["source"] == ""
+    generators, photos = sources_by_label(rows)
+    if len(generators) < 2 or len(photos) < 2 or unnamed.any():
+        raise UserError(
+            f"--split source: the data names {len(generators)} generators and {len(photos)} photo "
+            f"sources ({unnamed.sum()} rows without one); it needs two of each at least, in the "
+            "manifest's column source"
+        )
+    pairs = [
+        (generators[k % len(generators)], photos[k % len(photos)])
+        for k in range(max(len(generators), len(photos)))
+    ]
+    return np.stack([_holds(rows, generator, photo) for generator, photo in pairs])
+
+
+def _holds(rows: pd.DataFrame, generator: str, photo: str) -> Mask:
+    fakes = (rows["label"] == 1) & (rows["source"] == generator)
+    photos = (rows["label"] == 0) & (rows["source"] == photo)
+    return (fakes | photos).to_numpy(dtype=bool)
+
+
+def _check_classes(folds: Folds, fold: int, split: str) -> None:
+    parts: Sequence[tuple[str, pd.DataFrame]] = (
+        ("trains on", folds.training(fold)),
+        ("holds out", folds.validation(fold)),
+    )
+    for what, rows in parts:
+        if rows["label"].nunique() < 2:
+            raise UserError(
+                f"fold {fold} of --split {split} {what} {len(rows)} pictures, not of both classes; "
+                "use fewer folds, or check the columns pair, group and source"
+            )

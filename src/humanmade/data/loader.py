@@ -1,0 +1,139 @@
+"""Batches of pictures: many views of each for inference, one augmented draw of each for training.
+
+Batches hold 8-bit tensors; networks normalise on their own device.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from humanmade.errors import UserError
+from humanmade.images.decode import BrokenPictureError, Picture, decode
+from humanmade.images.views import Frame, look
+from humanmade.seeding import stable_seed
+
+Plan = list[list[list[int]]]
+"""An epoch: steps, of batches whose gradients are accumulated, of row numbers."""
+
+
+def read_picture(path: str) -> Picture:
+    """Decode a file.
+
+    Raises:
+        UserError: it cannot be read (the inventory found it readable, so it changed since).
+    """
+    try:
+        return decode(Path(path).read_bytes())
+    except (BrokenPictureError, OSError) as error:
+        raise UserError(f"{path}: cannot be read ({error})") from None
+
+
+class ViewDataset(Dataset[torch.Tensor]):
+    """Pictures decoded once and shown as several views: (views, 3, size, size) uint8."""
+
+    def __init__(self, rows: pd.DataFrame, views: Sequence[str], frame: Frame) -> None:
+        self.paths = rows["path"].tolist()
+        self.seeds = [view_seed(key) for key in pair_keys(rows)]
+        self.views, self.frame = tuple(views), frame
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        picture = read_picture(self.paths[index])
+        shown = [look(picture, view, self.frame, self.seeds[index]) for view in self.views]
+        return torch.from_numpy(np.stack(shown)).permute(0, 3, 1, 2)
+
+
+class TrainingDataset(Dataset[tuple[torch.Tensor, float]]):
+    """Augmented pictures and their labels; every draw comes from (seed, epoch, picture or pair)."""
+
+    def __init__(
+        self,
+        rows: pd.DataFrame,
+        augment: Callable[[Picture, int], Picture],
+        seed: int,
+        pair_sync: bool,
+    ) -> None:
+        self.paths, self.labels = rows["path"].tolist(), rows["label"].tolist()
+        self.keys = pair_keys(rows) if pair_sync else rows["id"].tolist()
+        self.augment, self.seed, self.epoch = augment, seed, 0
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, float]:
+        picture = self.augment(
+            read_picture(self.paths[index]),
+            stable_seed("augment", self.seed, self.epoch, self.keys[index]),
+        )
+        pixels = torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)
+        return pixels, float(self.labels[index])
+
+
+def pair_keys(rows: pd.DataFrame) -> list[str]:
+    """What names a row's draws: its pair where it has one, so that both members share them."""
+    return rows["pair"].mask(rows["pair"] == "", rows["id"]).tolist()
+
+
+def view_seed(key: str) -> int:
+    """Seed of the draws that a view makes for a picture or pair."""
+    return stable_seed("view", key)
+
+
+def plan_epoch(units: Sequence[str], batch: int, accumulate: int, seed: int, epoch: int) -> Plan:
+    """Shuffle rows, keeping those of one unit side by side, into batches of nearly equal size.
+
+    Equal sizes leave no small last batch, and nothing is dropped. A pure function of its arguments.
+
+    Args:
+        units: one name a row; the rows of one unit (a pair) stay together.
+    """
+    rng = np.random.default_rng(stable_seed("order", seed, epoch))
+    codes, names = pd.factorize(pd.Series(units))
+    rank = rng.permutation(len(names))[codes]
+    order = np.argsort(rank, kind="stable")
+    count = max(1, -(-len(order) // batch))
+    batches = [part.tolist() for part in np.array_split(order, count)]
+    return [batches[i : i + accumulate] for i in range(0, len(batches), accumulate)]
+
+
+def training_batches(
+    dataset: TrainingDataset, plan: Plan, workers: int
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Batches of a plan in order: pixels (n, 3, size, size) uint8 and labels (n,)."""
+    batches = [batch for step in plan for batch in step]
+    yield from DataLoader(dataset, batch_sampler=batches, num_workers=workers, worker_init_fn=_quiet_worker)
+
+
+def view_batches(dataset: ViewDataset, batch: int, workers: int) -> Iterator[torch.Tensor]:
+    """Batches (n, views, 3, size, size) in the order of the rows; the last may be smaller."""
+    yield from DataLoader(dataset, batch_size=batch, num_workers=workers, worker_init_fn=_quiet_worker)
+
+
+def fixed_size(pixels: torch.Tensor, size: int) -> torch.Tensor:
+    """Pad a batch with zeros to `size`: a picture's result then never depends on its company."""
+    missing = size - len(pixels)
+    return pixels if not missing else torch.cat([pixels, pixels.new_zeros(missing, *pixels.shape[1:])])
+
+
+def worker_count(workers: int) -> int:
+    """Processes that decode: as asked, or one a processor, at most four."""
+    return min(4, os.cpu_count() or 1) if workers < 0 else workers
+
+
+def _quiet_worker(_: int) -> None:
+    import cv2
+
+    # Ctrl-C reaches the whole process group; the main process decides when workers end.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    cv2.setNumThreads(0)
+    torch.set_num_threads(1)

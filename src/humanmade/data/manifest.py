@@ -1,0 +1,271 @@
+"""The table of pictures: folders in, one validated data frame out.
+
+Columns of the table, one row a picture:
+
+- `id`: unique; the path as the folder's own table writes it, prefixed with the folder's name when
+  several folders are joined.
+- `name`: the id within its own folder, which is what a submission wants.
+- `path`: where the file is.
+- `label`: 1 generated, 0 human-made, -1 unknown.
+- `split`: train, test, or extra (joins the training part of every fold).
+- `source`, `pair`, `group`: text, empty where unknown.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from humanmade.data import competition
+from humanmade.errors import UserError
+from humanmade.files import read_csv
+from humanmade.progress import warn
+from humanmade.seeding import stable_seed
+
+COLUMNS = ["id", "name", "path", "label", "split", "source", "pair", "group"]
+SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".tif", ".tiff", ".bmp", ".avif"}
+_LEAVES = r"^[/\\]|^[A-Za-z]:|(?:^|[/\\])\.\.(?:[/\\]|$)|\x00"
+
+
+def load(
+    folders: Sequence[Path],
+    extra: Sequence[Path] = (),
+    limit: int | None = None,
+    keep_test_labels: bool = False,
+    pictures: bool = True,
+) -> pd.DataFrame:
+    """Read, join and check data folders.
+
+    Args:
+        folders: each in the competition's layout or with a manifest.csv; a folder with the
+            competition's tables and one with its pictures count as one.
+        extra: folders whose labelled rows join every training part.
+        limit: keep about this many train rows (whole pairs, both classes) and test rows.
+        keep_test_labels: only to evaluate; otherwise labels of test rows are dropped, and said so.
+        pictures: whether they must be there; the ids alone can be read without them.
+
+    Raises:
+        UserError: anything that would make the table wrong, naming file and line.
+    """
+    matched = _match_pictures(folders) if pictures else [(folder, folder) for folder in folders]
+    table = _join([_read_folder(*pair) for pair in matched])
+    if not keep_test_labels:
+        table = _hide_test_labels(table)
+    if extra:
+        table = pd.concat([table, _read_extra(extra)], ignore_index=True)
+        _check_unique(table, "the joined folders")
+    if pictures:
+        _check_files(table)
+    return table if limit is None else _limit(table, limit)
+
+
+def check_trainable(table: pd.DataFrame) -> None:
+    """Refuse a table from which nothing can be learned: no train rows, or one class only."""
+    labels = table.loc[table["split"] == "train", "label"]
+    if labels.empty:
+        raise UserError("the data has no train rows; cv needs labelled rows with split train")
+    counts = labels.value_counts()
+    if len(counts) < 2:
+        raise UserError(f"all {len(labels)} train rows have label {counts.index[0]}; both 0 and 1 are needed")
+
+
+def to_predict(folders: Sequence[Path]) -> pd.DataFrame:
+    """The rows of folders that one would want predictions of: test rows where there are any, else all.
+
+    A folder without a table is taken as a folder of pictures.
+    """
+    if len(folders) == 1 and folders[0].is_dir() and not _has_table(folders[0]):
+        table = _list_pictures(folders[0])
+    else:
+        table = load(folders)
+    test = table[table["split"] == "test"]
+    return (table if test.empty else test).reset_index(drop=True).assign(split="test")
+
+
+def submission_ids(table: pd.DataFrame) -> pd.Series[str]:
+    """Test ids as a submission writes them, in order.
+
+    They are the folder's own where all test rows come from one folder, else the joined ids.
+    """
+    test = table[table["split"] == "test"]
+    return test["id"] if test["name"].duplicated().any() else test["name"]
+
+
+def _match_pictures(folders: Sequence[Path]) -> list[tuple[Path, Path]]:
+    """Give each folder of tables its folder of pictures: itself, or another one of the list."""
+    for folder in folders:
+        if not folder.is_dir():
+            raise UserError(f"--data {folder}: no such folder")
+    lacking = [f for f in folders if competition.holds(f) and not competition.holds_pictures(f)]
+    bare = [f for f in folders if competition.holds_pictures(f) and f not in lacking]
+    matched = []
+    for folder in folders:
+        if folder in lacking:
+            if len(bare) != 1:
+                raise UserError(
+                    f"{folder}: holds train.csv but no train_data/; also give the one folder that "
+                    "holds the pictures, as a second --data"
+                )
+            matched.append((folder, bare[0]))
+        elif not (lacking and folder in bare):
+            matched.append((folder, folder))
+    return matched
+
+
+def _read_folder(folder: Path, pictures: Path) -> pd.DataFrame:
+    own, contest = (folder / "manifest.csv").is_file(), competition.holds(folder)
+    if own and contest:
+        raise UserError(f"{folder}: holds both manifest.csv and train.csv; keep one of them")
+    if not own and not contest:
+        raise UserError(
+            f"{folder}: holds neither manifest.csv (columns path,label) nor the competition's train.csv"
+        )
+    source = folder / ("manifest.csv" if own else "train.csv")
+    rows = _read_manifest(source) if own else competition.read(folder, pictures)
+    if rows.empty:
+        raise UserError(f"{source}: has no rows")
+    _check_paths(rows, source)
+    rows["label"] = _parse_labels(rows, source)
+    rows["path"] = rows["root"] + "/" + rows.get("relative", rows["name"])
+    rows["id"] = rows["name"]
+    _check_unique(rows, str(source))
+    return rows[COLUMNS].assign(folder=str(folder))
+
+
+def _has_table(folder: Path) -> bool:
+    return (folder / "manifest.csv").is_file() or competition.holds(folder)
+
+
+def _list_pictures(folder: Path) -> pd.DataFrame:
+    names = sorted(
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if path.suffix.lower() in SUFFIXES and path.is_file()
+    )
+    if not names:
+        raise UserError(f"{folder}: holds no manifest.csv, no train.csv and no pictures")
+    table = pd.DataFrame({"id": names, "name": names, "path": [f"{folder}/{name}" for name in names]})
+    return table.assign(label=-1, split="test", source="", pair="", group="")
+
+
+def _read_manifest(path: Path) -> pd.DataFrame:
+    table = read_csv(path, ("path", "label"))
+    rows = pd.DataFrame({"relative": table["path"], "label": table["label"]})
+    rows["name"] = table.get("id", table["path"])
+    rows["split"] = table.get("split", pd.Series("", index=table.index)).replace("", "train")
+    bad = ~rows["split"].isin(["train", "test"])
+    if bad.any():
+        line = int(bad.to_numpy().argmax())
+        raise UserError(
+            f"{path}: line {line + 2}, column split: '{rows['split'].iloc[line]}'; expected train or test"
+        )
+    for column in ("source", "pair", "group"):
+        rows[column] = table.get(column, pd.Series("", index=table.index))
+    return rows.assign(root=str(path.parent))
+
+
+def _check_paths(rows: pd.DataFrame, source: Path) -> None:
+    column = "relative" if "relative" in rows else "name"
+    paths = rows[column]
+    bad = paths.str.contains(_LEAVES, regex=True) | (paths == "")
+    if bad.any():
+        line = int(bad.to_numpy().argmax())
+        raise UserError(
+            f"{source}: {_place(rows, line)}path '{paths.iloc[line]}' is empty or leaves the folder; "
+            "expected a path relative to it, without '..'"
+        )
+
+
+def _parse_labels(rows: pd.DataFrame, source: Path) -> pd.Series[int]:
+    """Labels as integers; only test rows may have none."""
+    labels = rows["label"].str.strip().map({"0": 0, "1": 1, "0.0": 0, "1.0": 1, "": -1})
+    bad = labels.isna() | ((labels == -1) & (rows["split"] != "test"))
+    if bad.any():
+        line = int(bad.to_numpy().argmax())
+        found = rows["label"].iloc[line] or "nothing"
+        raise UserError(
+            f"{source}: {_place(rows, line)}column label: found {found}; expected 0 (human-made) "
+            "or 1 (generated)"
+        )
+    return labels.astype(int)
+
+
+def _place(rows: pd.DataFrame, line: int) -> str:
+    # The competition's rows come from two files, train first; a line is named for the first.
+    in_test = rows["split"].iloc[line] == "test" and "relative" not in rows
+    return f"row '{rows['name'].iloc[line]}', " if in_test else f"line {line + 2}, "
+
+
+def _check_unique(rows: pd.DataFrame, where: str) -> None:
+    twice = rows["id"].duplicated()
+    if twice.any():
+        raise UserError(f"{where}: id '{rows.loc[twice, 'id'].iloc[0]}' stands twice; ids are unique")
+
+
+def _join(parts: list[pd.DataFrame]) -> pd.DataFrame:
+    if not parts:
+        raise UserError("no data folder given")
+    if len(parts) > 1:
+        folders = [Path(part["folder"].iloc[0]) for part in parts]
+        for part, prefix in zip(parts, _prefixes(folders), strict=True):
+            part["id"] = prefix + "/" + part["id"]
+            for column in ("pair", "group"):
+                part[column] = part[column].mask(part[column] != "", prefix + "/" + part[column])
+    joined = pd.concat(parts, ignore_index=True)
+    return joined[COLUMNS]
+
+
+def _prefixes(folders: Sequence[Path]) -> list[str]:
+    """Name folders by their last part, or by as many as tell them all apart."""
+    resolved = [folder.resolve() for folder in folders]
+    for depth in range(1, max(len(folder.parts) for folder in resolved) + 1):
+        names = ["/".join(folder.parts[-depth:]) for folder in resolved]
+        if max(Counter(names).values()) == 1:
+            return names
+    raise UserError(f"--data {folders[0]}: the same folder is given twice")
+
+
+def _read_extra(folders: Sequence[Path]) -> pd.DataFrame:
+    parts = [_read_folder(*pair) for pair in _match_pictures(folders)]
+    for part, prefix in zip(parts, _prefixes(folders), strict=False):
+        # A colon cannot be mistaken for a joined data folder of the same name.
+        for column in ("id", "pair", "group"):
+            part[column] = part[column].mask(part[column] != "", "extra:" + prefix + "/" + part[column])
+    rows = pd.concat(parts, ignore_index=True)[COLUMNS]
+    return rows[(rows["split"] == "train") & (rows["label"] >= 0)].assign(split="extra")
+
+
+def _hide_test_labels(table: pd.DataFrame) -> pd.DataFrame:
+    labelled = (table["split"] == "test") & (table["label"] >= 0)
+    if labelled.any():
+        warn(f"{labelled.sum()} test rows carry labels; they are not looked at (evaluate does)")
+    return table.assign(label=table["label"].mask(labelled, -1))
+
+
+def _check_files(table: pd.DataFrame) -> None:
+    missing = [path for path in table["path"] if not Path(path).is_file()]
+    if missing:
+        raise UserError(
+            f"{missing[0]}: no such file ({len(missing)} of {len(table)} pictures are missing); "
+            "check that the pictures lie where the table says"
+        )
+
+
+def _limit(table: pd.DataFrame, limit: int) -> pd.DataFrame:
+    """Take whole pairs in a stable random order until the train rows are enough, both classes."""
+    unit = table["pair"].mask(table["pair"] == "", table["id"])
+    order = unit.map({name: stable_seed("limit", name) for name in unit.unique()})
+    ranked = table.assign(unit=unit, order=order).sort_values(["order", "unit"], kind="stable")
+    train = ranked[ranked["split"] == "train"]
+    units = train.groupby("unit", sort=False)["label"].agg(["size", "mean"])
+    kept: set[str] = set()
+    for _, part in units.groupby("mean"):
+        share = limit * part["size"].sum() / max(1, len(train))
+        before = part["size"].cumsum() - part["size"]
+        kept |= set(part.index[before < share])
+    test = ranked[ranked["split"] == "test"].head(limit)
+    keep = unit.isin(kept) & (table["split"] == "train") | table.index.isin(test.index)
+    return table[keep | (table["split"] == "extra")].reset_index(drop=True)

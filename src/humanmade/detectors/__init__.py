@@ -1,0 +1,25 @@
+"""Detectors: each turns rows of pictures into logits, behind one interface."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from humanmade.detectors.base import Detector
+from humanmade.recipe import NetworkRecipe, ProbeRecipe, Recipe
+
+
+def create(recipe: Recipe, weights: Path | None = None) -> Detector:
+    """Make the detector that a recipe describes.
+
+    Args:
+        weights: folder to look for pretrained weights in first.
+    """
+    if isinstance(recipe, NetworkRecipe):
+        from humanmade.detectors.network import Network
+
+        return Network(recipe, weights)
+    if isinstance(recipe, ProbeRecipe):
+        from humanmade.detectors.probe import Probe
+
+        return Probe(recipe, weights)
+    raise AssertionError(f"no detector for {type(recipe).__name__}")

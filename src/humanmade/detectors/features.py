@@ -1,0 +1,124 @@
+"""Features of a frozen backbone, computed once per picture and view and kept on disk."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from humanmade import cache
+from humanmade.data.loader import ViewDataset, fixed_size, pair_keys, view_batches, view_seed
+from humanmade.files import whole_file
+from humanmade.images.views import Frame, draws
+from humanmade.progress import progress
+
+Features = npt.NDArray[np.float16]
+Extract = Callable[[torch.Tensor], Features]
+
+SHARD = 1024
+"""Pictures a file; what is finished survives an interruption."""
+
+DRAWN = "drawn"
+"""Stands for any view that draws at random."""
+
+CODE_VERSION = 1
+"""Raise when the same key would give other values: views, decoding or pooling changed."""
+
+
+class FeatureStore:
+    """Features by content of the picture and by view, for one backbone."""
+
+    def __init__(self, key: str, frame: Frame, batch: int, workers: int) -> None:
+        """
+        Args:
+            key: names the backbone, its weights, its pooling and its precision.
+            batch: pictures that go through the backbone at once, always this many.
+        """
+        self.key = f"{CODE_VERSION}|{key}|{frame.size}|{frame.crop}|{batch}"
+        self.frame, self.batch, self.workers = frame, batch, workers
+        self.memory: dict[str, tuple[dict[str, int], Features]] = {}
+
+    def get(self, rows: pd.DataFrame, view: str) -> Features:
+        """Features (rows, dimensions) of rows whose features were computed."""
+        places, features = self._load(view)
+        return features[[places[name] for name in _names(rows, view)]]
+
+    def compute(self, rows: pd.DataFrame, views: Sequence[str], extract: Extract) -> None:
+        """Compute what is missing; a picture is decoded once for all its missing views."""
+        lacking = {view: self._lacking(rows, view) for view in views}
+        needed = [view for view in views if lacking[view].any()]
+        if not needed:
+            return
+        todo = rows[np.any([lacking[view] for view in needed], axis=0)]
+        todo = todo[~pd.Series(_names(todo, DRAWN), index=todo.index).duplicated()]
+        dataset = ViewDataset(todo, needed, self.frame)
+        batches = view_batches(dataset, self.batch, self.workers)
+        done: list[list[Features]] = []
+        for batch in progress(batches, "features", "pictures", len(todo), self.batch):
+            padded = fixed_size(batch, self.batch)
+            done.append([extract(padded[:, v])[: len(batch)] for v in range(len(needed))])
+            if sum(len(part[0]) for part in done) >= SHARD:
+                todo, done = self._store(todo, needed, done), []
+        if done:
+            self._store(todo, needed, done)
+
+    def _lacking(self, rows: pd.DataFrame, view: str) -> npt.NDArray[np.bool_]:
+        places, _ = self._load(view)
+        return np.array([name not in places for name in _names(rows, view)], dtype=bool)
+
+    def _store(self, todo: pd.DataFrame, views: Sequence[str], done: list[list[Features]]) -> pd.DataFrame:
+        """Write finished pictures, one file a view, and return what is left to do."""
+        count = sum(len(part[0]) for part in done)
+        for index, view in enumerate(views):
+            features = np.concatenate([part[index] for part in done])
+            names = _names(todo[:count], view)
+            shard = hashlib.sha256(" ".join(names).encode()).hexdigest()[:24]
+            with whole_file(self._folder(view) / f"{shard}.safetensors") as scratch:
+                save_file({"features": features}, scratch, {"names": " ".join(names)})
+            places, known = self._load(view)
+            fresh = {name: len(known) + i for i, name in enumerate(names)}
+            merged = np.concatenate([known, features]) if len(known) else features
+            self.memory[view] = (places | fresh, merged)
+        return todo[count:]
+
+    def _folder(self, view: str) -> Path:
+        name = hashlib.sha256(f"{self.key}|{view}".encode()).hexdigest()[:32]
+        return cache.folder("features") / name
+
+    def _load(self, view: str) -> tuple[dict[str, int], Features]:
+        if view not in self.memory:
+            self.memory[view] = _read_shards(self._folder(view))
+        return self.memory[view]
+
+
+def _names(rows: pd.DataFrame, view: str) -> list[str]:
+    """What a picture's features are kept under: its content and, where the view draws, its seed."""
+    if view != DRAWN and not draws(view):
+        return [str(digest) for digest in rows["digest"]]
+    keys = pair_keys(rows)
+    return [f"{digest}-{view_seed(key):08x}" for digest, key in zip(rows["digest"], keys, strict=True)]
+
+
+def _read_shards(folder: Path) -> tuple[dict[str, int], Features]:
+    """Join what is on disk; a damaged file is removed and made anew."""
+    places: dict[str, int] = {}
+    parts: list[Features] = []
+    count = 0
+    for path in sorted(folder.glob("*.safetensors")):
+        try:
+            with safe_open(path, "np") as file:
+                names, features = file.metadata()["names"].split(" "), file.get_tensor("features")
+        except (SafetensorError, OSError, KeyError, TypeError):
+            path.unlink()
+            continue
+        places |= {name: count + i for i, name in enumerate(names)}
+        parts.append(features)
+        count += len(features)
+    return places, np.concatenate(parts) if parts else np.zeros((0, 0), dtype=np.float16)

@@ -1,0 +1,153 @@
+"""Any timm network with one logit at its end, fine-tuned."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+
+from humanmade import metrics
+from humanmade.data.loader import (
+    TrainingDataset,
+    ViewDataset,
+    fixed_size,
+    view_batches,
+    worker_count,
+)
+from humanmade.detectors.base import Detector, Logits
+from humanmade.detectors.weights import create_backbone, pretrained_settings
+from humanmade.errors import UserError
+from humanmade.images.augment import Augmentation
+from humanmade.images.views import Frame
+from humanmade.progress import progress
+from humanmade.recipe import NetworkRecipe
+from humanmade.seeding import stable_seed
+from humanmade.training.budget import Budget
+from humanmade.training.checkpoint import load_weights, save_weights
+from humanmade.training.device import Machine
+from humanmade.training.loop import Trainer
+
+CHECKPOINT = "model.safetensors"
+
+
+class Normalised(nn.Module):
+    """A backbone that takes pictures of 0 to 1 and normalises them itself."""
+
+    mean: torch.Tensor
+    std: torch.Tensor
+
+    def __init__(self, backbone: nn.Module, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1), persistent=False)
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        return self.backbone((pixels - self.mean) / self.std)
+
+    def no_weight_decay(self) -> set[str]:
+        """Parameters timm exempts from weight decay, by their names here."""
+        exempt: set[str] = getattr(self.backbone, "no_weight_decay", set)()
+        return {f"backbone.{name}" for name in exempt}
+
+    def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
+        """timm's depth of each parameter, for layer-wise learning rates."""
+        matcher = self.backbone.group_matcher(coarse=coarse)  # type: ignore[operator]
+        return {key: _below("backbone.", patterns) for key, patterns in matcher.items()}
+
+
+class Network(Detector):
+    """A fine-tuned timm network."""
+
+    def __init__(self, recipe: NetworkRecipe, weights: Path | None = None) -> None:
+        self.recipe, self.weights = recipe, weights
+        self.machine = Machine.pick(recipe.precision)
+        self.frame = Frame(recipe.image_size, recipe.crop)
+
+    def fit(self, train: pd.DataFrame, valid: pd.DataFrame, seed: int, folder: Path, budget: Budget) -> int:
+        recipe = self.recipe
+        torch.manual_seed(stable_seed("weights", seed))
+        network = self.machine.place(self.build())
+        low, high = recipe.scale_range
+        augment = Augmentation(self.frame, recipe.chain, recipe.severity, (low, high), recipe.flips)
+        dataset = TrainingDataset(train, augment, seed, recipe.pair_sync)
+        trainer = Trainer(network, dataset, recipe, self.machine, seed, worker_count(recipe.workers))
+        trainer.run(folder, budget, lambda model: self._validate(model, valid), folder.name)
+        save_weights(folder / CHECKPOINT, trainer.result.state_dict(), self._facts())
+        (folder / "last.pt").unlink(missing_ok=True)
+        return len(dataset) * len(trainer.log)
+
+    def logits(self, folder: Path, rows: pd.DataFrame, views: Sequence[str]) -> Logits:
+        tensors, facts = load_weights(folder / CHECKPOINT)
+        if facts != self._facts():
+            raise UserError(f"{folder / CHECKPOINT}: was trained as {facts}, not {self._facts()}")
+        network = self.build(pretrained=False)
+        network.load_state_dict(tensors)
+        return self._predict(self.machine.place(network), rows, views, "predicting")
+
+    def build(self, pretrained: bool | None = None) -> Normalised:
+        """Make the network, with pretrained weights where the recipe wants them."""
+        recipe = self.recipe
+        wanted = recipe.pretrained if pretrained is None else pretrained
+        backbone = create_backbone(
+            recipe.backbone,
+            wanted,
+            recipe.image_size,
+            self.weights,
+            num_classes=1,
+            drop_rate=recipe.drop_rate,
+            drop_path_rate=recipe.drop_path_rate,
+        )
+        # timm's initialisation of a one-class head can start with logits of +-30; start with 0.
+        head: nn.Module = backbone.get_classifier()  # type: ignore[operator]
+        for parameter in head.parameters():
+            nn.init.zeros_(parameter)
+        settings = pretrained_settings(recipe.backbone)
+        return Normalised(backbone, settings["mean"], settings["std"])
+
+    def _facts(self) -> dict[str, Any]:
+        """What inference depends on; it travels inside the checkpoint."""
+        settings = pretrained_settings(self.recipe.backbone)
+        return {
+            "backbone": self.recipe.backbone,
+            "image_size": self.recipe.image_size,
+            "crop": self.recipe.crop,
+            "mean": list(settings["mean"]),
+            "std": list(settings["std"]),
+        }
+
+    def _validate(self, network: nn.Module, valid: pd.DataFrame) -> dict[str, float]:
+        if valid.empty:
+            return {"selection": 0.0}
+        logits = self._predict(network, valid, ["identity"], "validating")[:, 0]
+        scores = metrics.summary(valid["label"], logits)
+        return scores | {"selection": scores["auc"]}
+
+    @torch.inference_mode()
+    def _predict(self, network: nn.Module, rows: pd.DataFrame, views: Sequence[str], what: str) -> Logits:
+        """Logits (rows, views); each batch has the same size, so a row never depends on others."""
+        network.eval()
+        size = self.recipe.inference_batch
+        dataset = ViewDataset(rows, views, self.frame)
+        batches = view_batches(dataset, size, worker_count(self.recipe.workers))
+        out = np.empty((len(rows), len(views)))
+        for start, batch in enumerate(progress(batches, what, "batches", -(-len(rows) // size))):
+            padded = fixed_size(batch, size)
+            for view in range(len(views)):
+                with self.machine.autocast():
+                    logits = network(self.machine.pixels(padded[:, view])).flatten()
+                part = slice(start * size, start * size + len(batch))
+                out[part, view] = logits[: len(batch)].float().cpu().numpy()
+        return out
+
+
+def _below(prefix: str, patterns: Any) -> Any:
+    """Put a prefix behind the ^ of timm's patterns (a string, or pairs of a string and a depth)."""
+    if isinstance(patterns, str):
+        return patterns.replace("^", "^" + prefix)
+    return [(_below(prefix, pattern), depth) for pattern, depth in patterns]

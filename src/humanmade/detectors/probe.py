@@ -1,0 +1,161 @@
+"""A frozen timm backbone with a linear head on pooled features of several depths."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from humanmade.data.loader import worker_count
+from humanmade.detectors.base import Detector, Logits
+from humanmade.detectors.features import Features, FeatureStore
+from humanmade.detectors.weights import create_backbone, pretrained_settings
+from humanmade.errors import UserError
+from humanmade.files import write_text
+from humanmade.images.views import Frame
+from humanmade.recipe import ProbeRecipe
+from humanmade.training.budget import Budget
+from humanmade.training.checkpoint import digest, load_weights, save_weights
+from humanmade.training.device import Machine
+
+HEAD = "head.safetensors"
+TRAINING_VIEW = "identity"
+
+
+class Probe(Detector):
+    """Logistic regression on the features of a frozen backbone."""
+
+    def __init__(self, recipe: ProbeRecipe, weights: Path | None = None) -> None:
+        self.recipe, self.weights = recipe, weights
+        self.machine = Machine.pick(recipe.precision)
+
+    def prepare(self, rows: pd.DataFrame, views: Sequence[str]) -> None:
+        self.store.compute(rows, list(dict.fromkeys([TRAINING_VIEW, *views])), self._extract)
+
+    def fit(self, train: pd.DataFrame, valid: pd.DataFrame, seed: int, folder: Path, budget: Budget) -> int:
+        self.store.compute(train, [TRAINING_VIEW], self._extract)
+        features = self.store.get(train, TRAINING_VIEW).astype(np.float64)
+        head, tried = fit_head(
+            features, train["label"].to_numpy(), train["group"].to_numpy(), self.recipe, seed
+        )
+        tensors = {name: torch.from_numpy(np.asarray(value)) for name, value in head.items()}
+        save_weights(folder / HEAD, tensors, self.facts)
+        write_text(folder / "log.jsonl", "".join(json.dumps(line) + "\n" for line in tried))
+        return len(train)
+
+    def logits(self, folder: Path, rows: pd.DataFrame, views: Sequence[str]) -> Logits:
+        head, facts = load_weights(folder / HEAD)
+        if facts != self.facts:
+            raise UserError(
+                f"{folder / HEAD}: was trained on {facts}, not on {self.facts}; "
+                "use the same weights of the backbone"
+            )
+        self.store.compute(rows, views, self._extract)
+        scale, weight = head["scale"].numpy(), head["weight"].numpy()
+        out = np.empty((len(rows), len(views)))
+        for index, view in enumerate(views):
+            features = self.store.get(rows, view).astype(np.float64)
+            out[:, index] = ((features - head["mean"].numpy()) / scale) @ weight + float(head["bias"])
+        return out
+
+    @cached_property
+    def backbone(self) -> torch.nn.Module:
+        """The frozen network, without its classifier."""
+        recipe = self.recipe
+        network = create_backbone(
+            recipe.backbone, recipe.pretrained, recipe.image_size, self.weights, num_classes=0
+        )
+        return self.machine.place(network.eval().requires_grad_(False))
+
+    @cached_property
+    def store(self) -> FeatureStore:
+        recipe, frame = self.recipe, Frame(self.recipe.image_size, self.recipe.crop)
+        key = json.dumps([self.facts, str(self.machine.dtype), self.machine.device.type], sort_keys=True)
+        return FeatureStore(key, frame, recipe.inference_batch, worker_count(recipe.workers))
+
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        """What features depend on; it travels inside the head's file."""
+        recipe, settings = self.recipe, pretrained_settings(self.recipe.backbone)
+        return {
+            "backbone": recipe.backbone,
+            "weights": digest(self.backbone),
+            "image_size": recipe.image_size,
+            "crop": recipe.crop,
+            "layers": recipe.layers,
+            "pool": recipe.pool,
+            "mean": list(settings["mean"]),
+            "std": list(settings["std"]),
+        }
+
+    @torch.inference_mode()
+    def _extract(self, pixels: torch.Tensor) -> Features:
+        """Features (n, dimensions): every chosen depth pooled over space, then the pooled output."""
+        mean, std = (
+            torch.tensor(self.facts[name], device=self.machine.device).view(1, -1, 1, 1)
+            for name in ("mean", "std")
+        )
+        normal = (self.machine.pixels(pixels) - mean) / std
+        with self.machine.autocast():
+            last, maps = self.backbone.forward_intermediates(  # type: ignore[operator]
+                normal, indices=self.recipe.layers or None
+            )
+            output = self.backbone.forward_head(last, pre_logits=True)  # type: ignore[operator]
+        parts = [pooled for each in maps for pooled in _pool(each.float(), self.recipe.pool)]
+        return torch.cat([*parts, output.float()], dim=1).cpu().numpy().astype(np.float16)
+
+
+def _pool(features: torch.Tensor, how: str) -> list[torch.Tensor]:
+    """Pool a map (n, channels, height, width) over space to (n, channels), one or two of them."""
+    mean = features.mean(dim=(2, 3))
+    return [mean] if how == "mean" else [mean, features.std(dim=(2, 3))]
+
+
+def fit_head(
+    features: np.ndarray, labels: np.ndarray, groups: np.ndarray, recipe: ProbeRecipe, seed: int
+) -> tuple[dict[str, np.ndarray], list[dict[str, float]]]:
+    """Fit a standardised logistic regression, its shrinkage chosen by inner folds that keep groups.
+
+    Args:
+        features: (n, dimensions).
+        labels: (n,) of 0 and 1.
+        groups: (n,), what must not be split.
+
+    Returns:
+        `mean`, `scale`, `weight` (dimensions,) and `bias`; and what each shrinkage scored.
+    """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    model = make_pipeline(StandardScaler(), LogisticRegression(C=recipe.shrinkage[0], max_iter=1000))
+    tried: list[dict[str, float]] = []
+    if len(recipe.shrinkage) > 1:
+        inner = StratifiedGroupKFold(recipe.inner_folds, shuffle=True, random_state=seed)
+        search = GridSearchCV(
+            model, {"logisticregression__C": recipe.shrinkage}, scoring="neg_log_loss", cv=inner
+        )
+        search.fit(features, labels, groups=groups)
+        model = search.best_estimator_
+        scores = search.cv_results_["mean_test_score"]
+        tried = [
+            {"shrinkage": c, "logloss": -float(score)}
+            for c, score in zip(recipe.shrinkage, scores, strict=True)
+        ]
+    else:
+        model.fit(features, labels)
+    scaler, head = model[0], model[1]
+    parts = {
+        "mean": scaler.mean_,
+        "scale": scaler.scale_,
+        "weight": head.coef_[0],
+        "bias": head.intercept_[0],
+    }
+    return parts, tried

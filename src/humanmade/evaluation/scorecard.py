@@ -1,0 +1,64 @@
+"""What a run says of itself at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from humanmade import files, metrics
+from humanmade.run import Run
+
+
+def as_text(scores: dict[str, Any], run: Run) -> str:
+    """Lay out the fold scores, what they mean and what was written."""
+    lines = [*_fold_table(scores["folds"]), *_overall(scores), *_written(run)]
+    return "\n".join(lines)
+
+
+def _fold_table(folds: list[dict[str, Any]]) -> list[str]:
+    if not folds:
+        return ["no fold is scored yet"]
+    lines = [f"{'fold':>6}  {'F1':>6}  {'AUC':>6}  {'logloss':>7}  {'seconds':>7}  {'images/s':>8}"]
+    for fold in folds:
+        lines.append(
+            f"{fold['fold']:>6}  {fold['f1']:6.3f}  {fold['auc']:6.3f}  {fold['logloss']:7.3f}"
+            f"  {fold['seconds']:7.1f}  {fold['images_per_second']:8.1f}"
+        )
+    for name, reduce in _STATISTICS.items():
+        values = {key: float(reduce([fold[key] for fold in folds])) for key in ("f1", "auc", "logloss")}
+        lines.append(f"{name:>6}  {values['f1']:6.3f}  {values['auc']:6.3f}  {values['logloss']:7.3f}")
+    return lines
+
+
+_STATISTICS: dict[str, Callable[[list[float]], Any]] = {"mean": np.mean, "spread": np.std}
+
+
+def _overall(scores: dict[str, Any]) -> list[str]:
+    if scores["auc"] is None:
+        return []
+    lines = [
+        f"out of fold: F1 {scores['f1']:.3f}, AUC {scores['auc']:.3f}; "
+        f"answering 1 everywhere scores F1 {metrics.all_ones_f1(0.5):.3f} on a half-and-half set"
+    ]
+    sources = scores["sources"]
+    if len(sources) > 2:
+        worst = min((name for name in sources if name != "worst"), key=lambda name: sources[name])
+        lines.append(f"worst source: {worst}, AUC {sources['worst']:.3f}")
+    return lines
+
+
+def _written(run: Run) -> list[str]:
+    lines = [f"run folder: {run.folder}"]
+    if run.scores["unfinished"]:
+        lines.append("unfinished: the same command trains the folds that are left")
+    path = run.folder / "submission.csv"
+    if path.is_file():
+        labels: pd.Series[str] = files.read_csv(path, ("id", "label"))["label"]
+        ones = int((labels == "1").sum())
+        lines.append(f"submission: {path}, checked; {len(labels)} rows, {ones} labelled 1 (by rank)")
+    else:
+        lines.append("no test rows, so no test.csv and no submission.csv")
+    return lines

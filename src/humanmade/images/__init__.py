@@ -1,0 +1,1 @@
+"""Pictures as arrays: decoding, views, degradations, augmentation and hashing."""

@@ -1,0 +1,107 @@
+"""A fixed grid of what happens to pictures on their way through the world.
+
+Severities follow what sharing platforms do to pictures (recompression, rescaling) and the mild
+end of ImageNet-C (Hendrycks and Dietterich 2019). Every draw comes from the seed alone, so both
+members of a pair and both classes meet the same one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+
+from humanmade.images.decode import Picture
+from humanmade.seeding import stable_seed
+
+Corruption = Callable[[Picture, np.random.Generator], Picture]
+
+
+def recompress(picture: Picture, codec: str, quality: int) -> Picture:
+    """Send a picture through `jpeg` (4:2:0) or `webp` at a quality of 1 to 100."""
+    flag = cv2.IMWRITE_JPEG_QUALITY if codec == "jpeg" else cv2.IMWRITE_WEBP_QUALITY
+    done, data = cv2.imencode(f".{codec}", picture[:, :, ::-1], [flag, quality])
+    assert done, f"OpenCV lacks {codec}"
+    return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), dtype=np.uint8)[:, :, ::-1]
+
+
+def rescale(picture: Picture, factor: float, method: int | None = None) -> Picture:
+    """Resize by a factor (area averaging down, cubic up, unless a `cv2.INTER_*` is given)."""
+    height, width = (max(1, round(side * factor)) for side in picture.shape[:2])
+    if method is None:
+        method = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
+    picture = np.ascontiguousarray(picture)
+    return np.asarray(cv2.resize(picture, (width, height), interpolation=method), dtype=np.uint8)
+
+
+def blur(picture: Picture, sigma: float) -> Picture:
+    """Gaussian blur; sigma in pixels."""
+    return np.asarray(cv2.GaussianBlur(np.ascontiguousarray(picture), (0, 0), sigma), dtype=np.uint8)
+
+
+def noise(picture: Picture, sigma: float, rng: np.random.Generator) -> Picture:
+    """Add Gaussian noise; sigma in grey levels of 255."""
+    noisy = picture + rng.normal(0, sigma, picture.shape)
+    return noisy.round().clip(0, 255).astype(np.uint8)
+
+
+def _down_up(picture: Picture, _: np.random.Generator) -> Picture:
+    height, width = picture.shape[:2]
+    small = rescale(picture, 0.5)
+    return np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC), np.uint8)
+
+
+def _crop(picture: Picture, rng: np.random.Generator) -> Picture:
+    """Cut 70 % of each side at a drawn place and bring it back to size."""
+    height, width = picture.shape[:2]
+    top, left = (rng.random(2) * 0.3 * (height, width)).astype(int)
+    part = picture[top : top + max(1, int(height * 0.7)), left : left + max(1, int(width * 0.7))]
+    part = np.ascontiguousarray(part)
+    return np.asarray(cv2.resize(part, (width, height), interpolation=cv2.INTER_CUBIC), np.uint8)
+
+
+def _colour(picture: Picture, rng: np.random.Generator) -> Picture:
+    """Brightness, contrast and each channel's gain drawn within 20 %."""
+    gain = rng.uniform(0.8, 1.2) * rng.uniform(0.9, 1.1, 3)
+    shifted = (picture - 127.5) * gain + 127.5 + rng.uniform(-25, 25)
+    return shifted.round().clip(0, 255).astype(np.uint8)
+
+
+def _messenger(picture: Picture, _: np.random.Generator) -> Picture:
+    return recompress(recompress(rescale(picture, 0.6), "jpeg", 70), "jpeg", 50)
+
+
+def _screenshot(picture: Picture, rng: np.random.Generator) -> Picture:
+    return recompress(_colour(rescale(picture, 1.4), rng), "webp", 60)
+
+
+def _repost(picture: Picture, rng: np.random.Generator) -> Picture:
+    picture = noise(blur(picture, 0.8), 4, rng)
+    return recompress(rescale(recompress(picture, "webp", 50), 0.75), "jpeg", 80)
+
+
+CORRUPTIONS: dict[str, Corruption] = {
+    "jpeg90": lambda picture, _: recompress(picture, "jpeg", 90),
+    "jpeg70": lambda picture, _: recompress(picture, "jpeg", 70),
+    "jpeg50": lambda picture, _: recompress(picture, "jpeg", 50),
+    "jpeg30": lambda picture, _: recompress(picture, "jpeg", 30),
+    "webp50": lambda picture, _: recompress(picture, "webp", 50),
+    "blur1": lambda picture, _: blur(picture, 1.0),
+    "down2up": _down_up,
+    "noise8": lambda picture, rng: noise(picture, 8, rng),
+    "crop70": _crop,
+    "colour20": _colour,
+    "messenger": _messenger,
+    "screenshot": _screenshot,
+    "repost": _repost,
+}
+
+
+DRAWING = frozenset({"noise8", "crop70", "colour20", "screenshot", "repost"})
+"""Corruptions that draw at random; the others do the same whatever the seed."""
+
+
+def corrupt(picture: Picture, name: str, seed: int) -> Picture:
+    """Apply one corruption of the grid; the seed (of a pair) decides every draw in it."""
+    return CORRUPTIONS[name](picture, np.random.default_rng(stable_seed(name, seed)))

@@ -1,0 +1,123 @@
+"""Any picture people have, as an upright 8-bit sRGB array."""
+
+from __future__ import annotations
+
+import functools
+import io
+import struct
+import warnings
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageCms, ImageOps
+
+Picture: TypeAlias = npt.NDArray[np.uint8]
+"""Height x width x 3, RGB, 0 to 255."""
+
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF")
+"""Formats that are decoded; others (EPS would start a PostScript interpreter) are refused."""
+
+MAX_PIXELS = 100_000_000
+"""Largest picture that is decoded: 300 MB as RGB. Larger ones are taken for decompression bombs."""
+
+
+class BrokenPictureError(Exception):
+    """The bytes are not a picture that can be read; the message says why."""
+
+
+def decode(data: bytes) -> Picture:
+    """Decode a file's bytes: first frame, EXIF orientation applied, colours in sRGB, alpha on white.
+
+    A JPEG whose end is missing is decoded as far as it goes, the rest grey.
+
+    Raises:
+        BrokenPictureError: nothing could be decoded, or it is larger than `MAX_PIXELS`.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            image = _open(data)
+            pixels = image.width * image.height
+            if pixels > MAX_PIXELS:
+                raise BrokenPictureError(f"{pixels:,} pixels, more than {MAX_PIXELS:,}")
+            profile = image.info.get("icc_profile")
+            image.load()
+            upright = ImageOps.exif_transpose(image)
+            return np.array(_to_srgb(_to_rgb(upright), profile), dtype=np.uint8)
+    except BrokenPictureError:
+        raise
+    # Decoders meet hostile bytes with errors of many kinds; each means that this is no picture.
+    except (
+        OSError,
+        ValueError,
+        SyntaxError,
+        EOFError,
+        IndexError,
+        KeyError,
+        TypeError,
+        OverflowError,
+        struct.error,
+        MemoryError,
+        Image.DecompressionBombError,
+    ) as error:
+        reason = str(error).split("<")[0].strip() or type(error).__name__
+        raise BrokenPictureError(reason) from None
+
+
+def is_truncated_jpeg(data: bytes) -> bool:
+    """Whether these are a JPEG's bytes without the marker that ends one."""
+    return data.startswith(b"\xff\xd8") and b"\xff\xd9" not in data[-4096:]
+
+
+def _open(data: bytes) -> Image.Image:
+    if not data:
+        raise BrokenPictureError("the file is empty")
+    if is_truncated_jpeg(data):
+        # With an end marker libjpeg fills what is missing instead of giving up.
+        data += b"\xff\xd9"
+    return Image.open(io.BytesIO(data), formats=_supported_formats())
+
+
+@functools.cache
+def _supported_formats() -> list[str]:
+    """Those of `FORMATS` that this Pillow was built with."""
+    Image.init()
+    return [name for name in FORMATS if name in Image.OPEN]
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode in ("I;16", "I;16L", "I;16B", "I;16N", "I", "F"):
+        return _from_deep_grey(image)
+    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
+        layered = image.convert("RGBA")
+        white = Image.new("RGBA", layered.size, "white")
+        return Image.alpha_composite(white, layered).convert("RGB")
+    return image.convert("RGB")
+
+
+def _from_deep_grey(image: Image.Image) -> Image.Image:
+    """Bring 16-bit, 32-bit and floating-point grey to 8 bits; Pillow alone would clip it."""
+    values = np.asarray(image, dtype=np.float64)
+    if image.mode == "F":
+        low, high = float(np.nanmin(values)), float(np.nanmax(values))
+        values = (values - low) / max(high - low, 1e-12) * 255
+    else:
+        # Mode I holds 16-bit PNGs in older Pillows; whatever fits 8 bits is left as it is.
+        values = values / 257 if image.mode.startswith("I;16") or values.max() > 255 else values
+    grey = np.nan_to_num(values).round().clip(0, 255).astype(np.uint8)
+    return Image.fromarray(grey).convert("RGB")
+
+
+def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+    if not profile:
+        return image
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        if "srgb" in ImageCms.getProfileDescription(source).lower():
+            return image
+        converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"))
+    except (ImageCms.PyCMSError, OSError, TypeError, ValueError):
+        # A profile for another colour model, or a damaged one: the pixels stand as they are.
+        return image
+    return image if converted is None else converted

@@ -1,0 +1,133 @@
+"""Deterministic views: every way in which a finished detector looks at a picture, by name.
+
+A view's name joins operations with `+`, applied in order, then the crop: `identity`, `hflip`,
+`vflip`, `rot180`, `scale_0.5` (resized by that factor), `jpeg_75` and `webp_75` (recompressed),
+`crop_tl`, `crop_tr`, `crop_bl`, `crop_br` (a corner instead of the centre), and the corruptions
+of `humanmade.images.corruptions` by their own names. `crop_5` stands for all five crops.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from humanmade.errors import UserError
+from humanmade.images.corruptions import CORRUPTIONS, DRAWING, corrupt, recompress, rescale
+from humanmade.images.decode import Picture
+
+CROPS = ("native", "resize", "squash")
+"""Crop policies: a square at native resolution; the short side brought to 8/7 of the square first
+(timm's usual crop fraction of 0.875); the whole picture squashed to the square."""
+
+RESIZE_MARGIN = 8 / 7
+
+_FLIPS: dict[str, Callable[[Picture], Picture]] = {
+    "identity": lambda picture: picture,
+    "hflip": lambda picture: picture[:, ::-1],
+    "vflip": lambda picture: picture[::-1],
+    "rot180": lambda picture: picture[::-1, ::-1],
+}
+_CORNERS = {"crop_tl": (0, 0), "crop_tr": (0, 1), "crop_bl": (1, 0), "crop_br": (1, 1)}
+_NUMBERED = re.compile(r"(scale|jpeg|webp)_(\d+(?:\.\d+)?)")
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The square that a detector sees: its side in pixels and how it is cut from a picture."""
+
+    size: int
+    crop: str = "native"
+
+    def cut(self, picture: Picture, top: float = 0.5, left: float = 0.5) -> Picture:
+        """Cut the square at a relative position; a picture too small is mirrored at its edges."""
+        if self.crop == "squash":
+            return _resize(picture, self.size, self.size)
+        if self.crop == "resize":
+            height, width = picture.shape[:2]
+            factor = self.size * RESIZE_MARGIN / min(height, width)
+            picture = _resize(
+                picture,
+                max(self.size, round(height * factor)),
+                max(self.size, round(width * factor)),
+            )
+        picture = pad_to(picture, self.size)
+        y = round((picture.shape[0] - self.size) * top)
+        x = round((picture.shape[1] - self.size) * left)
+        return picture[y : y + self.size, x : x + self.size]
+
+
+def pad_to(picture: Picture, size: int) -> Picture:
+    """Mirror a picture at its edges until both sides measure at least `size`."""
+    missing = [max(0, size - side) for side in picture.shape[:2]]
+    if not any(missing):
+        return picture
+    widths = [(short // 2, short - short // 2) for short in missing]
+    return np.pad(picture, [*widths, (0, 0)], mode="symmetric")
+
+
+def expand(names: Sequence[str]) -> tuple[str, ...]:
+    """Check the names of views and write `crop_5` out.
+
+    Raises:
+        UserError: a name is not a view, or none is given.
+    """
+    out: list[str] = []
+    for name in names:
+        fives = ("identity", *_CORNERS) if "crop_5" in name.split("+") else (None,)
+        for crop in fives:
+            parts = [crop or part if part == "crop_5" else part for part in name.split("+")]
+            out.append("+".join(p for p in parts if p != "identity") or "identity")
+    for name in out:
+        for part in name.split("+"):
+            _check(part)
+    if not out:
+        raise UserError("views: at least one view is needed, such as identity")
+    return tuple(dict.fromkeys(out))
+
+
+def draws(view: str) -> bool:
+    """Whether a view's outcome depends on its seed."""
+    return not DRAWING.isdisjoint(view.split("+"))
+
+
+def look(picture: Picture, view: str, frame: Frame, seed: int = 0) -> Picture:
+    """Show a picture as one view: `frame.size` squared, 3 channels, a contiguous copy.
+
+    `seed` feeds the corruptions that draw noise; give both members of a pair the same.
+    """
+    top = left = 0.5
+    for part in view.split("+"):
+        numbered = _NUMBERED.fullmatch(part)
+        if part in _FLIPS:
+            picture = _FLIPS[part](picture)
+        elif part in _CORNERS:
+            top, left = _CORNERS[part]
+        elif numbered and numbered[1] == "scale":
+            picture = rescale(picture, float(numbered[2]))
+        elif numbered:
+            picture = recompress(picture, numbered[1], int(float(numbered[2])))
+        else:
+            picture = corrupt(picture, part, seed)
+    return np.ascontiguousarray(frame.cut(picture, top, left))
+
+
+def _check(part: str) -> None:
+    numbered = _NUMBERED.fullmatch(part)
+    if numbered:
+        value = float(numbered[2])
+        good = 0.1 <= value <= 4 if numbered[1] == "scale" else 1 <= value <= 100
+        if not good:
+            raise UserError(f"views: '{part}' is out of range (scale 0.1 to 4, quality 1 to 100)")
+    elif part not in _FLIPS and part not in _CORNERS and part not in CORRUPTIONS:
+        known = [*_FLIPS, *_CORNERS, "crop_5", "scale_0.5", "jpeg_75", "webp_75", *CORRUPTIONS]
+        raise UserError(f"views: unknown view '{part}'; known: {', '.join(known)}")
+
+
+def _resize(picture: Picture, height: int, width: int) -> Picture:
+    shrinking = height * width < picture.shape[0] * picture.shape[1]
+    method = cv2.INTER_AREA if shrinking else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(picture, (width, height), interpolation=method), dtype=np.uint8)

@@ -1,0 +1,119 @@
+"""Scores of logits, and the thresholds that turn logits into labels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+Array = npt.NDArray[np.float64]
+Labels = npt.NDArray[np.int64]
+
+
+def sigmoid(logits: npt.ArrayLike) -> Array:
+    """Probabilities of logits of any shape."""
+    from scipy.special import expit
+
+    return np.asarray(expit(np.asarray(logits, dtype=np.float64)))
+
+
+def auc(labels: npt.ArrayLike, logits: npt.ArrayLike) -> float:
+    """Area under the ROC curve; NaN where only one class is there."""
+    from sklearn.metrics import roc_auc_score
+
+    labels = np.asarray(labels)
+    return float(roc_auc_score(labels, logits)) if len(np.unique(labels)) == 2 else float("nan")
+
+
+def f1(labels: npt.ArrayLike, predicted: npt.ArrayLike) -> float:
+    """Binary F1 of label 1, the competition's metric; 0 where nothing was found."""
+    from sklearn.metrics import f1_score
+
+    return float(f1_score(labels, predicted, zero_division=0.0))
+
+
+def balanced_accuracy(labels: npt.ArrayLike, predicted: npt.ArrayLike) -> float:
+    """Mean of the recalls of both classes; NaN where only one class is there."""
+    from sklearn.metrics import balanced_accuracy_score
+
+    labels = np.asarray(labels)
+    if len(np.unique(labels)) < 2:
+        return float("nan")
+    return float(balanced_accuracy_score(labels, predicted))
+
+
+def logloss(labels: npt.ArrayLike, logits: npt.ArrayLike) -> float:
+    """Mean cross-entropy in nats, from logits, finite for any finite logit."""
+    truth, scores = np.asarray(labels, dtype=np.float64), np.asarray(logits, dtype=np.float64)
+    return float(np.mean(np.logaddexp(0.0, scores) - truth * scores))
+
+
+def summary(labels: npt.ArrayLike, logits: npt.ArrayLike) -> dict[str, float]:
+    """The three numbers of every table: F1 at logit 0, AUC and log loss."""
+    scores = np.asarray(logits, dtype=np.float64)
+    return {
+        "f1": f1(labels, scores > 0),
+        "auc": auc(labels, scores),
+        "logloss": logloss(labels, scores),
+    }
+
+
+def all_ones_f1(prevalence: float) -> float:
+    """What answering 1 everywhere scores: the baseline of every table."""
+    return 2 * prevalence / (1 + prevalence)
+
+
+def source_aucs(labels: npt.ArrayLike, logits: npt.ArrayLike, sources: Sequence[str]) -> dict[str, float]:
+    """AUC of each source's pictures against all of the opposite class, and the `worst` of them.
+
+    Rows without a source (empty string) serve as opposites only. A source whose pictures carry
+    both labels is scored per label, as `name (0)` and `name (1)`.
+    """
+    table = pd.DataFrame({"label": np.asarray(labels), "logit": np.asarray(logits), "source": sources})
+    named = table[table["source"] != ""]
+    mixed = named.groupby("source")["label"].nunique() > 1
+    scores = {}
+    for (source, label), rows in named.groupby(["source", "label"]):
+        source = str(source)
+        both = pd.concat([rows, table[table["label"] != label]])
+        score = auc(both["label"], both["logit"])
+        if np.isfinite(score):
+            scores[f"{source} ({label})" if mixed[source] else source] = score
+    return scores | {"worst": min(scores.values())} if scores else {}
+
+
+def labels_at_prevalence(ids: Sequence[str], logits: npt.ArrayLike, prevalence: float) -> Labels:
+    """Label the top share of rows 1, ranked by logit, ties broken by id."""
+    scores = np.asarray(logits, dtype=np.float64)
+    order = np.lexsort((np.asarray(ids, dtype=str), -scores))
+    labels = np.zeros(len(scores), dtype=np.int64)
+    labels[order[: round(prevalence * len(scores))]] = 1
+    return labels
+
+
+def best_threshold(labels: npt.ArrayLike, logits: npt.ArrayLike) -> float:
+    """The logit above which label 1 gives the best F1, midway between two scores."""
+    truth, scores = np.asarray(labels), np.asarray(logits, dtype=np.float64)
+    order = np.argsort(-scores, kind="stable")
+    ranked, hits = scores[order], np.cumsum(truth[order])
+    curve = 2 * hits / (np.arange(1, len(truth) + 1) + truth.sum())
+    # A cut between two equal scores cannot be made.
+    curve[:-1][ranked[:-1] == ranked[1:]] = -1.0
+    best = int(np.argmax(curve))
+    following = ranked[best + 1] if best + 1 < len(ranked) else ranked[best] - 2.0
+    return float((ranked[best] + following) / 2)
+
+
+def nested_f1(labels: npt.ArrayLike, logits: npt.ArrayLike, folds: npt.ArrayLike) -> float:
+    """F1 when each fold is cut at the threshold that was best on the others; NaN for one fold."""
+    truth, scores, fold = np.asarray(labels), np.asarray(logits), np.asarray(folds)
+    if len(np.unique(fold)) < 2:
+        return float("nan")
+    predicted = np.zeros(len(truth), dtype=np.int64)
+    for held_out in np.unique(fold):
+        inside = fold == held_out
+        threshold = best_threshold(truth[~inside], scores[~inside])
+        predicted[inside] = scores[inside] > threshold
+    return f1(truth, predicted)

@@ -1,0 +1,163 @@
+"""The run folder: what a run wrote, and whether another start may continue it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from humanmade import files, recipe
+from humanmade.errors import UserError
+from humanmade.recipe import Recipe
+
+RUNS = Path("runs")
+DONE = "scores.json"
+"""Written last in a fold's folder: the fold is finished."""
+ALL = "all"
+"""The fold that trains on everything."""
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "timm",
+    "albumentations",
+    "numpy",
+    "pandas",
+    "scikit-learn",
+    "pillow",
+)
+FINGERPRINTED = ["id", "label", "split", "source", "pair", "group", "digest"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run by its folder."""
+
+    folder: Path
+
+    @classmethod
+    def find(cls, name: str) -> Run:
+        """Open a run by its folder or by its name below `runs/`.
+
+        Raises:
+            UserError: there is none.
+        """
+        for folder in (Path(name), RUNS / name):
+            if (folder / "recipe.toml").is_file():
+                return cls(folder)
+        known = sorted(path.parent.name for path in RUNS.glob("*/recipe.toml"))
+        raise UserError(f"run '{name}': not found; in {RUNS}/: {', '.join(known) or 'none'}")
+
+    @property
+    def name(self) -> str:
+        """Name of the run: its folder's."""
+        return self.folder.resolve().name
+
+    @property
+    def recipe(self) -> Recipe:
+        """The resolved recipe."""
+        return recipe.load(str(self.folder / "recipe.toml"))
+
+    @property
+    def scores(self) -> dict[str, Any]:
+        """What `scores.json` says."""
+        path = self.folder / "scores.json"
+        try:
+            scores: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise UserError(f"{path}: not readable ({error}); run cv again") from None
+        return scores
+
+    def table(self, name: str, columns: tuple[str, ...]) -> pd.DataFrame:
+        """One of the run's CSVs with its numbers as numbers; ids stay text."""
+        path = self.folder / name
+        frame = files.read_csv(path, columns)
+        for column in frame.columns.difference(["id"]):
+            try:
+                frame[column] = pd.to_numeric(frame[column])
+            except ValueError:
+                raise UserError(f"{path}: column '{column}' holds a value that is no number") from None
+        return frame
+
+    def fold(self, key: int | str) -> Path:
+        """The folder of a fold: 0, 1, ... or `all`."""
+        return self.folder / f"fold{key}"
+
+    def members(self, key: int | str) -> list[tuple[int, Path]]:
+        """Seeds of a fold with the folders they are trained in."""
+        seeds = self.recipe.seeds
+        folder = self.fold(key)
+        return [(seed, folder / f"seed{seed}" if len(seeds) > 1 else folder) for seed in seeds]
+
+    def finished(self) -> list[int | str]:
+        """The folds that are trained and scored, in order."""
+        keys: list[int | str] = [*range(self.folds), ALL]
+        return [key for key in keys if (self.fold(key) / DONE).is_file()]
+
+    @property
+    def folds(self) -> int:
+        """How many folds the data is cut into."""
+        return int(self.table("folds.csv", ("id", "fold", "group"))["fold"].max()) + 1
+
+    def start(self, wanted: Recipe, data: str, folds: pd.DataFrame) -> bool:
+        """Begin the run, or make sure that this start continues it.
+
+        Returns:
+            Whether the run had been started before.
+
+        Raises:
+            UserError: it was started with another recipe or other data.
+        """
+        if not (self.folder / "recipe.toml").is_file():
+            self._begin(wanted, data, folds)
+            return False
+        another = f"{self.folder}: was started differently ({{}}); give another --out, or remove it"
+        there = recipe.difference(self.recipe, wanted)
+        if there:
+            raise UserError(another.format(there))
+        if self.scores.get("data") != data:
+            raise UserError(another.format("the data: other pictures, labels or groups"))
+        if not self.table("folds.csv", ("id", "fold", "group")).equals(folds.reset_index(drop=True)):
+            raise UserError(another.format("folds.csv"))
+        return True
+
+    def _begin(self, wanted: Recipe, data: str, folds: pd.DataFrame) -> None:
+        if self.folder.is_dir() and any(self.folder.iterdir()):
+            raise UserError(f"{self.folder}: exists and is not a run; give another --out")
+        files.write_csv(self.folder / "folds.csv", folds)
+        files.write_json(self.folder / "scores.json", {"data": data, "folds": [], "unfinished": True})
+        recipe.save(wanted, self.folder / "recipe.toml")
+
+
+def fingerprint(table: pd.DataFrame) -> str:
+    """Hash of the data: ids, labels, sources, pairs and what is in the pictures, in any order."""
+    ordered = table[FINGERPRINTED].sort_values("id")
+    return hashlib.sha256(ordered.to_csv(index=False, lineterminator="\n").encode()).hexdigest()
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that decide results."""
+    import platform
+
+    return {"python": platform.python_version()} | {name: metadata.version(name) for name in PACKAGES}
+
+
+def commit() -> str:
+    """The kit's own commit where it runs from a checkout, else empty."""
+    here = Path(__file__).parent
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(here), "rev-parse", "HEAD"],  # noqa: S607 - git from the PATH
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""

@@ -1,0 +1,99 @@
+"""Submissions: written one way, and checked by a gate before anything leaves the house."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy.typing as npt
+
+from humanmade.errors import UserError
+from humanmade.files import write_text
+
+HEADER = ["id", "label"]
+
+
+def write(path: Path, ids: Sequence[str], labels: npt.ArrayLike) -> None:
+    """Write `id,label` rows and check them at once."""
+    import numpy as np
+
+    lines = [f"{name},{label}" for name, label in zip(ids, np.asarray(labels), strict=True)]
+    write_text(path, "\n".join([",".join(HEADER), *lines]) + "\n")
+    check(path, ids)
+
+
+def check(path: Path, ids: Sequence[str]) -> dict[str, int]:
+    """Let a submission through the gate, or refuse it at its first bad row.
+
+    Args:
+        ids: those of test.csv, in its order.
+
+    Returns:
+        The label of each id.
+
+    Raises:
+        UserError: naming the file, the line, what was found and what was expected.
+    """
+    rows = _rows(path)
+    if not rows or rows[0] != HEADER:
+        raise UserError(
+            f"{path}: line 1: found header '{','.join(rows[0]) if rows else ''}'; expected 'id,label'"
+            + (" (an index column was written too)" if rows and rows[0][1:] == HEADER else "")
+        )
+    known, seen = set(ids), Counter[str]()
+    for line, row in enumerate(rows[1:], 2):
+        if len(row) != 2:
+            raise UserError(f"{path}: line {line}: {len(row)} values; expected 2, id and label")
+        name, label = row
+        seen[name] += 1
+        if name not in known:
+            raise UserError(f"{path}: line {line}: id '{name}' is not in test.csv{_hint(name, ids)}")
+        if seen[name] > 1:
+            raise UserError(f"{path}: line {line}: id '{name}' stands twice; each test id is given once")
+        if label not in ("0", "1"):
+            raise UserError(
+                f"{path}: line {line}: label '{label}'; expected 0 or 1 (labels, not probabilities or logits)"
+            )
+    _check_complete(path, rows[1:], ids)
+    return {name: int(label) for name, label in rows[1:]}
+
+
+def flips(labels: dict[str, int], against: dict[str, int]) -> list[str]:
+    """The ids whose label differs between two checked submissions, in order."""
+    return [name for name, label in labels.items() if against[name] != label]
+
+
+def _rows(path: Path) -> list[list[str]]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not a readable CSV ({error})") from None
+    try:
+        return list(csv.reader(text.splitlines(), strict=True))
+    except csv.Error as error:
+        raise UserError(f"{path}: not a CSV table ({error})") from None
+
+
+def _check_complete(path: Path, rows: list[list[str]], ids: Sequence[str]) -> None:
+    given = [row[0] for row in rows]
+    if len(given) < len(ids):
+        missing = next(name for name in ids if name not in set(given))
+        raise UserError(
+            f"{path}: {len(given)} rows for {len(ids)} test ids; the first missing is '{missing}'"
+        )
+    for line, (found, expected) in enumerate(zip(given, ids, strict=True), 2):
+        if found != expected:
+            raise UserError(
+                f"{path}: line {line}: id '{found}', expected '{expected}'; rows stand in test.csv's order"
+            )
+
+
+def _hint(name: str, ids: Sequence[str]) -> str:
+    """Say what was probably done wrong with an id."""
+    ends = {known.rsplit("/", 1)[-1]: known for known in ids}
+    right = ends.get(name.replace("\\", "/").rsplit("/", 1)[-1])
+    return f"; it is written '{right}' there" if right else f" (ids look like '{ids[0]}')"

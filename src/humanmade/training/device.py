@@ -1,0 +1,45 @@
+"""The accelerator and its precision, decided once."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+
+import torch
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where networks run and in which precision."""
+
+    device: torch.device
+    dtype: torch.dtype
+
+    @classmethod
+    def pick(cls, precision: str = "auto") -> Machine:
+        """Take the GPU where there is one; `auto` is bf16, or fp16 on a GPU without bf16 units."""
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        if precision != "auto":
+            return cls(device, DTYPES[precision])
+        # A T4 emulates bf16, slower than fp32; emulation does not count.
+        without = device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False)
+        return cls(device, torch.float16 if without else torch.bfloat16)
+
+    def autocast(self) -> contextlib.AbstractContextManager[object]:
+        """Mixed precision; off for fp32."""
+        return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
+
+    def scaler(self) -> torch.amp.GradScaler:
+        """Loss scaling, which only fp16 needs; disabled otherwise."""
+        return torch.amp.GradScaler(self.device.type, enabled=self.dtype == torch.float16)
+
+    def place(self, module: torch.nn.Module) -> torch.nn.Module:
+        """Move a module here, in the memory layout that convolutions are fastest in."""
+        return module.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def pixels(self, batch: torch.Tensor) -> torch.Tensor:
+        """Move 8-bit pictures here as floats of 0 to 1."""
+        moved = batch.to(self.device, non_blocking=True).float().div_(255)
+        return moved.contiguous(memory_format=torch.channels_last)

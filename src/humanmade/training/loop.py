@@ -1,0 +1,189 @@
+"""The training loop: from a network and rows to trained weights, resumable at any step."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from timm.optim import create_optimizer_v2
+from timm.scheduler import create_scheduler_v2
+from timm.scheduler.scheduler import Scheduler
+from timm.utils import ModelEmaV3
+
+from humanmade.data.loader import Plan, TrainingDataset, plan_epoch, training_batches
+from humanmade.files import write_text
+from humanmade.progress import progress
+from humanmade.recipe import NetworkRecipe
+from humanmade.seeding import stable_seed
+from humanmade.training.budget import Budget
+from humanmade.training.checkpoint import load_state, save_state
+from humanmade.training.device import Machine
+
+Evaluate = Callable[[torch.nn.Module], dict[str, float]]
+"""Scores of the held-out rows; `selection` among them decides early stopping."""
+
+MIN_LR_SHARE = 0.01
+"""Learning rate at the start of the warm-up and at the end, as a share of the peak."""
+
+
+class Trainer:
+    """One training, from its first step or from where it was stopped."""
+
+    def __init__(
+        self,
+        network: torch.nn.Module,
+        dataset: TrainingDataset,
+        recipe: NetworkRecipe,
+        machine: Machine,
+        seed: int,
+        workers: int,
+    ) -> None:
+        self.network, self.dataset, self.recipe = network, dataset, recipe
+        self.machine, self.seed, self.workers = machine, seed, workers
+        self.steps_per_epoch = len(self.plan(0))
+        self.optimiser = create_optimizer_v2(
+            network,
+            opt=recipe.optimiser,
+            lr=recipe.lr,
+            weight_decay=recipe.weight_decay,
+            layer_decay=recipe.layer_decay if recipe.layer_decay < 1 else None,
+        )
+        self.schedule = _schedule(self.optimiser, recipe, recipe.epochs * self.steps_per_epoch)
+        self.scaler = machine.scaler()
+        self.average = ModelEmaV3(network, recipe.ema, use_warmup=True) if recipe.ema else None
+        self.step = 0
+        self.loss_sum, self.pictures = 0.0, 0
+        """Since the epoch began."""
+        self.log: list[dict[str, float]] = []
+        self.best: dict[str, Any] = {"selection": float("-inf"), "epoch": -1, "weights": None}
+
+    @property
+    def result(self) -> torch.nn.Module:
+        """The network that predicts: the moving average where there is one."""
+        return self.average.module if self.average else self.network
+
+    def plan(self, epoch: int) -> Plan:
+        """The batches of an epoch, whole pairs in one batch where the recipe keeps them together."""
+        recipe = self.recipe
+        return plan_epoch(self.dataset.keys, recipe.batch_size, recipe.accumulate, self.seed, epoch)
+
+    def run(self, folder: Path, budget: Budget, evaluate: Evaluate, what: str) -> None:
+        """Train to the end, continuing from `folder`'s state where there is one.
+
+        Raises:
+            Interrupted, OutOfTimeError: the state is saved in `folder`; call again to go on.
+        """
+        state_file = folder / "last.pt"
+        self._restore(load_state(state_file))
+        with budget.graceful():
+            while self.step < self.recipe.epochs * self.steps_per_epoch and not self._stale():
+                epoch = self.step // self.steps_per_epoch
+                for _ in progress(
+                    self._epoch(epoch),
+                    f"{what} epoch {epoch + 1}/{self.recipe.epochs}",
+                    "steps",
+                    self.steps_per_epoch - self.step % self.steps_per_epoch,
+                ):
+                    if budget.over:
+                        save_state(state_file, self._state())
+                        budget.stop()
+                self._close_epoch(epoch, evaluate, folder)
+                save_state(state_file, self._state())
+        if self.best["weights"] is not None:
+            self.result.load_state_dict(self.best["weights"])
+
+    def _epoch(self, epoch: int) -> Any:
+        """Take the epoch's remaining steps one by one."""
+        plan = self.plan(epoch)[self.step % self.steps_per_epoch :]
+        self.dataset.epoch = epoch
+        batches = training_batches(self.dataset, plan, self.workers)
+        for step in plan:
+            # Dropout and stochastic depth draw from the step's own seed, so resuming repeats them.
+            torch.manual_seed(stable_seed("step", self.seed, self.step))
+            self.network.train()
+            pictures = sum(map(len, step))
+            for _ in step:
+                self._accumulate(*next(batches), pictures)
+            self._update()
+            yield
+
+    def _accumulate(self, pixels: torch.Tensor, labels: torch.Tensor, pictures: int) -> None:
+        """Add one batch's gradient, weighed by its share of the step's pictures."""
+        labels = labels.to(self.machine.device).float()
+        smoothing = self.recipe.label_smoothing
+        with self.machine.autocast():
+            logits = self.network(self.machine.pixels(pixels)).flatten()
+        targets = labels * (1 - smoothing) + smoothing / 2
+        loss = F.binary_cross_entropy_with_logits(logits.float(), targets, reduction="sum")
+        self.scaler.scale(loss / pictures).backward()
+        self.loss_sum += float(loss.detach())
+        self.pictures += len(labels)
+
+    def _update(self) -> None:
+        self.schedule.step(self.step)
+        self.scaler.unscale_(self.optimiser)
+        if self.recipe.clip_grad:
+            torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip_grad)
+        self.scaler.step(self.optimiser)
+        self.scaler.update()
+        self.optimiser.zero_grad()
+        self.step += 1
+        if self.average:
+            self.average.update(self.network, step=self.step)
+
+    def _close_epoch(self, epoch: int, evaluate: Evaluate, folder: Path) -> None:
+        loss = self.loss_sum / max(1, self.pictures)
+        self.loss_sum, self.pictures = 0.0, 0
+        scores = evaluate(self.result)
+        self.log.append({"epoch": epoch, "lr": self.optimiser.param_groups[-1]["lr"], "loss": loss} | scores)
+        write_text(folder / "log.jsonl", "".join(json.dumps(line) + "\n" for line in self.log))
+        if self.recipe.patience and scores["selection"] > self.best["selection"]:
+            weights = {k: v.detach().cpu().clone() for k, v in self.result.state_dict().items()}
+            self.best = {"selection": scores["selection"], "epoch": epoch, "weights": weights}
+
+    def _stale(self) -> bool:
+        """Whether `patience` epochs have passed without a better one."""
+        epoch = self.step // self.steps_per_epoch - 1
+        at_boundary = self.step % self.steps_per_epoch == 0
+        waited = epoch - self.best["epoch"]
+        return bool(self.recipe.patience and at_boundary and self.log and waited >= self.recipe.patience)
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "network": self.network.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "average": self.average.module.state_dict() if self.average else None,
+            "counts": (self.step, self.loss_sum, self.pictures),
+            "log": self.log,
+            "best": self.best,
+        }
+
+    def _restore(self, state: dict[str, Any] | None) -> None:
+        if state is None:
+            return
+        self.network.load_state_dict(state["network"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.scaler.load_state_dict(state["scaler"])
+        if self.average:
+            self.average.module.load_state_dict(state["average"])
+        self.step, self.loss_sum, self.pictures = state["counts"]
+        self.log, self.best = state["log"], state["best"]
+
+
+def _schedule(optimiser: torch.optim.Optimizer, recipe: NetworkRecipe, steps: int) -> Scheduler:
+    """timm's schedule as a pure function of the step (its "epoch" is our step)."""
+    schedule, _ = create_scheduler_v2(
+        optimiser,
+        sched=recipe.schedule,
+        num_epochs=steps,
+        decay_epochs=max(1, steps // 3),
+        warmup_epochs=int(recipe.warmup * steps),
+        warmup_lr=recipe.lr * MIN_LR_SHARE,
+        min_lr=recipe.lr * MIN_LR_SHARE,
+    )
+    return schedule
