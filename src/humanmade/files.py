@@ -53,8 +53,8 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def write_csv(path: Path, frame: pd.DataFrame) -> None:
-    """Write a frame without its index; floats keep the nine digits that name a float32 exactly."""
-    write_text(path, frame.to_csv(index=False, float_format="%.9g", lineterminator="\n"))
+    """Write a frame without its index; floats keep every digit, so that reading gives them back."""
+    write_text(path, frame.to_csv(index=False, lineterminator="\n"))
 
 
 def read_csv(path: Path, columns: tuple[str, ...] = ()) -> pd.DataFrame:

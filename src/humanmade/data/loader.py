@@ -120,7 +120,7 @@ def view_batches(dataset: ViewDataset, batch: int, workers: int) -> Iterator[tor
 
 
 def fixed_size(pixels: torch.Tensor, size: int) -> torch.Tensor:
-    """Pad a batch with zeros to `size`: a picture's result then never depends on its company."""
+    """Pad a batch with zeros to `size`: kernels chosen by shape then treat every picture alike."""
     missing = size - len(pixels)
     return pixels if not missing else torch.cat([pixels, pixels.new_zeros(missing, *pixels.shape[1:])])
 

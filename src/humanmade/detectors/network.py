@@ -98,8 +98,8 @@ class Network(Detector):
             recipe.backbone,
             wanted,
             recipe.image_size,
+            1,
             self.weights,
-            num_classes=1,
             drop_rate=recipe.drop_rate,
             drop_path_rate=recipe.drop_path_rate,
         )
@@ -130,7 +130,7 @@ class Network(Detector):
 
     @torch.inference_mode()
     def _predict(self, network: nn.Module, rows: pd.DataFrame, views: Sequence[str], what: str) -> Logits:
-        """Logits (rows, views); each batch has the same size, so a row never depends on others."""
+        """Logits (rows, views)."""
         network.eval()
         size = self.recipe.inference_batch
         dataset = ViewDataset(rows, views, self.frame)

@@ -68,9 +68,9 @@ class Probe(Detector):
     def backbone(self) -> torch.nn.Module:
         """The frozen network, without its classifier."""
         recipe = self.recipe
-        network = create_backbone(
-            recipe.backbone, recipe.pretrained, recipe.image_size, self.weights, num_classes=0
-        )
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)  # a backbone that is random by recipe is the same at every start
+            network = create_backbone(recipe.backbone, recipe.pretrained, recipe.image_size, 0, self.weights)
         return self.machine.place(network.eval().requires_grad_(False))
 
     @cached_property
@@ -114,7 +114,7 @@ class Probe(Detector):
 def _pool(features: torch.Tensor, how: str) -> list[torch.Tensor]:
     """Pool a map (n, channels, height, width) over space to (n, channels), one or two of them."""
     mean = features.mean(dim=(2, 3))
-    return [mean] if how == "mean" else [mean, features.std(dim=(2, 3))]
+    return [mean] if how == "mean" else [mean, features.std(dim=(2, 3), correction=0)]
 
 
 def fit_head(

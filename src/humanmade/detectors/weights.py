@@ -9,6 +9,7 @@ from typing import Any
 
 import timm
 import torch
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from humanmade import cache
@@ -20,15 +21,21 @@ LITE0 = "tf_efficientnet_lite0"
 
 
 def create_backbone(
-    name: str, pretrained: bool, image_size: int, folder: Path | None = None, **options: Any
+    name: str,
+    pretrained: bool,
+    image_size: int,
+    num_classes: int,
+    folder: Path | None = None,
+    **options: Any,
 ) -> torch.nn.Module:
     """Make a timm model, with weights from the first place that has them.
 
     Args:
         name: in timm's registry, with its tag where several sets of weights exist.
         image_size: side of its input; position grids are resampled to it.
+        num_classes: outputs of a new head; 0 leaves pooled features.
         folder: looked in first; else `HUMANMADE_WEIGHTS`.
-        options: for timm, such as `num_classes`.
+        options: for timm, such as `drop_path_rate`.
 
     Raises:
         UserError: an unknown name, no weights anywhere, or weights that do not fit.
@@ -37,14 +44,12 @@ def create_backbone(
     if settings["fixed_input_size"]:
         options["img_size"] = image_size
     if not pretrained:
-        return timm.create_model(name, pretrained=False, **options)
+        return timm.create_model(name, pretrained=False, num_classes=num_classes, **options)
     file, looked = find_weights(name, folder)
-    if file is None:
-        return _from_hub(name, looked, options)
-    try:
-        return timm.create_model(name, pretrained=True, pretrained_cfg_overlay={"file": str(file)}, **options)
-    except (RuntimeError, OSError, ValueError, KeyError) as error:
-        raise UserError(f"{file}: these weights do not fit {name} ({str(error)[:300]})") from None
+    network = _from_hub(name, looked, options) if file is None else _from_file(name, file, options)
+    if network.num_classes != num_classes:
+        network.reset_classifier(num_classes)
+    return network
 
 
 def pretrained_settings(name: str) -> dict[str, Any]:
@@ -57,7 +62,10 @@ def pretrained_settings(name: str) -> dict[str, Any]:
     if not timm.is_model(architecture):
         near = timm.list_models(f"*{architecture[:12]}*")[:5]
         raise UserError(f"recipe: backbone '{name}' is not in timm; similar: {', '.join(near) or 'none'}")
-    settings = timm.get_pretrained_cfg(name)
+    try:
+        settings = timm.get_pretrained_cfg(name)
+    except RuntimeError:
+        settings = None
     if settings is None:
         raise UserError(f"recipe: backbone '{architecture}' has no weights tagged '{name.split('.')[-1]}'")
     return dict(settings.to_dict())
@@ -120,7 +128,28 @@ def _lite0_from_package() -> Path | None:
     return path
 
 
-def _from_hub(name: str, looked: list[str], options: dict[str, Any]) -> torch.nn.Module:
+def _from_file(name: str, file: Path, options: dict[str, Any]) -> Any:
+    """Make the model with the file's own head, or with none if it has none.
+
+    timm loads without checking names when the number of classes differs from the weights' own, so
+    the head is changed only after everything was matched.
+    """
+    settings = pretrained_settings(name)
+    heads = settings["classifier"] or ()
+    heads = (heads,) if isinstance(heads, str) else heads
+    try:
+        with safe_open(file, "pt") as tensors:
+            headed = any(key.startswith(f"{head}.") for key in tensors.keys() for head in heads)  # noqa: SIM118
+        classes = settings["num_classes"] if headed else 0
+        overlay = {"file": str(file), "num_classes": classes}
+        return timm.create_model(
+            name, pretrained=True, num_classes=classes, pretrained_cfg_overlay=overlay, **options
+        )
+    except (RuntimeError, OSError, ValueError, KeyError, SafetensorError) as error:
+        raise UserError(f"{file}: these weights do not fit {name} ({str(error)[:300]})") from None
+
+
+def _from_hub(name: str, looked: list[str], options: dict[str, Any]) -> Any:
     """Let timm download, where that can work."""
     listing = "".join(f"\n  {place}" for place in looked)
     advice = "put the file into one of these places, or set pretrained = false"

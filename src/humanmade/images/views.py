@@ -31,6 +31,7 @@ _FLIPS: dict[str, Callable[[Picture], Picture]] = {
     "vflip": lambda picture: picture[::-1],
     "rot180": lambda picture: picture[::-1, ::-1],
 }
+FIVE_CROPS = "crop_5"
 _CORNERS = {"crop_tl": (0, 0), "crop_tr": (0, 1), "crop_bl": (1, 0), "crop_br": (1, 1)}
 _NUMBERED = re.compile(r"(scale|jpeg|webp)_(\d+(?:\.\d+)?)")
 
@@ -75,17 +76,16 @@ def expand(names: Sequence[str]) -> tuple[str, ...]:
     Raises:
         UserError: a name is not a view, or none is given.
     """
+    if not names:
+        raise UserError("views: at least one view is needed, such as identity")
     out: list[str] = []
     for name in names:
-        fives = ("identity", *_CORNERS) if "crop_5" in name.split("+") else (None,)
-        for crop in fives:
-            parts = [crop or part if part == "crop_5" else part for part in name.split("+")]
-            out.append("+".join(p for p in parts if p != "identity") or "identity")
-    for name in out:
-        for part in name.split("+"):
+        parts = name.split("+")
+        for part in parts:
             _check(part)
-    if not out:
-        raise UserError("views: at least one view is needed, such as identity")
+        for crop in ("identity", *_CORNERS) if FIVE_CROPS in parts else ("identity",):
+            kept = [crop if part == FIVE_CROPS else part for part in parts]
+            out.append("+".join(part for part in kept if part != "identity") or "identity")
     return tuple(dict.fromkeys(out))
 
 
@@ -122,8 +122,10 @@ def _check(part: str) -> None:
         good = 0.1 <= value <= 4 if numbered[1] == "scale" else 1 <= value <= 100
         if not good:
             raise UserError(f"views: '{part}' is out of range (scale 0.1 to 4, quality 1 to 100)")
-    elif part not in _FLIPS and part not in _CORNERS and part not in CORRUPTIONS:
-        known = [*_FLIPS, *_CORNERS, "crop_5", "scale_0.5", "jpeg_75", "webp_75", *CORRUPTIONS]
+        return
+    known = [*_FLIPS, *_CORNERS, FIVE_CROPS, *CORRUPTIONS]
+    if part not in known:
+        known += ["scale_0.5", "jpeg_75", "webp_75"]
         raise UserError(f"views: unknown view '{part}'; known: {', '.join(known)}")
 
 

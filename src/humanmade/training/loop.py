@@ -80,13 +80,13 @@ class Trainer:
         state_file = folder / "last.pt"
         self._restore(load_state(state_file))
         with budget.graceful():
-            while self.step < self.recipe.epochs * self.steps_per_epoch and not self._stale():
-                epoch = self.step // self.steps_per_epoch
+            while len(self.log) < self.recipe.epochs and not self._stale():
+                epoch = len(self.log)
                 for _ in progress(
                     self._epoch(epoch),
                     f"{what} epoch {epoch + 1}/{self.recipe.epochs}",
                     "steps",
-                    self.steps_per_epoch - self.step % self.steps_per_epoch,
+                    (epoch + 1) * self.steps_per_epoch - self.step,
                 ):
                     if budget.over:
                         save_state(state_file, self._state())
@@ -98,16 +98,18 @@ class Trainer:
 
     def _epoch(self, epoch: int) -> Any:
         """Take the epoch's remaining steps one by one."""
-        plan = self.plan(epoch)[self.step % self.steps_per_epoch :]
+        plan = self.plan(epoch)[self.step - epoch * self.steps_per_epoch :]
         self.dataset.epoch = epoch
         batches = training_batches(self.dataset, plan, self.workers)
         for step in plan:
-            # Dropout and stochastic depth draw from the step's own seed, so resuming repeats them.
-            torch.manual_seed(stable_seed("step", self.seed, self.step))
             self.network.train()
             pictures = sum(map(len, step))
-            for _ in step:
-                self._accumulate(*next(batches), pictures)
+            for part in range(len(step)):
+                pixels, labels = next(batches)
+                # Dropout and stochastic depth draw from the step's own seed, so resuming repeats
+                # them; seeded after the loader, whose start draws from the same generator.
+                torch.manual_seed(stable_seed("step", self.seed, self.step, part))
+                self._accumulate(pixels, labels, pictures)
             self._update()
             yield
 
@@ -147,10 +149,8 @@ class Trainer:
 
     def _stale(self) -> bool:
         """Whether `patience` epochs have passed without a better one."""
-        epoch = self.step // self.steps_per_epoch - 1
-        at_boundary = self.step % self.steps_per_epoch == 0
-        waited = epoch - self.best["epoch"]
-        return bool(self.recipe.patience and at_boundary and self.log and waited >= self.recipe.patience)
+        waited = len(self.log) - 1 - self.best["epoch"]
+        return bool(self.recipe.patience and self.log and waited >= self.recipe.patience)
 
     def _state(self) -> dict[str, Any]:
         return {

@@ -1,0 +1,129 @@
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from humanmade.data import folds
+from humanmade.errors import UserError
+
+
+def table_of(rows: list[dict[str, object]]) -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    defaults = {"split": "train", "pair": "", "group": "", "source": ""}
+    filled = [defaults | {"id": f"r{i:04}"} | row for i, row in enumerate(rows)]
+    table = pd.DataFrame(filled)
+    if "phash" not in table:
+        table["phash"] = rng.integers(0, 2**63, len(table)).astype(np.uint64)
+    return table
+
+
+def paired(count: int, **columns: object) -> pd.DataFrame:
+    rows = [{"label": label, "pair": f"p{i}"} for i in range(count) for label in (0, 1)]
+    return table_of(rows).assign(**columns)
+
+
+row = st.fixed_dictionaries(
+    {
+        "label": st.integers(0, 1),
+        "pair": st.sampled_from(["", *"abcdef"]),
+        "group": st.sampled_from(["", *"xyz"]),
+    }
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(row, min_size=12, max_size=50), st.integers(0, 3), st.randoms())
+def test_no_pair_group_or_near_duplicate_crosses(rows, seed, random):
+    near = [random.randrange(30) for _ in rows]
+    # Hashes of one centre lie two bits apart at most, those of different centres far.
+    centres = np.random.default_rng(5).integers(0, 2**63, 30).astype(np.uint64)
+    table = table_of(rows).assign(
+        phash=[centres[n] ^ np.uint64(1 << random.randrange(2)) for n in near], near=near
+    )
+    try:
+        made = folds.make(table, 3, seed, "pairs")
+    except UserError:
+        return  # too few groups of a class
+    assert made.held_out.sum(axis=0).tolist() == [1] * len(table), "each row is held out once"
+    for k in range(3):
+        train, held = made.training(k), made.validation(k)
+        assert len(train) + len(held) == len(table)
+        for column in ("pair", "group", "near"):
+            shared = set(train[column]) & set(held[column]) - {""}
+            assert not shared, column
+    shuffled = table.sample(frac=1, random_state=seed)
+    assert folds.make(shuffled, 3, seed, "pairs").table.equals(made.table), "row order does not matter"
+
+
+def test_folds_are_stratified_and_follow_the_seed():
+    table = paired(50)
+    made = folds.make(table, 5, 0, "pairs")
+    for k in range(5):
+        assert made.validation(k)["label"].value_counts().to_dict() == {0: 10, 1: 10}
+    assert made.table.equals(folds.make(table, 5, 0, "pairs").table)
+    assert not made.table.equals(folds.make(table, 5, 1, "pairs").table)
+
+
+def test_too_few_groups_are_refused():
+    with pytest.raises(UserError, match="5 folds need at least 5 groups of each class; found 3"):
+        folds.make(paired(3), 5, 0, "pairs")
+
+
+def test_extra_rows_near_a_held_out_picture_do_not_train():
+    table = paired(10)
+    copy = table.iloc[[0]].assign(id="extra:copy", pair="", split="extra")
+    other = table.iloc[[0]].assign(id="extra:new", pair="", split="extra", phash=np.uint64(12345))
+    made = folds.make(pd.concat([table, copy, other]), 5, 0, "pairs")
+    home = int(made.table.set_index("id")["fold"][table["id"][0]])
+    for k in range(5):
+        trained = set(made.training(k)["id"])
+        assert "extra:new" in trained
+        assert ("extra:copy" in trained) == (k != home)
+        assert not made.validation(k)["id"].str.startswith("extra").any()
+    assert not made.table["id"].str.startswith("extra").any()
+
+
+def sourced() -> pd.DataFrame:
+    rows = [{"label": 1, "source": f"gen{i % 3}"} for i in range(30)]
+    rows += [{"label": 0, "source": f"photo{i % 2}"} for i in range(20)]
+    return table_of(rows)
+
+
+def test_source_folds_hold_out_generator_and_photo_source():
+    table = sourced()
+    made = folds.make(table, 5, 0, "source")
+    assert len(made) == 3
+    for k in range(3):
+        held, train = made.validation(k), made.training(k)
+        assert set(held["source"]) == {f"gen{k}", f"photo{k % 2}"}
+        assert not set(train["source"]) & set(held["source"])
+        assert len(train) + len(held) == 50
+    by_id = made.table.set_index("id")["fold"]
+    assert set(by_id[table.loc[table["source"] == "photo0", "id"]]) == {0}, "the first that held it out"
+
+
+def test_source_folds_leave_no_partner_of_a_held_out_picture_in_training():
+    table = sourced()
+    # The photo source held out in fold 0 has its counterparts in generator 2, not held out there.
+    photos = table.index[table["source"] == "photo0"][:5]
+    fakes = table.index[table["source"] == "gen2"][:5]
+    for number, (a, b) in enumerate(zip(photos, fakes, strict=True)):
+        table.loc[[a, b], "pair"] = f"p{number}"
+    made = folds.make(table, 5, 0, "source")
+    assert not set(table.loc[fakes, "id"]) & set(made.training(0)["id"])
+
+
+@pytest.mark.parametrize("gone", ["gen", "photo"])
+def test_source_folds_need_two_of_each(gone: str):
+    table = sourced()
+    table["source"] = table["source"].str.replace(f"{gone}.", f"{gone}0", regex=True)
+    with pytest.raises(UserError, match="needs two of each"):
+        folds.make(table, 5, 0, "source")
+
+
+def test_chains_of_near_duplicates_are_one_group():
+    table = paired(6)
+    base = 0x0123456789ABCDEF
+    table["phash"] = np.array([base ^ ((1 << (3 * i)) - 1) for i in range(12)], dtype=np.uint64)
+    assert len(set(folds.join_groups(table.sort_values("id").reset_index(drop=True)))) == 1

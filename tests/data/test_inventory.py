@@ -1,0 +1,71 @@
+from pathlib import Path
+
+import pytest
+
+from humanmade.data import inventory, manifest
+from humanmade.errors import UserError
+from humanmade.images import hashing
+from tests.conftest import MakeFolder
+
+
+def test_pictures_are_read_once(manifest_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch):
+    table = manifest.load([manifest_folder(pairs=3)])
+    first = inventory.attach(table)
+    assert first["digest"].is_unique and (first["phash"] != 0).all() and not first["broken"].any()
+    monkeypatch.setattr(inventory, "decode", lambda data: pytest.fail("read again"))
+    assert inventory.attach(table).equals(first)
+
+
+def test_a_changed_picture_is_read_again(manifest_folder: MakeFolder):
+    folder = manifest_folder(pairs=2)
+    table = manifest.load([folder])
+    before = inventory.attach(table)
+    one, other = folder / "images/000_0.png", folder / "images/001_0.png"
+    one.write_bytes(other.read_bytes())
+    after = inventory.attach(table)
+    assert after["digest"][0] == before["digest"][2] and after["phash"][0] == before["phash"][2]
+    assert after["digest"][1:].equals(before["digest"][1:])
+
+
+def test_a_damaged_cache_is_made_anew(manifest_folder: MakeFolder, tmp_path: Path):
+    table = manifest.load([manifest_folder(pairs=2)])
+    first = inventory.attach(table)
+    (cached,) = (tmp_path / "cache/pictures").glob("*.csv")
+    cached.write_bytes(b"\x00\xff")
+    assert inventory.attach(table).equals(first)
+
+
+def test_broken_pictures_refuse_the_run_by_name(manifest_folder: MakeFolder, capsys):
+    folder = manifest_folder(pairs=3, test=1)
+    for name in ("001_0.png", "003_1.png"):
+        (folder / "images" / name).write_bytes(b"no picture")
+    table = manifest.load([folder])
+    with pytest.raises(UserError, match="2 of 8 pictures cannot be read") as error:
+        inventory.attach(table)
+    assert "001_0.png" in str(error.value) and "--skip-broken" in str(error.value)
+    left = inventory.attach(table, skip_broken=True)
+    assert len(left) == 7 and left.loc[left["broken"], "id"].tolist() == ["images/003_1.png"]
+    assert "1 rows are left out of training, 1 test rows get the median" in capsys.readouterr().err
+
+
+def test_an_interrupted_reading_goes_on(manifest_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch):
+    table = manifest.load([manifest_folder(pairs=4)])
+    monkeypatch.setattr(inventory, "CHUNK", 2)
+    seen: list[str] = []
+    examine = inventory._examine
+
+    def stop_after_five(path: str) -> dict[str, str]:
+        seen.append(path)
+        if len(seen) == 6:
+            raise KeyboardInterrupt
+        return examine(path)
+
+    monkeypatch.setattr(inventory, "_examine", stop_after_five)
+    monkeypatch.setattr(inventory.os, "cpu_count", lambda: 1)
+    with pytest.raises(KeyboardInterrupt):
+        inventory.attach(table)
+    monkeypatch.setattr(inventory, "_examine", lambda path: (seen.append(path), examine(path))[1])
+    again = len(seen)
+    inventory.attach(table)
+    assert len(seen) - again <= 4, "chunks that were finished are not read again"
+    assert hashing.NEAR == 4

@@ -1,0 +1,81 @@
+from collections import Counter
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from humanmade.data import loader, manifest
+from humanmade.errors import UserError
+from humanmade.images.augment import Augmentation
+from humanmade.images.views import Frame
+from tests.conftest import MakeFolder
+
+
+@given(
+    st.lists(st.sampled_from("abcdefghijklmnop"), min_size=1, max_size=40),
+    st.integers(2, 9), st.integers(1, 3), st.integers(0, 5), st.integers(0, 3),
+)  # fmt: skip
+def test_a_plan_takes_every_row_once_in_equal_batches(units, batch, accumulate, seed, epoch):
+    plan = loader.plan_epoch(units, batch, accumulate, seed, epoch)
+    flat = [index for step in plan for part in step for index in part]
+    assert sorted(flat) == list(range(len(units)))
+    sizes = [len(part) for step in plan for part in step]
+    assert max(sizes) <= batch and max(sizes) - min(sizes) <= 1
+    assert all(len(step) == accumulate for step in plan[:-1])
+    order = [units[index] for index in flat]
+    runs = [name for i, name in enumerate(order) if i == 0 or order[i - 1] != name]
+    assert len(runs) == len(set(units)), "rows of one unit stay side by side"
+    assert plan == loader.plan_epoch(units, batch, accumulate, seed, epoch)
+
+
+def test_epochs_and_seeds_shuffle_differently():
+    plans = [loader.plan_epoch([str(i) for i in range(50)], 8, 1, s, e) for s in (0, 1) for e in (0, 1)]
+    assert len({str(plan) for plan in plans}) == 4
+
+
+def batches(folder, workers: int, epoch: int = 0, pair_sync: bool = True) -> list[torch.Tensor]:
+    rows = manifest.load([folder])
+    dataset = loader.TrainingDataset(rows, Augmentation(Frame(32), 2, 0.8, (0.7, 1.3)), 3, pair_sync)
+    dataset.epoch = epoch
+    plan = loader.plan_epoch(dataset.keys, 6, 1, 3, epoch)
+    return [pixels for pixels, _ in loader.training_batches(dataset, plan, workers)]
+
+
+def test_draws_do_not_depend_on_workers(manifest_folder: MakeFolder):
+    folder = manifest_folder(pairs=8)
+    alone, two = batches(folder, 0), batches(folder, 2)
+    assert all(torch.equal(a, b) for a, b in zip(alone, two, strict=True))
+    assert not torch.equal(torch.cat(alone), torch.cat(batches(folder, 0, epoch=1)))
+
+
+def test_members_of_a_pair_share_their_draws_only_when_asked(manifest_folder: MakeFolder):
+    rows = manifest.load([manifest_folder(pairs=6)])
+    for sync, seeds in ((True, 6), (False, 12)):
+        drawn = Counter[int]()
+        dataset = loader.TrainingDataset(
+            rows, lambda p, seed, drawn=drawn: drawn.update([seed]) or p, 0, sync
+        )
+        for index in range(len(dataset)):
+            dataset[index]
+        assert len(drawn) == seeds
+
+
+def test_views_stay_with_their_rows(manifest_folder: MakeFolder):
+    rows = manifest.load([manifest_folder(pairs=5)])
+    dataset = loader.ViewDataset(rows, ["identity", "hflip"], Frame(32))
+    shown = torch.cat(list(loader.view_batches(dataset, 4, 2)))
+    assert shown.shape == (10, 2, 3, 32, 32) and shown.dtype == torch.uint8
+    assert torch.equal(shown[:, 0], shown[:, 1].flip(-1))
+    assert torch.equal(shown[7], dataset[7])
+
+
+def test_padding_keeps_what_is_there():
+    batch = torch.ones(3, 2, 3, 4, 4)
+    padded = loader.fixed_size(batch, 5)
+    assert padded.shape[0] == 5 and torch.equal(padded[:3], batch) and not padded[3:].any()
+
+
+def test_a_picture_that_vanished_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"gone\.png"):
+        loader.read_picture(str(tmp_path / "gone.png"))

@@ -1,0 +1,135 @@
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from humanmade.data import manifest
+from humanmade.errors import UserError
+from tests.conftest import MakeFolder
+
+
+def rewrite(folder: Path, **columns: object) -> Path:
+    table = pd.read_csv(folder / "manifest.csv", dtype=str, keep_default_na=False)
+    table.assign(**columns).to_csv(folder / "manifest.csv", index=False)
+    return folder
+
+
+def test_columns_and_defaults(manifest_folder: MakeFolder):
+    folder = manifest_folder(pairs=3)
+    table = manifest.load([folder])
+    assert list(table.columns) == manifest.COLUMNS
+    assert (
+        table["id"].tolist()
+        == table["name"].tolist()
+        == [f"images/{k // 2:03}_{k % 2}.png" for k in range(6)]
+    )
+    assert set(table["split"]) == {"train"} and set(table["source"]) == {""}
+    assert table["label"].tolist() == [0, 1] * 3
+
+
+def test_unknown_columns_are_kept_aside_and_an_id_column_is_used(manifest_folder: MakeFolder):
+    folder = rewrite(manifest_folder(pairs=2), id=["a", "b", "c", "d"], camera="x")
+    assert manifest.load([folder])["id"].tolist() == ["a", "b", "c", "d"]
+
+
+def test_joined_folders_prefix_ids_pairs_and_groups(manifest_folder: MakeFolder):
+    one, two = manifest_folder("one", 2), manifest_folder("two", 2)
+    table = manifest.load([one, two])
+    assert table["id"].is_unique and set(table["id"].str.split("/").str[0]) == {"one", "two"}
+    assert table["pair"].nunique() == 4
+    assert Path(table["path"].iloc[-1]).is_file()
+
+
+def test_folders_of_one_name_get_longer_prefixes(manifest_folder: MakeFolder):
+    one, two = manifest_folder("a/set", 2), manifest_folder("b/set", 2)
+    assert set(manifest.load([one, two])["id"].str[:6]) == {"a/set/", "b/set/"}
+    with pytest.raises(UserError, match="given twice"):
+        manifest.load([one, one])
+
+
+def test_extra_rows_are_marked_and_never_test(manifest_folder: MakeFolder):
+    data, extra = manifest_folder("data", 2), manifest_folder("more", 2, test=1)
+    table = manifest.load([data], [extra])
+    added = table[table["split"] == "extra"]
+    assert len(added) == 4 and added["id"].str.startswith("extra:more/").all()
+
+
+@pytest.mark.parametrize(
+    ("columns", "says"),
+    [
+        ({"label": "2"}, "line 2, column label: found 2"),
+        ({"label": ""}, "line 2, column label: found nothing"),
+        ({"path": "../secret.png"}, "leaves the folder"),
+        ({"path": "/etc/passwd"}, "leaves the folder"),
+        ({"path": "a\\..\\..\\x.png"}, "leaves the folder"),
+        ({"path": "C:/x.png"}, "leaves the folder"),
+        ({"path": ""}, "leaves the folder"),
+        ({"split": "valid"}, "column split: 'valid'; expected train or test"),
+        ({"id": "same"}, "id 'same' stands twice"),
+    ],
+)
+def test_bad_rows_are_refused_with_file_and_line(manifest_folder: MakeFolder, columns: dict, says: str):
+    folder = rewrite(manifest_folder(pairs=2), **columns)
+    with pytest.raises(UserError) as error:
+        manifest.load([folder])
+    assert says in str(error.value) and "manifest.csv" in str(error.value)
+
+
+def test_a_missing_picture_is_named(manifest_folder: MakeFolder):
+    folder = manifest_folder(pairs=2)
+    (folder / "images/001_1.png").unlink()
+    with pytest.raises(UserError, match=r"001_1\.png: no such file \(1 of 4"):
+        manifest.load([folder])
+
+
+def test_a_folder_without_tables_is_refused(tmp_path: Path):
+    with pytest.raises(UserError, match=r"neither manifest\.csv"):
+        manifest.load([tmp_path])
+    with pytest.raises(UserError, match="no such folder"):
+        manifest.load([tmp_path / "absent"])
+
+
+@pytest.mark.parametrize(("label", "says"), [("0", "all 4 train rows have label 0"), ("1", "have label 1")])
+def test_one_class_cannot_be_trained_on(manifest_folder: MakeFolder, label: str, says: str):
+    table = manifest.load([rewrite(manifest_folder(pairs=2), label=label)])
+    with pytest.raises(UserError, match=says):
+        manifest.check_trainable(table)
+
+
+def test_labels_of_test_rows_are_hidden_unless_asked_for(manifest_folder: MakeFolder, capsys):
+    folder = manifest_folder(pairs=2, test=1)
+    hidden = manifest.load([folder])
+    assert hidden.loc[hidden["split"] == "test", "label"].tolist() == [-1, -1]
+    assert "2 test rows carry labels" in capsys.readouterr().err
+    shown = manifest.load([folder], keep_test_labels=True)
+    assert shown.loc[shown["split"] == "test", "label"].tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("limit", [1, 4, 7, 100])
+def test_limit_takes_whole_pairs_of_both_classes(manifest_folder: MakeFolder, limit: int):
+    folder = manifest_folder(pairs=6, test=3)
+    table = manifest.load([folder], limit=limit)
+    train = table[table["split"] == "train"]
+    assert (train.groupby("pair")["label"].nunique() == 2).all()
+    assert min(limit, 12) <= len(train) <= limit + 1
+    assert (table["split"] == "test").sum() == min(limit, 6)
+    assert table["id"].tolist() == manifest.load([folder], limit=limit)["id"].tolist()
+
+
+def test_limit_without_pairs_keeps_both_classes(manifest_folder: MakeFolder):
+    folder = rewrite(manifest_folder(pairs=6), pair="")
+    assert manifest.load([folder], limit=4)["label"].value_counts().to_dict() == {0: 2, 1: 2}
+
+
+def test_submission_ids_are_the_folders_own(manifest_folder: MakeFolder, competition_folder: MakeFolder):
+    contest, other = competition_folder(test=3), manifest_folder("other", 2)
+    table = manifest.load([contest, other])
+    assert all(name.startswith("test_data_v2/") for name in manifest.submission_ids(table))
+
+
+def test_a_plain_folder_of_pictures_can_be_predicted(manifest_folder: MakeFolder):
+    folder = manifest_folder(pairs=2)
+    (folder / "manifest.csv").unlink()
+    rows = manifest.to_predict([folder])
+    assert rows["id"].tolist() == sorted(f"images/{k // 2:03}_{k % 2}.png" for k in range(4))
+    assert set(rows["split"]) == {"test"} and set(rows["label"]) == {-1}

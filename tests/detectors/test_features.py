@@ -1,0 +1,72 @@
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from humanmade.data import inventory, manifest
+from humanmade.detectors import features
+from humanmade.detectors.features import FeatureStore
+from humanmade.images.views import Frame
+from tests.conftest import MakeFolder
+
+
+def brightness(pixels: torch.Tensor) -> features.Features:
+    return pixels.float().mean(dim=(2, 3)).numpy().astype(np.float16)
+
+
+def store() -> FeatureStore:
+    return FeatureStore("brightness", Frame(16), batch=4, workers=0)
+
+
+@pytest.fixture
+def rows(manifest_folder: MakeFolder) -> pd.DataFrame:
+    return inventory.attach(manifest.load([manifest_folder(pairs=7)]))
+
+
+def test_an_interrupted_extraction_keeps_finished_shards(rows: pd.DataFrame, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(features, "SHARD", 4)
+    calls = 0
+
+    def stop_at_third(pixels: torch.Tensor) -> features.Features:
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            raise KeyboardInterrupt
+        return brightness(pixels)
+
+    with pytest.raises(KeyboardInterrupt):
+        store().compute(rows, ["identity"], stop_at_third)
+    calls = 10
+    later = store()
+    later.compute(rows, ["identity"], stop_at_third)
+    assert calls == 12, "two of four batches were left"
+    fresh = FeatureStore("another key", Frame(16), 4, 0)
+    fresh.compute(rows, ["identity"], brightness)
+    assert (later.get(rows, "identity") == fresh.get(rows, "identity")).all()
+    assert (store().get(rows[::-1], "identity") == fresh.get(rows, "identity")[::-1]).all()
+
+
+def test_damaged_shards_are_made_anew(rows: pd.DataFrame, tmp_path: Path):
+    store().compute(rows, ["identity"], brightness)
+    (shard,) = (tmp_path / "cache/features").rglob("*.safetensors")
+    shard.write_bytes(shard.read_bytes()[:100])
+    again = store()
+    again.compute(rows, ["identity"], brightness)
+    assert len(again.get(rows, "identity")) == len(rows)
+
+
+def test_copies_of_a_picture_are_computed_once(rows: pd.DataFrame):
+    twice = pd.concat([rows, rows.assign(id=rows["id"] + "-copy")], ignore_index=True)
+    seen = 0
+
+    def count(pixels: torch.Tensor) -> features.Features:
+        nonlocal seen
+        seen += len(pixels)
+        return brightness(pixels)
+
+    made = store()
+    made.compute(twice, ["identity"], count)
+    assert seen == 16, "14 pictures in batches of 4"
+    assert (made.get(twice, "identity")[:14] == made.get(twice, "identity")[14:]).all()

@@ -1,0 +1,102 @@
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from timm.optim import create_optimizer_v2
+
+from humanmade import detectors
+from humanmade import recipe as recipes
+from humanmade.data import inventory, manifest
+from humanmade.detectors.network import Network
+from humanmade.errors import UserError
+from humanmade.recipe import BackboneRecipe, NetworkRecipe
+from humanmade.training.budget import Budget
+from tests.conftest import MakeFolder
+
+
+def network(path: Path, *changes: str) -> Network:
+    made = detectors.create(recipes.load(str(path), changes))
+    assert isinstance(made, Network)
+    return made
+
+
+@pytest.fixture
+def rows(manifest_folder: MakeFolder) -> pd.DataFrame:
+    return inventory.attach(manifest.load([manifest_folder(pairs=8)]))
+
+
+def test_what_fit_leaves_predicts_on_its_own(rows: pd.DataFrame, tiny_network: Path, tmp_path: Path):
+    seen = network(tiny_network).fit(rows, rows[:4], 0, tmp_path / "fold0", Budget())
+    assert seen == 2 * len(rows)
+    assert sorted(path.name for path in (tmp_path / "fold0").iterdir()) == ["log.jsonl", "model.safetensors"]
+    shutil.move(tmp_path / "fold0", tmp_path / "elsewhere")
+    logits = network(tiny_network).logits(tmp_path / "elsewhere", rows, ["identity", "hflip"])
+    assert logits.shape == (len(rows), 2) and np.isfinite(logits).all() and logits.std() > 0
+
+
+def test_a_logit_depends_on_its_picture_alone(rows: pd.DataFrame, tiny_network: Path, tmp_path: Path):
+    made = network(tiny_network, "inference_batch=6")
+    made.fit(rows, rows[:0], 0, tmp_path, Budget())
+    whole = made.logits(tmp_path, rows, ["identity"])
+    part = made.logits(tmp_path, rows[::-1][3:8], ["identity"])
+    assert np.allclose(whole[::-1][3:8], part, rtol=0, atol=1e-6)
+
+
+def test_the_same_seed_gives_the_same_weights(rows: pd.DataFrame, tiny_network: Path, tmp_path: Path):
+    for name, seed, workers in (("a", 0, 0), ("b", 0, 2), ("c", 1, 0)):
+        network(tiny_network, f"workers={workers}").fit(rows, rows[:2], seed, tmp_path / name, Budget())
+    a, b, c = ((tmp_path / name / "model.safetensors").read_bytes() for name in "abc")
+    assert a == b and a != c
+
+
+def test_a_checkpoint_of_another_preprocessing_is_refused(
+    rows: pd.DataFrame, tiny_network: Path, tmp_path: Path
+):
+    network(tiny_network).fit(rows, rows[:0], 0, tmp_path, Budget())
+    with pytest.raises(UserError, match="image_size"):
+        network(tiny_network, "image_size=48").logits(tmp_path, rows, ["identity"])
+
+
+def test_training_starts_at_logit_zero(tiny_network: Path):
+    made = network(tiny_network)
+    assert (made.build().eval()(torch.rand(2, 3, 32, 32)) == 0).all()
+
+
+@pytest.mark.parametrize("backbone", ["test_vit", "test_convnext", "test_efficientnet"])
+def test_layer_decay_reaches_every_depth(tiny_network: Path, backbone: str):
+    model = network(tiny_network, f"backbone={backbone}").build()
+    optimiser = create_optimizer_v2(model, "adamw", lr=1.0, weight_decay=0.1, layer_decay=0.5)
+    scale = {id(p): g["lr_scale"] for g in optimiser.param_groups for p in g["params"]}
+    scales = [scale[id(p)] for p in model.parameters()]
+    assert max(scales) == 1 and min(scales) < 0.3 and scale[id(list(model.parameters())[-1])] == 1
+    assert scales[0] == min(scales)
+
+
+CPU = [name for name in recipes.shipped() if name.endswith("_cpu") or name == "demo"]
+
+
+@pytest.mark.parametrize("name", CPU)
+def test_recipes_for_the_processor_take_three_real_steps(name: str, rows: pd.DataFrame, tmp_path: Path):
+    recipe = recipes.load(name, ["epochs=3", "batch_size=16", "workers=0"])
+    assert isinstance(recipe, NetworkRecipe)
+    made = detectors.create(recipe)
+    made.fit(rows, rows[:4], 0, tmp_path, Budget())
+    logits = made.logits(tmp_path, rows[:2], ["identity"])
+    assert np.isfinite(logits).all() and (logits != 0).all(), "three steps moved the head"
+
+
+@pytest.mark.parametrize("name", recipes.shipped())
+def test_every_recipe_builds_its_model(name: str):
+    recipe = recipes.load(name, ["pretrained=false"])
+    assert isinstance(recipe, BackboneRecipe)
+    with torch.device("meta"):
+        if isinstance(recipe, NetworkRecipe):
+            model: torch.nn.Module = Network(recipe).build()
+        else:
+            from humanmade.detectors.weights import create_backbone
+
+            model = create_backbone(recipe.backbone, False, recipe.image_size, 0)
+    assert sum(parameter.numel() for parameter in model.parameters()) > 0

@@ -1,0 +1,103 @@
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from humanmade import detectors
+from humanmade import recipe as recipes
+from humanmade.data import folds, inventory, manifest
+from humanmade.detectors import probe as probing
+from humanmade.detectors.probe import Probe
+from humanmade.errors import UserError
+from humanmade.recipe import ProbeRecipe
+from humanmade.training.budget import Budget
+from humanmade.training.checkpoint import load_weights
+from tests.conftest import MakeFolder
+
+
+def probe(path: Path, *changes: str) -> Probe:
+    made = detectors.create(recipes.load(str(path), changes))
+    assert isinstance(made, Probe)
+    return made
+
+
+@pytest.fixture
+def rows(manifest_folder: MakeFolder) -> pd.DataFrame:
+    table = inventory.attach(manifest.load([manifest_folder(pairs=10)]))
+    return folds.make(table, 3, 0, "pairs").rows
+
+
+def test_it_separates_what_it_was_fitted_on(rows: pd.DataFrame, tiny_probe: Path, tmp_path: Path):
+    made = probe(tiny_probe, "shrinkage=1")
+    made.fit(rows, rows[:0], 0, tmp_path, Budget())
+    logits = probe(tiny_probe).logits(tmp_path, rows, ["identity", "hflip"])
+    assert logits.shape == (20, 2)
+    assert ((logits[:, 0] > 0) == (rows["label"] == 1)).mean() > 0.9
+
+
+def test_features_are_computed_once_for_all_folds(rows: pd.DataFrame, tiny_probe: Path, tmp_path: Path):
+    first = probe(tiny_probe)
+    first.prepare(rows, ["identity", "hflip"])
+    later = probe(tiny_probe)
+    later._extract = lambda pixels: pytest.fail("computed again")  # type: ignore[method-assign]
+    later.fit(rows[:12], rows[12:], 0, tmp_path, Budget())
+    assert later.logits(tmp_path, rows[12:], ["identity", "hflip"]).shape == (8, 2)
+
+
+def test_features_depend_on_the_picture_alone(
+    rows: pd.DataFrame, tiny_probe: Path, monkeypatch, tmp_path: Path
+):
+    made = probe(tiny_probe, "inference_batch=8")
+    made.prepare(rows, ["identity"])
+    whole = made.store.get(rows, "identity")
+    monkeypatch.setenv("HUMANMADE_CACHE", str(tmp_path / "other"))
+    again = probe(tiny_probe, "inference_batch=8")
+    again.prepare(rows[::-1][4:9], ["identity"])
+    assert (again.store.get(rows[::-1][4:9], "identity") == whole[::-1][4:9]).all()
+
+
+def test_inner_folds_choose_the_shrinkage(rows: pd.DataFrame, tiny_probe: Path, tmp_path: Path):
+    made = probe(tiny_probe, "shrinkage=[1e-9, 0.1]")
+    made.fit(rows, rows[:0], 0, tmp_path, Budget())
+    tried = pd.read_json(tmp_path / "log.jsonl", lines=True)
+    assert tried["shrinkage"].tolist() == [1e-9, 0.1]
+    assert tried["logloss"][0] == pytest.approx(np.log(2), abs=1e-3)
+    best = int(tried["logloss"].argmin())
+    weight = load_weights(tmp_path / "head.safetensors")[0]["weight"].abs().max()
+    assert (weight > 1e-3) == (best == 1)
+
+
+def test_inner_folds_keep_groups_together(monkeypatch: pytest.MonkeyPatch):
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(20), 2)
+    # A feature that names the group perfectly, labels at random by group: honest inner folds see nothing.
+    features = np.eye(20)[groups]
+    labels = rng.permutation(np.repeat([0, 1], 10))[groups]
+    recipe = recipes.build({"detector": "probe", "shrinkage": [1e-3, 1e3]}, "test")
+    assert isinstance(recipe, ProbeRecipe)
+    _, tried = probing.fit_head(features, labels, groups, recipe, 0)
+    assert tried[1]["logloss"] > 0.6
+
+
+def test_other_backbone_weights_are_refused(rows: pd.DataFrame, tiny_probe: Path, tmp_path: Path):
+    probe(tiny_probe).fit(rows, rows[:0], 0, tmp_path, Budget())
+    with pytest.raises(UserError, match="same weights of the backbone"):
+        probe(tiny_probe, "image_size=48").logits(tmp_path, rows, ["identity"])
+
+
+@pytest.mark.parametrize("backbone", ["test_vit", "test_convnext", "test_resnet"])
+@pytest.mark.parametrize("pool", ["mean", "mean_std"])
+def test_families_of_backbones(rows: pd.DataFrame, tiny_probe: Path, backbone: str, pool: str):
+    made = probe(tiny_probe, f"backbone={backbone}", f"pool={pool}", "layers=[-1]")
+    made.prepare(rows[:3], ["identity"])
+    features = made.store.get(rows[:3], "identity")
+    assert features.shape[0] == 3 and np.isfinite(features).all() and features.std(axis=0).max() > 0
+
+
+def test_corrupted_views_are_kept_by_their_draw(rows: pd.DataFrame, tiny_probe: Path):
+    made = probe(tiny_probe)
+    twin = rows[:2].assign(pair=["x", "y"], digest=rows["digest"][0], path=rows["path"][0])
+    made.prepare(twin, ["noise8", "jpeg50"])
+    noisy, plain = made.store.get(twin, "noise8"), made.store.get(twin, "jpeg50")
+    assert (noisy[0] != noisy[1]).any() and (plain[0] == plain[1]).all()

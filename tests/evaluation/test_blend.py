@@ -1,0 +1,95 @@
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from humanmade import files
+from humanmade import recipe as recipes
+from humanmade.errors import UserError
+from humanmade.evaluation import blend as blending
+
+IDS = ["a", "b", "c", "d"]
+
+
+def csv_of(path: Path, logits: list[float], ids: list[str] = IDS) -> str:
+    files.write_csv(path, pd.DataFrame({"id": ids, "logit": logits}))
+    return str(path)
+
+
+def run_of(folder: Path, test: list[float], oof: list[float], scale: float, folds: list[int]) -> str:
+    folder.mkdir()
+    recipes.save(recipes.load("probe_lite0"), folder / "recipe.toml")
+    ids = [f"t{i}" for i in range(len(oof))]
+    labels = [i % 2 for i in range(len(oof))]
+    files.write_csv(folder / "folds.csv", pd.DataFrame({"id": ids, "fold": folds, "group": range(len(oof))}))
+    files.write_csv(
+        folder / "oof.csv", pd.DataFrame({"id": ids, "label": labels, "fold": folds, "logit": oof})
+    )
+    csv_of(folder / "test.csv", test)
+    files.write_json(folder / "scores.json", {"scale": scale, "folds": []})
+    return str(folder)
+
+
+def test_logits_are_divided_by_each_runs_scale_and_not_shifted(tmp_path: Path):
+    one = run_of(tmp_path / "one", [2.0, 4.0, -2.0, 0.0], [0, 2, 0, 2], 2.0, [0, 0, 1, 1])
+    two = run_of(tmp_path / "two", [30.0, 10.0, 10.0, 10.0], [0, 10, 0, 10], 10.0, [0, 0, 1, 1])
+    blended = blending.blend([blending.read_member(one), blending.read_member(two)], "mean")
+    assert blended.to_dict() == pytest.approx({"a": 2.0, "b": 1.5, "c": 0.0, "d": 0.5})
+
+
+def test_rows_are_matched_by_id_not_by_position(tmp_path: Path):
+    one = blending.read_member(csv_of(tmp_path / "one.csv", [1.0, 2.0, 3.0, 4.0]))
+    two = blending.read_member(csv_of(tmp_path / "two.csv", [4.0, 3.0, 2.0, 1.0], IDS[::-1]))
+    blended = blending.blend([one, two], "mean")
+    assert np.allclose(blended, one.test) and blended.index.tolist() == IDS
+
+
+def test_other_ids_and_other_folds_are_refused(tmp_path: Path):
+    one = blending.read_member(csv_of(tmp_path / "one.csv", [1.0, 2.0, 3.0, 4.0]))
+    short = blending.read_member(csv_of(tmp_path / "short.csv", [1.0, 2.0, 3.0], IDS[:3]))
+    with pytest.raises(UserError, match="lacks 'd'; 1 missing, 0 surplus"):
+        blending.blend([one, short], "mean")
+    with pytest.raises(UserError, match="has 'd' besides"):
+        blending.blend([short, one], "mean")
+    a = run_of(tmp_path / "a", [1.0, 2.0, 3.0, 4.0], [0, 1, 0, 1], 1.0, [0, 0, 1, 1])
+    b = run_of(tmp_path / "b", [1.0, 2.0, 3.0, 4.0], [0, 1, 0, 1], 1.0, [0, 1, 0, 1])
+    with pytest.raises(UserError, match=r"folds\.csv differs"):
+        blending.blend([blending.read_member(a), blending.read_member(b)], "mean")
+    with pytest.raises(UserError, match="known rules are mean, rank"):
+        blending.blend([one, one], "median")
+
+
+def test_bad_csvs_are_refused(tmp_path: Path):
+    (tmp_path / "x.csv").write_text("id,logit\na,high\n")
+    with pytest.raises(UserError, match="line 2: column logit"):
+        blending.read_member(str(tmp_path / "x.csv"))
+    with pytest.raises(UserError, match="'a' stands twice"):
+        blending.read_member(csv_of(tmp_path / "y.csv", [1.0, 2.0], ["a", "a"]))
+
+
+@given(st.lists(st.floats(-50, 50), min_size=2, max_size=20, unique=True))
+def test_ranks_see_order_alone(values: list[float]):
+    logits = np.array(values)[:, None]
+    ranked = blending.rank(logits)
+    assert (np.argsort(ranked) == np.argsort(values)).all()
+    assert np.allclose(ranked, blending.rank(np.arctan(logits)))
+    assert abs(ranked.mean()) < 1e-9 and np.abs(ranked).max() < 1
+
+
+def test_the_oof_threshold_comes_with_a_nested_estimate(tmp_path: Path):
+    run = run_of(tmp_path / "r", [1.0] * 4, [5.0, 7.0, 5.0, 7.0], 2.0, [0, 0, 1, 1])
+    threshold, nested = blending.oof_threshold([blending.read_member(run)], "mean")
+    assert threshold == pytest.approx(3.0) and nested == 1.0
+    bare = blending.read_member(csv_of(tmp_path / "x.csv", [1.0, 2.0, 3.0, 4.0]))
+    with pytest.raises(UserError, match=r"needs runs with oof\.csv"):
+        blending.oof_threshold([bare], "mean")
+
+
+def test_test_order_and_missing_logits():
+    logits = pd.Series([1.0, 2.0], index=["a", "b"])
+    assert blending.in_order(logits, ["b", "a"]).tolist() == [2.0, 1.0]
+    with pytest.raises(UserError, match="1 test ids have no logit, 'c' first"):
+        blending.in_order(logits, ["a", "c"])

@@ -1,0 +1,56 @@
+import warnings
+
+import numpy as np
+import pytest
+
+from humanmade.images.augment import Augmentation
+from humanmade.images.views import CROPS, Frame
+from tests.conftest import scene
+
+
+@pytest.mark.parametrize("crop", CROPS)
+@pytest.mark.parametrize("severity", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("scales", [(1.0, 1.0), (0.5, 2.0)])
+def test_every_pipeline_runs_without_warnings(crop: str, severity: float, scales: tuple[float, float]):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        augment = Augmentation(Frame(32, crop), 5, severity, scales)
+        for shape in ((60, 80), (8, 100)):
+            for seed in range(12):
+                out = augment(scene(seed, shape), seed)
+                assert out.shape == (32, 32, 3) and out.dtype == np.uint8
+
+
+def test_draws_depend_on_the_seed_and_on_nothing_before():
+    picture = scene(1, (80, 80))
+    one, two = (Augmentation(Frame(40), 3, 0.7, (0.5, 1.5)) for _ in range(2))
+    two(picture, 99)
+    assert all((one(picture, seed) == two(picture, seed)).all() for seed in range(10))
+    assert any((one(picture, 1) != one(picture, seed)).any() for seed in range(2, 5))
+
+
+def test_a_pair_gets_the_same_crop_flip_and_resize():
+    picture = scene(2, (80, 80))
+    augment = Augmentation(Frame(40), 0, 0.5, (0.6, 1.4))
+    for seed in range(10):
+        inverted = 255 - augment(255 - picture, seed).astype(int)
+        assert np.abs(inverted - augment(picture, seed)).max() <= 1
+
+
+def test_without_degradations_pixels_stay_native():
+    picture = scene(3, (64, 64))
+    windows = {picture[y : y + 40, x : x + 40].tobytes() for y in range(25) for x in range(25)}
+    augment = Augmentation(Frame(40), 0, 0.5, flips=False)
+    assert all(augment(picture, seed).tobytes() in windows for seed in range(10))
+
+
+def test_severity_degrades():
+    picture = scene(4, (90, 90))
+
+    def damage(severity: float) -> float:
+        clean, hard = Augmentation(Frame(64), flips=False), Augmentation(Frame(64), 5, severity, flips=False)
+        return float(
+            np.mean([np.abs(hard(picture, s).astype(int) - clean(picture, s)).mean() for s in range(30)])
+        )
+
+    assert damage(0.1) < damage(0.5) < damage(1.0)

@@ -1,0 +1,126 @@
+import contextlib
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+
+from humanmade.images.decode import BrokenPictureError, decode, is_truncated_jpeg
+from tests.conftest import scene
+
+PICTURE = scene(1, (40, 60))
+
+
+def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
+    out = io.BytesIO()
+    image.save(out, kind, **options)
+    return out.getvalue()
+
+
+def close(a: np.ndarray, b: np.ndarray, within: float = 6.0) -> bool:
+    return a.shape == b.shape and float(np.abs(a.astype(float) - b).mean()) < within
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [("PNG", {}), ("JPEG", {"quality": 95}), ("JPEG", {"quality": 95, "progressive": True}),
+     ("WEBP", {"lossless": True}), ("TIFF", {}), ("BMP", {})],
+)  # fmt: skip
+def test_ordinary_files(kind: str, options: dict[str, object]):
+    assert close(decode(encoded(Image.fromarray(PICTURE), kind, **options)), PICTURE)
+
+
+@pytest.mark.parametrize(
+    ("mode", "kind"),
+    [("L", "JPEG"), ("L", "PNG"), ("1", "PNG"), ("CMYK", "JPEG"), ("CMYK", "TIFF"), ("LA", "PNG")],
+)
+def test_other_colour_models(mode: str, kind: str):
+    image = Image.fromarray(PICTURE).convert(mode)
+    assert close(decode(encoded(image, kind)), np.asarray(image.convert("RGB")), 12)
+
+
+def test_palette_and_gif_take_the_first_frame():
+    first, second = Image.fromarray(PICTURE).quantize(64), Image.new("P", (60, 40))
+    data = encoded(first, "GIF", save_all=True, append_images=[second])
+    assert close(decode(data), np.asarray(first.convert("RGB")))
+
+
+def test_transparency_is_shown_on_white():
+    layered = np.dstack([PICTURE, np.zeros(PICTURE.shape[:2], np.uint8)])
+    layered[:20, :, 3] = 255
+    shown = decode(encoded(Image.fromarray(layered), "PNG"))
+    assert close(shown[:20], PICTURE[:20]) and (shown[20:] == 255).all()
+
+
+def test_sixteen_bit_grey_keeps_its_range():
+    deep = np.linspace(0, 65535, 40 * 60).reshape(40, 60).astype(np.uint16)
+    shown = decode(encoded(Image.fromarray(deep), "PNG"))
+    assert shown.min() == 0 and shown.max() == 255 and abs(shown.mean() - 127.5) < 1
+
+
+def test_floating_point_tiff():
+    values = np.linspace(-1, 1, 40 * 60).reshape(40, 60).astype(np.float32)
+    shown = decode(encoded(Image.fromarray(values), "TIFF"))
+    assert shown.min() == 0 and shown.max() == 255
+
+
+def test_exif_orientation_is_applied():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = encoded(Image.fromarray(PICTURE), "JPEG", exif=exif.tobytes(), quality=95)
+    assert close(decode(data), np.rot90(PICTURE, -1), 8)
+
+
+def test_a_colour_profile_is_converted():
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
+    swapped = encoded(Image.fromarray(PICTURE), "PNG", icc_profile=profile.tobytes())
+    assert close(decode(swapped), PICTURE), "a profile of another colour model leaves the pixels alone"
+    assert close(decode(encoded(Image.fromarray(PICTURE), "PNG", icc_profile=b"nonsense")), PICTURE)
+
+
+def test_a_truncated_jpeg_shows_what_is_there():
+    large = scene(2, (320, 320))
+    data = encoded(Image.fromarray(large), "JPEG", quality=95)
+    half = data[: len(data) // 2]
+    assert is_truncated_jpeg(half) and not is_truncated_jpeg(data)
+    assert close(decode(half)[:96], large[:96], 8)
+    assert decode(half).shape == large.shape
+
+
+def chunk(name: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+
+BOMB = (
+    b"\x89PNG\r\n\x1a\n"
+    + chunk(b"IHDR", struct.pack(">IIBBBBB", 40000, 40000, 8, 2, 0, 0, 0))
+    + chunk(b"IDAT", zlib.compress(bytes(100)))
+    + chunk(b"IEND", b"")
+)
+LARGE = BOMB.replace(struct.pack(">II", 40000, 40000), struct.pack(">II", 12000, 10000))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"hello", b"\xff\xd8\xff\xe0", BOMB, LARGE, encoded(Image.fromarray(PICTURE), "PNG")[:200],
+     b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n"],
+    ids=["empty", "text", "stub", "bomb", "large", "cut-png", "eps"],
+)  # fmt: skip
+def test_what_is_no_picture_is_broken(data: bytes):
+    with pytest.raises(BrokenPictureError) as error:
+        decode(data)
+    assert str(error.value)
+
+
+def test_random_damage_never_escapes_as_another_error():
+    rng = np.random.default_rng(0)
+    for kind in ("JPEG", "PNG", "WEBP", "GIF", "TIFF"):
+        data = encoded(Image.fromarray(PICTURE), kind)
+        for _ in range(60):
+            damaged = bytearray(data[: rng.integers(1, len(data) + 1)])
+            for place in rng.integers(0, len(damaged), 4):
+                damaged[place] = rng.integers(256)
+            with contextlib.suppress(BrokenPictureError):
+                assert decode(bytes(damaged)).shape[2] == 3

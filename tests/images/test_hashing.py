@@ -1,0 +1,56 @@
+import time
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from humanmade.images.corruptions import recompress
+from humanmade.images.hashing import NEAR, near_pairs, phash
+from tests.conftest import scene
+
+
+def connected(pairs: np.ndarray, count: int) -> list[int]:
+    """Smallest member of each row's connected set, by plain union."""
+    root = list(range(count))
+    for _ in range(count):
+        for a, b in pairs:
+            root[a] = root[b] = min(root[a], root[b])
+    return root
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.lists(st.integers(0, 63), max_size=6)), max_size=25))
+def test_near_pairs_connect_what_brute_force_connects(rows: list[tuple[int, list[int]]]):
+    centres = [0, 0xFFFFFFFFFFFFFFFF, 0x0F0F0F0F0F0F0F0F, 0x123456789ABCDEF0]
+    values = []
+    for centre, bits in rows:
+        value = centres[centre]
+        for bit in bits:
+            value ^= 1 << bit
+        values.append(value)
+    expected = [
+        (i, j)
+        for i in range(len(values))
+        for j in range(i + 1, len(values))
+        if (values[i] ^ values[j]).bit_count() <= NEAR
+    ]
+    found = near_pairs(np.array(values, dtype=np.uint64))
+    assert all((values[a] ^ values[b]).bit_count() <= NEAR for a, b in found)
+    assert connected(found, len(values)) == connected(np.array(expected), len(values))
+
+
+def test_recompressed_pictures_are_near_and_other_scenes_are_not():
+    first, second = scene(1, (96, 96)), scene(2, (96, 96))
+    small = np.asarray(Image.fromarray(first).resize((48, 48)))
+    base = phash(first)
+    assert (base ^ phash(recompress(first, "jpeg", 60))).bit_count() <= NEAR
+    assert (base ^ phash(small)).bit_count() <= NEAR
+    assert (base ^ phash(second)).bit_count() > NEAR
+
+
+def test_eighty_thousand_hashes_take_seconds():
+    hashes = np.random.default_rng(0).integers(0, 2**63, 80_000).astype(np.uint64)
+    hashes[40_000:] = hashes[:40_000] ^ np.uint64(0b1011)
+    began = time.monotonic()
+    assert len(near_pairs(hashes)) >= 40_000
+    assert time.monotonic() - began < 60

@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+
+from humanmade.errors import UserError
+from humanmade.images.corruptions import CORRUPTIONS, DRAWING
+from humanmade.images.views import CROPS, Frame, draws, expand, look
+from tests.conftest import scene
+
+PICTURE = scene(3, (50, 70))
+
+
+@pytest.mark.parametrize("crop", CROPS)
+@pytest.mark.parametrize("shape", [(50, 70), (9, 200), (300, 40), (1, 1)])
+def test_every_view_fills_the_frame(crop: str, shape: tuple[int, int]):
+    picture = scene(4, shape)
+    names = ["crop_5", "hflip", "vflip", "rot180", "scale_0.5", "scale_2", "jpeg_75", "webp_50", *CORRUPTIONS]
+    for view in expand(names):
+        assert look(picture, view, Frame(32, crop)).shape == (32, 32, 3), view
+
+
+def test_a_native_crop_keeps_pixels_as_they_are():
+    assert (look(PICTURE, "identity", Frame(40)) == PICTURE[5:45, 15:55]).all()
+    assert (look(PICTURE, "crop_br", Frame(40)) == PICTURE[10:, 30:]).all()
+    assert (look(PICTURE, "hflip", Frame(40)) == PICTURE[5:45, 15:55][:, ::-1]).all()
+
+
+def test_small_pictures_are_mirrored_not_stretched():
+    shown = look(PICTURE[:30, :30], "identity", Frame(40))
+    assert (shown[5:35, 5:35] == PICTURE[:30, :30]).all()
+    assert (shown[4] == shown[5]).all()
+
+
+def test_crop_5_combines_with_other_operations():
+    assert expand(["hflip+crop_5", "crop_5"]) == (
+        "hflip", "hflip+crop_tl", "hflip+crop_tr", "hflip+crop_bl", "hflip+crop_br",
+        "identity", "crop_tl", "crop_tr", "crop_bl", "crop_br",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["sideways", "scale_9", "jpeg_0", "hflip+", ""])
+def test_unknown_views_are_refused(name: str):
+    with pytest.raises(UserError, match="views"):
+        expand([name])
+    with pytest.raises(UserError, match="at least one"):
+        expand([])
+
+
+@pytest.mark.parametrize("name", CORRUPTIONS)
+def test_corruptions_repeat_and_only_some_depend_on_the_seed(name: str):
+    frame = Frame(40)
+    first, again, other = (look(PICTURE, name, frame, seed) for seed in (1, 1, 2))
+    assert (first == again).all()
+    assert (first == other).all() == (name not in DRAWING) == (not draws(name))
+    assert (first != look(PICTURE, "identity", frame)).any()
+
+
+def test_both_members_of_a_pair_get_the_same_draw():
+    dark, light = np.full((40, 40, 3), 100, np.uint8), np.full((40, 40, 3), 140, np.uint8)
+    frame = Frame(40)
+    noises = [look(p, "noise8", frame, 7).astype(int) - p for p in (dark, light)]
+    assert (noises[0] == noises[1]).all()

@@ -1,0 +1,143 @@
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from humanmade import cli
+from humanmade.cli import main
+from tests.conftest import MakeFolder
+
+VERBS = ["cv", "evaluate", "predict", "blend", "check", "compare", "demo"]
+
+
+def test_help_is_quick_and_free_of_heavy_imports():
+    heavy = ("torch", "timm", "albumentations", "pandas", "numpy", "kaggle")
+    code = f"""if True:
+        import sys
+        from humanmade.cli import main
+        try:
+            main(["cv", "--help"])
+        except SystemExit:
+            print([name for name in {heavy} if name in sys.modules])
+    """
+    began = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("[]\n") and time.monotonic() - began < 3
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_explains_itself_with_an_example(verb: str, capsys):
+    with pytest.raises(SystemExit) as end:
+        main([verb, "--help"])
+    assert end.value.code == 0 and f"example: humanmade {verb}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["cv", "--nonsense"], ["nonsense"], [], ["cv", "--prevalence", "1.5"], ["cv", "--limit", "0"],
+     ["cv", "--hours", "-1"], ["cv", "--split", "random"], ["blend", "a"]],
+)  # fmt: skip
+def test_bad_arguments_exit_2(arguments: list[str]):
+    with pytest.raises(SystemExit) as end:
+        main(arguments)
+    assert end.value.code == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["cv", "nonsense", "--data", "."], "recipe 'nonsense': not found"),
+        (["cv", "probe_lite0", "--data", "absent"], "absent: no such folder"),
+        (["evaluate", "absent", "--data", "."], "run 'absent': not found"),
+        (["check", "absent.csv", "--data", "."], "neither manifest.csv"),
+        (["compare"], "no runs in runs/"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_2(arguments: list[str], says: str, capsys):
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert says in error and error.startswith("humanmade: ") and error.count("\n") == 1
+
+
+@pytest.fixture
+def run(tiny_probe: Path, manifest_folder: MakeFolder) -> Path:
+    folder = manifest_folder(pairs=8, test=4, sources=["a", "b"])
+    assert main(["cv", str(tiny_probe), "--data", str(folder)]) == 0
+    return folder
+
+
+def test_evaluate_scores_test_rows_and_writes_logits(run: Path, capsys):
+    capsys.readouterr()
+    assert main(["evaluate", "tinyprobe", "--data", str(run), "--json", "--out", "e.csv"]) == 0
+    scores = json.loads(capsys.readouterr().out)
+    assert scores["rows"] == 8 and set(scores["sources"]) == {"gen-a", "gen-b", "photo-a", "photo-b", "worst"}
+    written = pd.read_csv("e.csv")
+    assert list(written.columns) == ["id", "label", "source", "logit"]
+    own = pd.read_csv("runs/tinyprobe/test.csv").set_index("id")["logit"]
+    assert (written.set_index("id")["logit"] == own).all()
+    assert main(["evaluate", "tinyprobe", "--data", str(run), "--split", "train"]) == 0
+    assert "16 of 16 ids are among those" in capsys.readouterr().err
+
+
+def test_outputs_are_not_overwritten_silently(run: Path, capsys):
+    Path("e.csv").write_text("mine")
+    for verb in (["evaluate", "tinyprobe"], ["predict", "tinyprobe"], ["blend", "tinyprobe"]):
+        arguments = [*verb, "--data", str(run), "--out", "e.csv"]
+        assert main(arguments) == 2
+        assert "e.csv: exists" in capsys.readouterr().err and Path("e.csv").read_text() == "mine"
+    assert main([*arguments, "--force"]) == 0
+
+
+def test_blend_makes_a_submission_that_passes_the_gate(run: Path, capsys):
+    test = pd.read_csv("runs/tinyprobe/test.csv")
+    test.sample(frac=1, random_state=0).to_csv("shuffled.csv", index=False)
+    for extra, ones in (
+        ([], 4),
+        (["--prevalence", "0.25"], 2),
+        (["--threshold", "1e9"], 0),
+        (["--method", "rank"], 4),
+    ):
+        out = f"s{ones}{len(extra)}{''.join(extra)[:5]}.csv"
+        assert main(["blend", "tinyprobe", "shuffled.csv", "--out", out, "--data", str(run), *extra]) == 0
+        assert main(["check", out, "--data", str(run), "--against", "runs/tinyprobe/submission.csv"]) == 0
+        assert pd.read_csv(out)["label"].sum() == ones
+    assert "labels differ" in capsys.readouterr().out
+    assert main(["blend", "tinyprobe", "--out", "t.csv", "--threshold", "oof"]) == 0
+    assert "nested out-of-fold F1" in capsys.readouterr().out
+
+
+def test_compare_prints_and_saves(run: Path, tiny_probe: Path, capsys):
+    assert main(["cv", str(tiny_probe), "--data", str(run), "--out", "runs/other", "--fold", "0"]) == 0
+    capsys.readouterr()
+    assert main(["compare"]) == 0
+    shown = capsys.readouterr().out
+    assert "tinyprobe" in shown and "1 (unfinished)" in shown
+    saved = pd.read_csv("runs/compare.csv")
+    assert set(saved["run"]) == {"tinyprobe", "other"} and {"f1", "spread", "fold0", "seconds"} <= set(
+        saved.columns
+    )
+
+
+def test_a_plain_folder_can_be_predicted(run: Path, tmp_path: Path):
+    assert main(["predict", "tinyprobe", "--data", str(run / "images"), "--out", "p.csv"]) == 0
+    assert len(pd.read_csv("p.csv")) == 24
+
+
+def test_without_data_the_demo_says_so_first(tiny_probe: Path, capsys):
+    assert main(["cv", str(tiny_probe), "--limit", "12", "--set", "folds=2"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("no --data and no competition in data/: this is the embedded demo")
+    assert "hidden test labels" in out
+    assert main(["demo", "mine"]) == 0 and Path("mine/train.csv").is_file()
+    assert main(["demo", "mine"]) == 2
+
+
+def test_data_holds_the_competition(tiny_probe: Path, competition_folder: MakeFolder, capsys):
+    competition_folder(pairs=8, test=2).rename(Path("data"))
+    assert main(["cv", str(tiny_probe)]) == 0
+    assert "demo" not in capsys.readouterr().out
+    assert Path("data") == cli.DATA

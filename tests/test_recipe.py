@@ -1,0 +1,63 @@
+from pathlib import Path
+
+import pytest
+
+from humanmade import recipe as recipes
+from humanmade.errors import UserError
+from humanmade.recipe import NetworkRecipe, ProbeRecipe
+
+
+@pytest.mark.parametrize("name", recipes.shipped())
+def test_every_shipped_recipe_survives_a_round_trip(name: str, tmp_path: Path):
+    recipe = recipes.load(name)
+    recipes.save(recipe, tmp_path / "recipe.toml")
+    assert recipes.load(str(tmp_path / "recipe.toml")) == recipe
+    assert recipe.name == name
+
+
+def test_overrides_are_typed():
+    recipe = recipes.load("efficientnet_lite0", ["lr=1", "seeds=[1, 2]", "views=hflip", "flips=false"])
+    assert isinstance(recipe, NetworkRecipe)
+    assert (recipe.lr, recipe.seeds, recipe.views, recipe.flips) == (1.0, [1, 2], ["hflip"], False)
+    assert isinstance(recipe.lr, float)
+
+
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ("learning_rate=1", "no key 'learning_rate'"),
+        ("epoch=3", "did you mean 'epochs'"),
+        ("epochs=2.5", "epochs = 2.5 is float, not int"),
+        ("epochs=0", "epochs = 0; expected at least 1"),
+        ("ema=2", "ema = 2"),
+        ("crop=wide", "known: native, resize, squash"),
+        ("flips=1", "is int, not bool"),
+        ("seeds=[]", "at least one seed"),
+        ("scale_range=[2, 1]", "scale_range"),
+        ("epochs", "expected key=value"),
+        ("shrinkage=[1]", "detector 'network' has no key 'shrinkage'"),
+        ("detector=cnn", "known: network, probe"),
+    ],
+)
+def test_bad_overrides_name_key_and_expectation(override: str, says: str):
+    with pytest.raises(UserError) as error:
+        recipes.load("efficientnet_lite0", [override])
+    assert says in str(error.value)
+
+
+def test_an_unknown_recipe_gets_the_nearest_name():
+    with pytest.raises(UserError, match="did you mean 'probe_lite0'"):
+        recipes.load("probe_light0")
+
+
+def test_difference_names_key_and_values():
+    one, two = recipes.load("probe_lite0"), recipes.load("probe_lite0", ["image_size=256"])
+    assert recipes.difference(one, one) is None
+    assert recipes.difference(one, two) == "image_size: 224 there, 256 now"
+    assert isinstance(one, ProbeRecipe)
+
+
+def test_broken_toml_is_a_user_error(tmp_path: Path):
+    (tmp_path / "x.toml").write_text("detector = ")
+    with pytest.raises(UserError, match="not valid TOML"):
+        recipes.load(str(tmp_path / "x.toml"))

@@ -1,0 +1,31 @@
+import pytest
+import torch
+
+from humanmade.training.device import Machine
+
+
+def test_a_gpu_without_bf16_units_gets_fp16_and_a_scaler(monkeypatch: pytest.MonkeyPatch):
+    def supported(including_emulation: bool = True) -> bool:
+        return including_emulation  # as a T4 answers
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", supported)
+    assert Machine.pick().dtype == torch.float16
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: True)
+    assert Machine.pick().dtype == torch.bfloat16
+
+
+def test_the_processor_computes_in_bf16_unless_told(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    weight, row = torch.ones(2, 2), torch.ones(1, 2)
+    for precision, dtype in (("auto", torch.bfloat16), ("fp32", torch.float32)):
+        machine = Machine.pick(precision)
+        with machine.autocast():
+            assert (row @ weight).dtype == dtype
+        assert not machine.scaler().is_enabled()
+
+
+def test_pixels_are_scaled_and_channels_last():
+    machine = Machine(torch.device("cpu"), torch.float32)
+    batch = machine.pixels(torch.full((2, 3, 4, 4), 255, dtype=torch.uint8))
+    assert batch.max() == 1 and batch.is_contiguous(memory_format=torch.channels_last)
