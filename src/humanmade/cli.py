@@ -73,8 +73,6 @@ def cv(asked: argparse.Namespace) -> None:
 
 def evaluate(asked: argparse.Namespace) -> None:
     """Score a labelled folder with a run's finished folds."""
-    import json
-
     from humanmade import files
     from humanmade.data import inventory, manifest
     from humanmade.evaluation import evaluate as evaluation
@@ -90,7 +88,7 @@ def evaluate(asked: argparse.Namespace) -> None:
     scores = evaluation.evaluate(rows, logits, asked.prevalence)
     if asked.out:
         files.write_csv(asked.out, rows[["id", "label", "source"]].assign(logit=logits))
-    print(json.dumps(scores, indent=1) if asked.json else evaluation.as_text(scores))
+    print(files.to_json(scores) if asked.json else evaluation.as_text(scores))
 
 
 def predict(asked: argparse.Namespace) -> None:

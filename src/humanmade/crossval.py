@@ -85,7 +85,7 @@ def collect(current: Run, table: pd.DataFrame, folds: Folds, data: str, prevalen
         "commit": run.commit(),
         "data": data,
     }
-    files.write_json(current.folder / "scores.json", _plain(scores))
+    files.write_json(current.folder / "scores.json", scores)
     if done and (table["split"] == "test").any():
         _write_test(current, table, done, prevalence)
     return scores
@@ -130,7 +130,7 @@ def _train_fold(
     budget.reserve = max(budget.reserve, time.monotonic() - fitted)
     seconds = time.monotonic() - began
     facts |= {"seconds": seconds, "images_per_second": seen / max(fitted - began, 1e-9)}
-    files.write_json(folder / run.DONE, _plain(facts))
+    files.write_json(folder / run.DONE, facts)
     if "auc" in facts:
         print(f"fold {key}: F1 {facts['f1']:.3f}, AUC {facts['auc']:.3f}, {seconds:.0f} s", flush=True)
     else:
@@ -140,9 +140,13 @@ def _train_fold(
 def _out_of_fold(folds: Folds, held_out: dict[int | str, pd.Series[float]]) -> pd.DataFrame:
     """`id, label, fold, logit` of the finished folds' rows, each from the first fold that held it out."""
     rows = folds.table.assign(label=folds.rows["label"][: len(folds.table)])
-    rows = rows[rows["fold"].isin(list(held_out))]
-    logits = [held_out[fold][name] for name, fold in zip(rows["id"], rows["fold"], strict=True)]
-    return rows.assign(logit=np.array(logits, dtype=float))[["id", "label", "fold", "logit"]]
+    parts = [
+        part.assign(logit=logits.reindex(part["id"]).to_numpy())
+        for key, logits in held_out.items()
+        for part in [rows[rows["fold"] == key]]
+    ]
+    joined = pd.concat(parts).sort_index() if parts else rows[:0].assign(logit=0.0)
+    return joined[["id", "label", "fold", "logit"]]
 
 
 def _scores(
@@ -200,12 +204,3 @@ def _by_id(path: Path) -> pd.Series[float]:
 
 def _listed(keys: Sequence[int | str]) -> str:
     return ", ".join(map(str, keys)) or "none"
-
-
-def _plain(value: Any) -> Any:
-    """Replace NaN, which JSON has no word for, by null."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    return None if isinstance(value, float) and not np.isfinite(value) else value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import tempfile
 from collections.abc import Iterator
@@ -47,9 +48,22 @@ def write_text(path: Path, text: str) -> None:
         scratch.write_text(text, encoding="utf-8", newline="\n")
 
 
+def to_json(value: Any) -> str:
+    """Indented JSON; NaN and infinities, which JSON has no words for, become null."""
+    return json.dumps(_finite(value), indent=1, allow_nan=False) + "\n"
+
+
 def write_json(path: Path, value: Any) -> None:
-    """Write indented JSON; NaN is refused because it is not JSON."""
-    write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
+    """Write `to_json`."""
+    write_text(path, to_json(value))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def write_csv(path: Path, frame: pd.DataFrame) -> None:

@@ -30,7 +30,7 @@ class Recipe:
     """Keys of every detector."""
 
     detector: str
-    name: str = ""
+    name: str = "unnamed"
     """Name of the run folder; the file's name."""
     folds: int = 5
     fold_seed: int = 0
@@ -42,6 +42,7 @@ class Recipe:
 
     def check(self) -> None:
         """Refuse values that cannot work, naming the key."""
+        require("/" not in self.name and self.name not in ("", ".", ".."), "name", self.name, "a plain name")
         require(self.folds >= 2, "folds", self.folds, "at least 2")
         require(len(self.seeds) > 0, "seeds", self.seeds, "at least one seed")
         require(len(set(self.seeds)) == len(self.seeds), "seeds", self.seeds, "no seed twice")

@@ -81,7 +81,8 @@ def _rows(path: Path) -> list[list[str]]:
 def _check_complete(path: Path, rows: list[list[str]], ids: Sequence[str]) -> None:
     given = [row[0] for row in rows]
     if len(given) < len(ids):
-        missing = next(name for name in ids if name not in set(given))
+        present = set(given)
+        missing = next(name for name in ids if name not in present)
         raise UserError(
             f"{path}: {len(given)} rows for {len(ids)} test ids; the first missing is '{missing}'"
         )

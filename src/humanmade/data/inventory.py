@@ -73,15 +73,18 @@ def _stamp(path: str) -> tuple[str, str]:
 
 def _read_new(fresh: dict[str, list[str]], known: dict[str, pd.DataFrame], total: int) -> None:
     """Read what the cache lacks, in threads (decoders release the interpreter), saving as it goes."""
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        jobs = ((folder, path) for folder, paths in fresh.items() for path in paths)
-        results = pool.map(lambda job: (job[0], _examine(job[1])), jobs)
-        waiting: list[tuple[str, dict[str, str]]] = []
+    waiting: list[tuple[str, dict[str, str]]] = []
+    pool = ThreadPoolExecutor(os.cpu_count() or 1)
+    jobs = ((folder, path) for folder, paths in fresh.items() for path in paths)
+    results = pool.map(lambda job: (job[0], _examine(job[1])), jobs)
+    try:
         for result in progress(results, "reading pictures", "pictures", total):
             waiting.append(result)
             if len(waiting) == CHUNK:
                 _store(waiting, known)
                 waiting = []
+    finally:
+        pool.shutdown(cancel_futures=True)
         _store(waiting, known)
 
 

@@ -21,6 +21,7 @@ class Machine:
     def pick(cls, precision: str = "auto") -> Machine:
         """Take the GPU where there is one; `auto` is bf16, or fp16 on a GPU without bf16 units."""
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        torch.backends.cudnn.deterministic = True
         if precision != "auto":
             return cls(device, DTYPES[precision])
         # A T4 emulates bf16, slower than fp32; emulation does not count.
