@@ -50,25 +50,34 @@ class Recipe:
 
 
 @dataclass(frozen=True)
-class BackboneRecipe(Recipe):
+class PictureRecipe(Recipe):
+    """Keys of the detectors that look at one square of each picture."""
+
+    image_size: int = 224
+    """Side of the square, in pixels."""
+    crop: Crop = "native"
+    workers: int = -1
+    """Processes that decode pictures; -1 takes one a processor, at most four."""
+
+    def check(self) -> None:
+        super().check()
+        require(16 <= self.image_size <= 2048, "image_size", self.image_size, "16 to 2048 pixels")
+        require(self.workers >= -1, "workers", self.workers, "-1 or more")
+
+
+@dataclass(frozen=True)
+class BackboneRecipe(PictureRecipe):
     """Keys of the detectors that stand on a timm backbone."""
 
     backbone: str = "tf_efficientnet_lite0"
     """Any name of timm's registry, with its pretrained tag where it matters."""
     pretrained: bool = True
-    image_size: int = 224
-    """Side of the square that the backbone sees, in pixels."""
-    crop: Crop = "native"
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    workers: int = -1
-    """Processes that decode pictures; -1 takes one a processor, at most four."""
     inference_batch: int = 32
 
     def check(self) -> None:
         super().check()
-        require(16 <= self.image_size <= 2048, "image_size", self.image_size, "16 to 2048 pixels")
         require(self.inference_batch >= 1, "inference_batch", self.inference_batch, "at least 1")
-        require(self.workers >= -1, "workers", self.workers, "-1 or more")
 
 
 @dataclass(frozen=True)
@@ -145,7 +154,28 @@ class ProbeRecipe(BackboneRecipe):
         require(good, "shrinkage", self.shrinkage, "positive numbers")
 
 
-KINDS: dict[str, type[Recipe]] = {"network": NetworkRecipe, "probe": ProbeRecipe}
+@dataclass(frozen=True)
+class SpectrumRecipe(PictureRecipe):
+    """Residual and frequency statistics with a linear and a boosted head."""
+
+    boosted: bool = True
+    """Average the linear head's logits with those of gradient-boosted trees."""
+    shrinkage: list[float] = field(default_factory=lambda: [1e-3, 1e-2, 1e-1, 1.0])
+    """Values of the logistic regression's C; the inner folds choose among several."""
+    inner_folds: int = 3
+
+    def check(self) -> None:
+        super().check()
+        require(self.inner_folds >= 2, "inner_folds", self.inner_folds, "at least 2")
+        good = len(self.shrinkage) > 0 and all(value > 0 for value in self.shrinkage)
+        require(good, "shrinkage", self.shrinkage, "positive numbers")
+
+
+KINDS: dict[str, type[Recipe]] = {
+    "network": NetworkRecipe,
+    "probe": ProbeRecipe,
+    "spectrum": SpectrumRecipe,
+}
 
 
 def require(good: bool, key: str, found: object, expected: str) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import torch
 from torch.utils.data import DataLoader, Dataset
@@ -19,6 +20,8 @@ from humanmade.errors import UserError
 from humanmade.images.decode import BrokenPictureError, Picture, decode
 from humanmade.images.views import Frame, look
 from humanmade.seeding import stable_seed
+
+Transform = Callable[[Picture], npt.NDArray[np.float32]]
 
 Plan = list[list[list[int]]]
 """An epoch: steps, of batches whose gradients are accumulated, of row numbers."""
@@ -37,12 +40,17 @@ def read_picture(path: str) -> Picture:
 
 
 class ViewDataset(Dataset[torch.Tensor]):
-    """Pictures decoded once and shown as several views: (views, 3, size, size) uint8."""
+    """Pictures decoded once and shown as several views: (views, 3, size, size) uint8.
 
-    def __init__(self, rows: pd.DataFrame, views: Sequence[str], frame: Frame) -> None:
+    With a `transform` each view is turned into a vector instead: (views, dimensions).
+    """
+
+    def __init__(
+        self, rows: pd.DataFrame, views: Sequence[str], frame: Frame, transform: Transform | None = None
+    ) -> None:
         self.paths = rows["path"].tolist()
         self.seeds = [view_seed(key) for key in pair_keys(rows)]
-        self.views, self.frame = tuple(views), frame
+        self.views, self.frame, self.transform = tuple(views), frame, transform
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -50,6 +58,8 @@ class ViewDataset(Dataset[torch.Tensor]):
     def __getitem__(self, index: int) -> torch.Tensor:
         picture = read_picture(self.paths[index])
         shown = [look(picture, view, self.frame, self.seeds[index]) for view in self.views]
+        if self.transform:
+            return torch.from_numpy(np.stack([self.transform(each) for each in shown]))
         return torch.from_numpy(np.stack(shown)).permute(0, 3, 1, 2)
 
 

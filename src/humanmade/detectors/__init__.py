@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from humanmade.detectors.base import Detector
-from humanmade.recipe import NetworkRecipe, ProbeRecipe, Recipe
+from humanmade.recipe import NetworkRecipe, ProbeRecipe, Recipe, SpectrumRecipe
 
 
 def create(recipe: Recipe, weights: Path | None = None) -> Detector:
@@ -22,4 +22,8 @@ def create(recipe: Recipe, weights: Path | None = None) -> Detector:
         from humanmade.detectors.probe import Probe
 
         return Probe(recipe, weights)
+    if isinstance(recipe, SpectrumRecipe):
+        from humanmade.detectors.spectrum import Spectrum
+
+        return Spectrum(recipe)
     raise AssertionError(f"no detector for {type(recipe).__name__}")

@@ -14,13 +14,19 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from humanmade import cache
-from humanmade.data.loader import ViewDataset, fixed_size, pair_keys, view_batches, view_seed
+from humanmade.data.loader import Transform, ViewDataset, fixed_size, pair_keys, view_batches, view_seed
 from humanmade.files import whole_file
 from humanmade.images.views import Frame, draws
 from humanmade.progress import progress
 
-Features = npt.NDArray[np.float16]
+Features = npt.NDArray[np.floating]
 Extract = Callable[[torch.Tensor], Features]
+
+
+def as_they_are(batch: torch.Tensor) -> Features:
+    """For features that the loader's own workers compute."""
+    return batch.numpy()
+
 
 SHARD = 1024
 """Pictures a file; what is finished survives an interruption."""
@@ -35,14 +41,17 @@ CODE_VERSION = 1
 class FeatureStore:
     """Features by content of the picture and by view, for one backbone."""
 
-    def __init__(self, key: str, frame: Frame, batch: int, workers: int) -> None:
+    def __init__(
+        self, key: str, frame: Frame, batch: int, workers: int, transform: Transform | None = None
+    ) -> None:
         """
         Args:
+            transform: turns a view into features in the loader's workers, instead of a backbone.
             key: names the backbone, its weights, its pooling and its precision.
             batch: pictures that go through the backbone at once, always this many.
         """
         self.key = f"{CODE_VERSION}|{key}|{frame.size}|{frame.crop}|{batch}"
-        self.frame, self.batch, self.workers = frame, batch, workers
+        self.frame, self.batch, self.workers, self.transform = frame, batch, workers, transform
         self.memory: dict[str, tuple[dict[str, int], Features]] = {}
 
     def get(self, rows: pd.DataFrame, view: str) -> Features:
@@ -50,7 +59,7 @@ class FeatureStore:
         places, features = self._load(view)
         return features[[places[name] for name in _names(rows, view)]]
 
-    def compute(self, rows: pd.DataFrame, views: Sequence[str], extract: Extract) -> None:
+    def compute(self, rows: pd.DataFrame, views: Sequence[str], extract: Extract = as_they_are) -> None:
         """Compute what is missing; a picture is decoded once for all its missing views."""
         lacking = {view: self._lacking(rows, view) for view in views}
         needed = [view for view in views if lacking[view].any()]
@@ -58,7 +67,7 @@ class FeatureStore:
             return
         todo = rows[np.any([lacking[view] for view in needed], axis=0)]
         todo = todo[~pd.Series(_names(todo, DRAWN), index=todo.index).duplicated()]
-        dataset = ViewDataset(todo, needed, self.frame)
+        dataset = ViewDataset(todo, needed, self.frame, self.transform)
         batches = view_batches(dataset, self.batch, self.workers)
         done: list[list[Features]] = []
         for batch in progress(batches, "features", "pictures", len(todo), self.batch):
@@ -121,4 +130,4 @@ def _read_shards(folder: Path) -> tuple[dict[str, int], Features]:
         places |= {name: count + i for i, name in enumerate(names)}
         parts.append(features)
         count += len(features)
-    return places, np.concatenate(parts) if parts else np.zeros((0, 0), dtype=np.float16)
+    return places, np.concatenate(parts) if parts else np.zeros((0, 0))

@@ -13,6 +13,7 @@ import pandas as pd
 import torch
 
 from humanmade.data.loader import worker_count
+from humanmade.detectors import heads
 from humanmade.detectors.base import Detector, Logits
 from humanmade.detectors.features import Features, FeatureStore
 from humanmade.detectors.weights import create_backbone, pretrained_settings
@@ -41,8 +42,13 @@ class Probe(Detector):
     def fit(self, train: pd.DataFrame, valid: pd.DataFrame, seed: int, folder: Path, budget: Budget) -> int:
         self.store.compute(train, [TRAINING_VIEW], self._extract)
         features = self.store.get(train, TRAINING_VIEW).astype(np.float64)
-        head, tried = fit_head(
-            features, train["label"].to_numpy(), train["group"].to_numpy(), self.recipe, seed
+        head, tried = heads.fit_linear(
+            features,
+            train["label"].to_numpy(),
+            train["group"].to_numpy(),
+            self.recipe.shrinkage,
+            self.recipe.inner_folds,
+            seed,
         )
         tensors = {name: torch.from_numpy(np.asarray(value)) for name, value in head.items()}
         save_weights(folder / HEAD, tensors, self.facts)
@@ -50,19 +56,16 @@ class Probe(Detector):
         return len(train)
 
     def logits(self, folder: Path, rows: pd.DataFrame, views: Sequence[str]) -> Logits:
-        head, facts = load_weights(folder / HEAD)
+        saved, facts = load_weights(folder / HEAD)
         if facts != self.facts:
             raise UserError(
                 f"{folder / HEAD}: was trained on {facts}, not on {self.facts}; "
                 "use the same weights of the backbone"
             )
+        head = {name: tensor.numpy() for name, tensor in saved.items()}
         self.store.compute(rows, views, self._extract)
-        scale, weight = head["scale"].numpy(), head["weight"].numpy()
-        out = np.empty((len(rows), len(views)))
-        for index, view in enumerate(views):
-            features = self.store.get(rows, view).astype(np.float64)
-            out[:, index] = ((features - head["mean"].numpy()) / scale) @ weight + float(head["bias"])
-        return out
+        features = (self.store.get(rows, view).astype(np.float64) for view in views)
+        return np.column_stack([heads.linear_logits(head, each) for each in features])
 
     @cached_property
     def backbone(self) -> torch.nn.Module:
@@ -115,47 +118,3 @@ def _pool(features: torch.Tensor, how: str) -> list[torch.Tensor]:
     """Pool a map (n, channels, height, width) over space to (n, channels), one or two of them."""
     mean = features.mean(dim=(2, 3))
     return [mean] if how == "mean" else [mean, features.std(dim=(2, 3), correction=0)]
-
-
-def fit_head(
-    features: np.ndarray, labels: np.ndarray, groups: np.ndarray, recipe: ProbeRecipe, seed: int
-) -> tuple[dict[str, np.ndarray], list[dict[str, float]]]:
-    """Fit a standardised logistic regression, its shrinkage chosen by inner folds that keep groups.
-
-    Args:
-        features: (n, dimensions).
-        labels: (n,) of 0 and 1.
-        groups: (n,), what must not be split.
-
-    Returns:
-        `mean`, `scale`, `weight` (dimensions,) and `bias`; and what each shrinkage scored.
-    """
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    model = make_pipeline(StandardScaler(), LogisticRegression(C=recipe.shrinkage[0], max_iter=1000))
-    tried: list[dict[str, float]] = []
-    if len(recipe.shrinkage) > 1:
-        inner = StratifiedGroupKFold(recipe.inner_folds, shuffle=True, random_state=seed)
-        search = GridSearchCV(
-            model, {"logisticregression__C": recipe.shrinkage}, scoring="neg_log_loss", cv=inner
-        )
-        search.fit(features, labels, groups=groups)
-        model = search.best_estimator_
-        scores = search.cv_results_["mean_test_score"]
-        tried = [
-            {"shrinkage": c, "logloss": -float(score)}
-            for c, score in zip(recipe.shrinkage, scores, strict=True)
-        ]
-    else:
-        model.fit(features, labels)
-    scaler, head = model[0], model[1]
-    parts = {
-        "mean": scaler.mean_,
-        "scale": scaler.scale_,
-        "weight": head.coef_[0],
-        "bias": head.intercept_[0],
-    }
-    return parts, tried

@@ -13,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from humanmade import cache
+from humanmade.detectors import cnn  # noqa: F401 - registers its networks in timm
 from humanmade.errors import UserError
 from humanmade.files import whole_file
 

@@ -1,0 +1,204 @@
+"""Statistics of residuals and frequencies, with a linear and a boosted head: no network at all."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import cached_property, lru_cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+
+from humanmade.data.loader import worker_count
+from humanmade.detectors import heads
+from humanmade.detectors.base import Detector, Logits
+from humanmade.detectors.features import FeatureStore
+from humanmade.errors import UserError
+from humanmade.files import write_text
+from humanmade.images.decode import Picture
+from humanmade.images.residuals import HIGH_PASS, Plane, high_pass, luminance, neighbouring_pixels
+from humanmade.images.views import Frame
+from humanmade.recipe import SpectrumRecipe
+from humanmade.training.budget import Budget
+from humanmade.training.checkpoint import load_weights, save_weights
+
+HEAD = "head.safetensors"
+TRAINING_VIEW = "identity"
+
+RINGS = 32
+"""Frequencies of the azimuthal average, from 0 to the corner."""
+
+TRUNCATION = 2
+"""Residuals are rounded to grey levels of -2 to 2 before they are counted (Fridrich and Kodovsky 2012)."""
+
+Vector = npt.NDArray[np.float32]
+
+
+class Spectrum(Detector):
+    """Fixed statistics of a picture, and a head that learns which of them tell."""
+
+    def __init__(self, recipe: SpectrumRecipe) -> None:
+        self.recipe = recipe
+
+    def prepare(self, rows: pd.DataFrame, views: Sequence[str]) -> None:
+        self.store.compute(rows, list(dict.fromkeys([TRAINING_VIEW, *views])))
+
+    def fit(self, train: pd.DataFrame, valid: pd.DataFrame, seed: int, folder: Path, budget: Budget) -> int:
+        recipe = self.recipe
+        self.store.compute(train, [TRAINING_VIEW])
+        features = self.store.get(train, TRAINING_VIEW).astype(np.float64)
+        labels, groups = train["label"].to_numpy(), train["group"].to_numpy()
+        tensors, tried = heads.fit_linear(
+            features, labels, groups, recipe.shrinkage, recipe.inner_folds, seed
+        )
+        if recipe.boosted:
+            tensors |= {f"trees.{k}": v for k, v in heads.fit_boosted(features, labels, seed).items()}
+        saved = {name: torch.from_numpy(np.asarray(value)) for name, value in tensors.items()}
+        save_weights(folder / HEAD, saved, self._facts())
+        write_text(folder / "log.jsonl", "".join(json.dumps(line) + "\n" for line in tried))
+        return len(train)
+
+    def logits(self, folder: Path, rows: pd.DataFrame, views: Sequence[str]) -> Logits:
+        saved, facts = load_weights(folder / HEAD)
+        if facts != self._facts():
+            raise UserError(f"{folder / HEAD}: was trained as {facts}, not {self._facts()}")
+        tensors = {name: value.numpy() for name, value in saved.items()}
+        trees = {name.removeprefix("trees."): t for name, t in tensors.items() if name.startswith("trees.")}
+        self.store.compute(rows, views)
+        out = np.empty((len(rows), len(views)))
+        for index, view in enumerate(views):
+            features = self.store.get(rows, view).astype(np.float64)
+            out[:, index] = heads.linear_logits(tensors, features)
+            if trees:
+                out[:, index] = (out[:, index] + heads.boosted_logits(trees, features)) / 2
+        return out
+
+    @cached_property
+    def store(self) -> FeatureStore:
+        """Statistics of pictures, kept on disk."""
+        recipe = self.recipe
+        frame = Frame(recipe.image_size, recipe.crop)
+        return FeatureStore("spectrum", frame, 32, worker_count(recipe.workers), transform=statistics)
+
+    def _facts(self) -> dict[str, object]:
+        return {"image_size": self.recipe.image_size, "crop": self.recipe.crop}
+
+
+def statistics(picture: Picture) -> Vector:
+    """All statistics of one square picture (size, size, 3), as one vector."""
+    grey = luminance(picture)
+    parts = [
+        _azimuthal(grey),
+        _azimuthal(luminance_of(neighbouring_pixels(picture))),
+        _block_dct(grey),
+        *[_co_occurrence(high_pass(grey, name, across)) for name in HIGH_PASS for across in _turns(name)],
+        _moments(picture, grey),
+    ]
+    return np.concatenate(parts).astype(np.float32)
+
+
+def luminance_of(planes: npt.NDArray[np.float32]) -> Plane:
+    """Grey levels of a residual (height, width, 3), BT.601."""
+    return np.asarray(planes @ np.array([0.299, 0.587, 0.114], dtype=np.float32))
+
+
+def _turns(name: str) -> tuple[bool, ...]:
+    """A filter along one direction is used along the other too; a square one is the same."""
+    return (False,) if name.startswith("square") else (False, True)
+
+
+def _azimuthal(plane: Plane) -> Vector:
+    """Log power by distance from the spectrum's centre (`RINGS`), and its ripple along the axes.
+
+    Up-samplers leave peaks at high frequencies (Durall et al. 2020).
+    """
+    size = plane.shape[0]
+    window = np.hanning(size).astype(np.float32)
+    power = np.abs(np.fft.rfft2((plane - plane.mean()) * window[:, None] * window)) ** 2
+    ring, counts = _rings(size)
+    log_power = np.log(power + 1e-3)
+    profile = np.bincount(ring, log_power.ravel(), RINGS) / counts
+    spread = np.bincount(ring, log_power.ravel() ** 2, RINGS) / counts - profile**2
+    axes = _axis_peaks(log_power)
+    return np.concatenate([profile, np.sqrt(np.maximum(spread, 0)), axes]).astype(np.float32)
+
+
+def _axis_peaks(log_power: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+    """How far the axes and the half and quarter frequencies rise above their surroundings."""
+    height, width = log_power.shape
+    places = [(height // 2, 0), (0, width - 1), (height // 2, width - 1)]
+    places += [(height // 4, 0), (0, width // 2), (height // 4, width // 2)]
+    peaks = []
+    for y, x in places:
+        near = log_power[max(0, y - 3) : y + 4, max(0, x - 3) : x + 4]
+        peaks.append(log_power[y, x] - np.median(near))
+    return np.array(peaks)
+
+
+@lru_cache(maxsize=4)
+def _rings(size: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """The ring of each frequency of a real FFT, and how many frequencies each ring has."""
+    y, x = np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size)[None]
+    ring = np.minimum((np.hypot(y, x) / np.hypot(0.5, 0.5) * RINGS).astype(np.int64), RINGS - 1).ravel()
+    return ring, np.maximum(np.bincount(ring, minlength=RINGS), 1).astype(np.float64)
+
+
+def _block_dct(grey: Plane) -> Vector:
+    """Log mean magnitude of each coefficient of 8 x 8 blocks (63), and each one's peakedness (63).
+
+    The blocks start where a JPEG's do when the picture is uncropped; compression empties high ones.
+    """
+    from scipy.fft import dctn
+
+    size = grey.shape[0] // 8 * 8
+    blocks = grey[:size, :size].reshape(size // 8, 8, size // 8, 8).transpose(0, 2, 1, 3).reshape(-1, 8, 8)
+    coefficients = dctn(blocks, axes=(1, 2), norm="ortho").reshape(-1, 64)[:, 1:]
+    magnitude = np.abs(coefficients).mean(axis=0)
+    root = np.sqrt((coefficients**2).mean(axis=0))
+    return np.concatenate([np.log(magnitude + 1e-2), magnitude / (root + 1e-2)]).astype(np.float32)
+
+
+def _co_occurrence(residual: Plane) -> Vector:
+    """Counts of three rounded residuals in a row, along and across, signs and direction folded.
+
+    The square root brings shares of very different size to one scale.
+    """
+    levels = 2 * TRUNCATION + 1
+    codes = np.clip(np.rint(residual), -TRUNCATION, TRUNCATION).astype(np.int64) + TRUNCATION
+    runs = codes[:, :-2] * levels**2 + codes[:, 1:-1] * levels + codes[:, 2:]
+    falls = codes[:-2] * levels**2 + codes[1:-1] * levels + codes[2:]
+    fold, classes = _folding(levels)
+    counts = [np.bincount(fold[part.ravel()], minlength=classes) / part.size for part in (runs, falls)]
+    return np.sqrt(np.concatenate(counts)).astype(np.float32)
+
+
+@lru_cache(maxsize=1)
+def _folding(levels: int) -> tuple[npt.NDArray[np.int64], int]:
+    """Map each triple of levels to one class with its mirror image and its negative."""
+    a, b, c = np.indices((levels, levels, levels)).reshape(3, -1)
+    top = levels - 1
+    variants = [(a, b, c), (c, b, a), (top - a, top - b, top - c), (top - c, top - b, top - a)]
+    code = np.min([x * levels**2 + y * levels + z for x, y, z in variants], axis=0)
+    classes, fold = np.unique(code, return_inverse=True)
+    return fold.astype(np.int64), len(classes)
+
+
+def _moments(picture: Picture, grey: Plane) -> Vector:
+    """Strength and shape of residuals, how they agree between channels, and saturation."""
+    colours = high_pass(picture.astype(np.float32), "square3")
+    covariance = np.cov(colours.reshape(-1, 3).T)
+    deviations = np.sqrt(covariance.diagonal()) + 1e-2
+    agreement = covariance / np.outer(deviations, deviations)
+    values = [agreement[0, 1], agreement[1, 2], agreement[0, 2]]
+    for name in HIGH_PASS:
+        residual = high_pass(grey, name)
+        deviation = float(residual.std())
+        squared = np.square(residual / (deviation + 1e-2))
+        values += [np.log(deviation + 1e-2), np.log(np.mean(squared * squared) + 1e-2)]
+    differences = picture.astype(np.float32)[..., [0, 2]] - picture[..., [1]]
+    values += [*np.log(differences.std(axis=(0, 1)) + 1), np.log(grey.std() + 1)]
+    values += [np.mean(picture <= 1), np.mean(picture >= 254)]
+    return np.array(values, dtype=np.float32)
