@@ -14,7 +14,7 @@ import typing
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypeVar
 
 from humanmade.errors import UserError
 from humanmade.files import write_text
@@ -23,6 +23,9 @@ SHIPPED = Path(__file__).parent / "recipes"
 
 Crop: TypeAlias = Literal["native", "resize", "squash"]
 Split: TypeAlias = Literal["pairs", "source"]
+
+
+R = TypeVar("R", bound="Recipe")
 
 
 @dataclass(frozen=True)
@@ -220,7 +223,7 @@ def build(values: dict[str, Any], where: str) -> Recipe:
     return recipe
 
 
-def change(recipe: Recipe, **values: Any) -> Recipe:
+def change(recipe: R, **values: Any) -> R:
     """Copy a recipe with some values replaced, checked again."""
     changed = dataclasses.replace(recipe, **values)
     changed.check()
