@@ -30,6 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     # Set before anything imports albumentations, which else asks its package index at import.
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+    # Threads that spin while they wait take the cores from the processes that decode pictures.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     asked = _parser().parse_args(arguments)
     try:
         asked.verb(asked)
@@ -175,6 +177,15 @@ def compare(asked: argparse.Namespace) -> None:
     print(f"saved as {asked.out}")
 
 
+def audit(asked: argparse.Namespace) -> None:
+    """Say what gives the label away without a detector."""
+    from humanmade.data import inventory, manifest
+    from humanmade.evaluation import audit as auditing
+
+    table = inventory.attach(manifest.load(_data_or_demo(asked.data)[0]), asked.skip_broken)
+    print(auditing.as_text(auditing.audit(table)))
+
+
 def demo(asked: argparse.Namespace) -> None:
     """Write the embedded demo competition."""
     from humanmade.data.demo import HIDDEN, make
@@ -232,6 +243,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_blend(verbs)
     _add_check(verbs)
     _add_compare(verbs)
+    _add_audit(verbs)
     add = _adder(verbs, demo, "write the embedded demo competition", "humanmade demo build/demo")
     add.add_argument("folder", type=Path, metavar="DIR", help="a folder that does not exist yet")
     return parser
@@ -284,7 +296,7 @@ def _add_cv(verbs: Subparsers) -> None:
     )
     add("--seed", type=int, metavar="N", help="the one seed to train with")
     add("--limit", type=_count, metavar="N", help="a smoke run on N rows (whole pairs)")
-    add("--skip-broken", action="store_true", help="go on without pictures that cannot be read")
+    _add_skip_broken(parser, "go on without pictures that cannot be read")
     _add_prevalence(parser)
     add("--hours", type=_positive, metavar="H", help="stop training in time to end within H hours")
     _add_weights(parser)
@@ -308,7 +320,7 @@ def _add_evaluate(verbs: Subparsers) -> None:
     _add_prevalence(parser)
     add("--out", type=Path, metavar="CSV", help="also write id,label,source,logit")
     add("--json", action="store_true", help="print the scores as JSON")
-    add("--skip-broken", action="store_true", help="leave out pictures that cannot be read")
+    _add_skip_broken(parser, "leave out pictures that cannot be read")
     _add_force(parser)
     _add_weights(parser)
 
@@ -324,7 +336,7 @@ def _add_predict(verbs: Subparsers) -> None:
     add("run", metavar="RUN", help="a run's name or folder")
     _add_data(parser, required=True)
     add("--out", type=Path, metavar="CSV", required=True, help="where id,logit goes")
-    add("--skip-broken", action="store_true", help="pictures that cannot be read get the median")
+    _add_skip_broken(parser, "pictures that cannot be read get the median")
     _add_force(parser)
     _add_weights(parser)
 
@@ -378,6 +390,17 @@ def _add_compare(verbs: Subparsers) -> None:
         default=Path("runs/compare.csv"),
         help="where the table is saved (default: runs/compare.csv)",
     )
+
+
+def _add_audit(verbs: Subparsers) -> None:
+    what = "say what gives the label away without a detector"
+    parser = _adder(verbs, audit, what, "humanmade audit --data data")
+    _add_data(parser, required=False)
+    _add_skip_broken(parser, "leave out pictures that cannot be read")
+
+
+def _add_skip_broken(parser: argparse.ArgumentParser, what: str) -> None:
+    parser.add_argument("--skip-broken", action="store_true", help=what)
 
 
 def _add_data(parser: argparse.ArgumentParser, required: bool) -> None:

@@ -17,10 +17,15 @@ import pandas as pd
 from humanmade import cache, files
 from humanmade.errors import UserError
 from humanmade.images.decode import BrokenPictureError, decode, is_truncated_jpeg
+from humanmade.images.facts import SHOWN, STORED, shown_facts, stored_facts
 from humanmade.images.hashing import phash
 from humanmade.progress import progress, warn
 
-COLUMNS = ["path", "size", "mtime", "digest", "phash", "width", "height", "truncated", "error"]
+COLUMNS = [
+    *("path", "size", "mtime", "digest", "phash", "width", "height", "truncated", "error"),
+    *STORED,
+    *SHOWN,
+]
 CHUNK = 2048
 """Pictures after which what was learned is saved."""
 
@@ -111,7 +116,8 @@ def _examine(path: str) -> dict[str, str]:
     except BrokenPictureError as error:
         return row | {"error": " ".join(str(error).split()) or "unreadable"}
     height, width = picture.shape[:2]
-    return row | {"phash": f"{phash(picture):016x}", "width": str(width), "height": str(height)}
+    row |= {"phash": f"{phash(picture):016x}", "width": str(width), "height": str(height)}
+    return row | stored_facts(data) | shown_facts(picture)
 
 
 def _cache_file(folder: str) -> Path:

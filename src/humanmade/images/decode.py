@@ -37,7 +37,7 @@ def decode(data: bytes) -> Picture:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            image = _open(data)
+            image = open_picture(data)
             pixels = image.width * image.height
             if pixels > MAX_PIXELS:
                 raise BrokenPictureError(f"{pixels:,} pixels, more than {MAX_PIXELS:,}")
@@ -70,7 +70,8 @@ def is_truncated_jpeg(data: bytes) -> bool:
     return data.startswith(b"\xff\xd8") and b"\xff\xd9" not in data[-4096:]
 
 
-def _open(data: bytes) -> Image.Image:
+def open_picture(data: bytes) -> Image.Image:
+    """Read a file's header; its pixels are read when they are asked for."""
     if not data:
         raise BrokenPictureError("the file is empty")
     if is_truncated_jpeg(data):

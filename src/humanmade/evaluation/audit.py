@@ -1,0 +1,273 @@
+"""What gives the label away without a detector: stored facts, duplicates, train against test."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from humanmade import metrics
+from humanmade.data import inventory
+from humanmade.data.folds import join_groups
+from humanmade.images.facts import SHOWN
+from humanmade.images.hashing import near_pairs
+
+STORED_NUMBERS = ["width", "height", "area", "aspect", "bytes_per_pixel", "quality", "exif", "profile"]
+STORED_KINDS = ["format", "mode", "tables", "subsampling"]
+
+TELLING = 0.65
+"""AUC, in either direction, from which one fact is called telling; chance is 0.5."""
+
+TWO_KINDS = 0.9
+"""Share of a fact's variance between two kinds (Otsu 1979) from which a set is said to have two kinds."""
+
+SAMPLE = 6000
+"""Rows that the classifiers see at most; more would not change a verdict."""
+
+Numbers = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What was found; `verdict` says it in plain words."""
+
+    train: int
+    test: int
+    by_label: pd.DataFrame
+    """`fact, auc, human, generated`: what each fact alone tells of the label in train, and its medians."""
+    by_split: pd.DataFrame
+    """`fact, auc, train, test`: the same for train against test."""
+    stored: dict[str, float]
+    """`auc` and `f1` of the label by a classifier on stored facts alone, in folds that keep groups."""
+    adversarial: float | None
+    """AUC of telling train from test by stored facts; None without test rows."""
+    duplicates: pd.DataFrame
+    """`first, second, first_split, second_split, same_label`: near-duplicates outside of pairs."""
+    pairs: dict[str, float]
+    """Of pairs in train: their number, and the shares with one size and in adjacent rows."""
+    kinds: list[str]
+    """Facts by which the test set falls into two kinds while train does not tell labels by them."""
+
+    @property
+    def verdict(self) -> list[str]:
+        """What leaks, how badly, and what the kit does about it."""
+        return [*_about_labels(self), *_about_test(self), *_about_duplicates(self), *_about_pairs(self)]
+
+
+def audit(table: pd.DataFrame) -> Audit:
+    """Audit a table with the inventory's columns. Labels of test rows are not looked at."""
+    table = table[~table["broken"] & table["split"].isin(["train", "test"])].reset_index(drop=True)
+    facts = _numbers(inventory.survey(table["path"].tolist()))
+    train, labels = (table["split"] == "train").to_numpy(), table["label"].to_numpy()
+    groups = join_groups(table)
+    stored = facts.drop(columns=list(SHOWN))
+    by_label = _alone(facts[train], labels[train], ("human", "generated"))
+    return Audit(
+        train=int(train.sum()),
+        test=int((~train).sum()),
+        by_label=by_label,
+        by_split=_alone(facts, (~train).astype(int), ("train", "test")),
+        stored=_classified(stored[train], labels[train], groups[train]) or {},
+        adversarial=(_classified(stored, (~train).astype(int), groups) or {}).get("auc"),
+        duplicates=_duplicates(table),
+        pairs=_pairs(table[train], facts[train]),
+        kinds=_kinds(facts[~train], _scores(by_label)),
+    )
+
+
+def _numbers(survey: pd.DataFrame) -> pd.DataFrame:
+    """Facts as numbers: kinds (format, tables ...) as codes, most frequent first."""
+    facts = pd.DataFrame(index=survey.index)
+    width, height, size = (pd.to_numeric(survey[name]) for name in ("width", "height", "size"))
+    facts["width"], facts["height"] = width, height
+    facts["area"], facts["aspect"] = width * height, width / height
+    facts["bytes_per_pixel"] = size / (width * height)
+    for name in ("quality", "exif", "profile", *SHOWN):
+        facts[name] = pd.to_numeric(survey[name].replace("", "-1"))
+    for name in STORED_KINDS:
+        order = survey[name].value_counts().sort_index().sort_values(ascending=False, kind="stable").index
+        facts[name] = survey[name].map({kind: code for code, kind in enumerate(order)})
+    return facts.astype(float)
+
+
+def _alone(facts: pd.DataFrame, target: npt.NDArray[np.int64], names: tuple[str, str]) -> pd.DataFrame:
+    """Each fact's own AUC for a target of 0 and 1, most telling first, with both medians."""
+    rows = []
+    if len(np.unique(target)) == 2:
+        for fact in facts:
+            score = metrics.auc(target, facts[fact])
+            medians = [float(facts.loc[target == side, fact].median()) for side in (0, 1)]
+            rows.append((str(fact), max(score, 1 - score), *medians))
+    table = pd.DataFrame(rows, columns=["fact", "auc", *names])
+    return table.sort_values("auc", ascending=False, kind="stable", ignore_index=True)
+
+
+def _classified(
+    facts: pd.DataFrame, target: npt.NDArray[np.int64], groups: npt.NDArray[np.int64]
+) -> dict[str, float] | None:
+    """AUC and F1 of boosted trees on facts, in folds that keep groups; None where it cannot be done."""
+    from sklearn.ensemble import HistGradientBoostingClassifier
+    from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
+
+    if len(target) > SAMPLE:
+        chosen = np.isin(groups, np.random.default_rng(0).permutation(np.unique(groups))[: SAMPLE // 2])
+        facts, target, groups = facts[chosen], target[chosen], groups[chosen]
+    per_class = [len(np.unique(groups[target == side])) for side in (0, 1)]
+    if min(per_class) < 3:
+        return None
+    model = HistGradientBoostingClassifier(max_iter=60, min_samples_leaf=5, random_state=0)
+    folds = StratifiedGroupKFold(3, shuffle=True, random_state=0)
+    chance = cross_val_predict(model, facts, target, groups=groups, cv=folds, method="predict_proba")[:, 1]
+    return {"auc": metrics.auc(target, chance), "f1": metrics.f1(target, chance > 0.5)}
+
+
+def _duplicates(table: pd.DataFrame) -> pd.DataFrame:
+    """Near-duplicates that are not the two members of one pair; of several equal ones, a chain."""
+    pairs = near_pairs(table["phash"].to_numpy(dtype=np.uint64))
+    first, second = (table.iloc[pairs[:, side]].reset_index(drop=True) for side in (0, 1))
+    partners = (first["pair"] == second["pair"]) & (first["pair"] != "")
+    found = pd.DataFrame(
+        {
+            "first": first["id"],
+            "second": second["id"],
+            "first_split": first["split"],
+            "second_split": second["split"],
+            "same_label": first["label"] == second["label"],
+        }
+    )
+    return found[~partners].reset_index(drop=True)
+
+
+def _pairs(train: pd.DataFrame, facts: pd.DataFrame) -> dict[str, float]:
+    named = train[train["pair"] != ""]
+    if named.empty:
+        return {}
+    sizes = facts.loc[named.index, ["width", "height"]].assign(pair=named["pair"])
+    position = pd.Series(np.arange(len(train)), index=train.index)[named.index]
+    span = position.groupby(named["pair"]).agg(["min", "max", "size"])
+    whole = span.index[span["size"] == 2]
+    same = (sizes.groupby("pair").nunique() == 1).all(axis=1)[whole]
+    adjacent = (span["max"] - span["min"] == 1)[whole]
+    return {"pairs": len(whole), "same_size": float(same.mean()), "adjacent": float(adjacent.mean())}
+
+
+def _kinds(test: pd.DataFrame, label_auc: dict[str, float]) -> list[str]:
+    """Facts by which the test rows fall into two clear kinds, neither rare, though train is not split so."""
+    found = []
+    for fact in ("area", "width", "height", "bytes_per_pixel", "quality"):
+        values = test[fact].to_numpy()
+        if len(values) < 20 or label_auc.get(fact, 0.5) >= TELLING:
+            continue
+        cut, between, share = _otsu(np.log(np.maximum(values, 1e-9)))
+        if between >= TWO_KINDS and 0.2 <= share <= 0.8:
+            found.append(f"{fact} (above {_short(np.exp(cut))}: {share:.0%})")
+    return found
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _otsu(values: Numbers) -> tuple[float, float, float]:
+    """The cut into two kinds with the most variance between them, that share, and the share above."""
+    ordered = np.sort(values)
+    count = np.arange(1, len(ordered))
+    below = np.cumsum(ordered)[:-1] / count
+    above = (ordered.sum() - np.cumsum(ordered)[:-1]) / (len(ordered) - count)
+    between = count * (len(ordered) - count) * (below - above) ** 2 / len(ordered) ** 2
+    best = int(np.argmax(between))
+    cut = (ordered[best] + ordered[best + 1]) / 2
+    return float(cut), float(between[best] / max(ordered.var(), 1e-12)), float(np.mean(values > cut))
+
+
+def _scores(table: pd.DataFrame) -> dict[str, float]:
+    return dict(zip(table["fact"].astype(str), table["auc"].astype(float), strict=True))
+
+
+def _named(scores: dict[str, float]) -> str:
+    """The most telling facts, for a sentence."""
+    return ", ".join(f"{fact} (AUC {score:.2f})" for fact, score in list(scores.items())[:3])
+
+
+def _about_labels(found: Audit) -> list[str]:
+    telling = {fact: score for fact, score in _scores(found.by_label).items() if score >= TELLING}
+    stored = {fact: score for fact, score in telling.items() if fact not in SHOWN}
+    shown = {fact: score for fact, score in telling.items() if fact in SHOWN}
+    lines = []
+    if stored:
+        lines.append(f"LEAK in train: {_named(stored)} tells the label without a pixel.")
+    if found.stored:
+        lines.append(
+            f"All stored facts together reach AUC {found.stored['auc']:.2f}, F1 {found.stored['f1']:.2f} on "
+            "train. Detectors here see pixels only, and both classes go through the same crops and codecs."
+        )
+    if shown:
+        lines.append(
+            f"Bias in train: {_named(shown)} differs between the classes, so a detector may learn it "
+            "instead of traces; strong colour and blur augmentation takes it away."
+        )
+    return lines
+
+
+def _about_test(found: Audit) -> list[str]:
+    if not found.test:
+        return ["No test rows: nothing is said about train against test."]
+    lines = []
+    if found.kinds:
+        lines.append(
+            f"LEAK in test: the test pictures fall into two kinds by {'; '.join(found.kinds)}, which train "
+            "does not. If one kind is the photos, that alone gives the test label away: it scores on this "
+            "test set and detects nothing. No detector here sees it."
+        )
+    if found.adversarial is None:
+        return lines
+    if found.adversarial < TELLING:
+        lines.append(f"Stored facts cannot tell train from test (AUC {found.adversarial:.2f}).")
+    else:
+        lines.append(
+            f"Stored facts can tell train from test (AUC {found.adversarial:.2f}; most: "
+            f"{_named(_scores(found.by_split))}): the test set has other sources, so fold scores are too good."
+        )
+    return lines
+
+
+def _about_duplicates(found: Audit) -> list[str]:
+    table = found.duplicates
+    across = int((table["first_split"] != table["second_split"]).sum())
+    within = table[(table["first_split"] == "train") & (table["second_split"] == "train")]
+    opposite = int((~within["same_label"]).sum())
+    lines = []
+    if len(within):
+        lines.append(f"{len(within)} near-duplicates within train: folds keep them on one side.")
+    if opposite:
+        lines.append(f"{opposite} of them carry opposite labels: look at them, they may be unmarked pairs.")
+    if across:
+        lines.append(f"{across} test pictures nearly equal one in train: their labels are known beforehand.")
+    return lines or ["No near-duplicates outside of pairs."]
+
+
+def _about_pairs(found: Audit) -> list[str]:
+    if not found.pairs:
+        return ["The data names no pairs."]
+    lines = [
+        f"{found.pairs['pairs']:.0f} pairs; {found.pairs['same_size']:.1%} have one size, "
+        f"{found.pairs['adjacent']:.1%} stand in adjacent rows. Folds and batches keep them whole."
+    ]
+    if found.pairs["same_size"] < 0.9:
+        lines.append("Members of a pair often differ in size: they may not be counterparts.")
+    return lines
+
+
+def as_text(found: Audit) -> str:
+    """Lay the audit out: both tables' most telling facts, then the verdict."""
+    lines = [f"{found.train} train and {found.test} test pictures"]
+    for title, table in (
+        ("What each fact alone tells of the label (train):", found.by_label),
+        ("What each fact alone tells of train against test:", found.by_split),
+    ):
+        if len(table):
+            shown = table.head(8).to_string(index=False, float_format=lambda value: f"{value:.3f}")
+            lines += ["", title, shown]
+    return "\n".join([*lines, "", "Verdict", *(f"- {line}" for line in found.verdict)])

@@ -1,0 +1,55 @@
+"""Facts of a picture that are not its content: how it was stored, and what its colours average to.
+
+The audit looks for labels in them; detectors never see them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import cv2
+import numpy as np
+from PIL import JpegImagePlugin
+
+from humanmade.images.decode import Picture, open_picture
+
+STORED = ("format", "mode", "quality", "tables", "subsampling", "exif", "profile")
+"""Of the file: `quality` is the mean of the luminance quantisation table (lower is better), `tables`
+its hash, `exif` the number of tags, `profile` 1 with a colour profile."""
+
+SHOWN = ("brightness", "contrast", "saturation", "sharpness")
+"""Of the pixels: mean and deviation of grey, mean spread of the channels, and deviation of the
+Laplacian, all in grey levels of 255."""
+
+
+def stored_facts(data: bytes) -> dict[str, str]:
+    """`STORED` facts of a file's bytes, as text, read from its header."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        image = open_picture(data)
+        tables: Mapping[int, Any] = getattr(image, "quantization", None) or {}
+        sampling = JpegImagePlugin.get_sampling(image) if tables else -1
+        return {
+            "format": str(image.format),
+            "mode": image.mode,
+            "quality": f"{np.mean(tables[0]):.2f}" if tables else "",
+            "tables": hashlib.sha256(repr(sorted(tables.items())).encode()).hexdigest()[:8] if tables else "",
+            "subsampling": {0: "4:4:4", 1: "4:2:2", 2: "4:2:0"}.get(sampling, ""),
+            "exif": str(len(image.getexif())),
+            "profile": str(int("icc_profile" in image.info)),
+        }
+
+
+def shown_facts(picture: Picture) -> dict[str, str]:
+    """`SHOWN` facts of a decoded picture, as text."""
+    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+    spread = picture.max(axis=2).astype(np.float32) - picture.min(axis=2)
+    return {
+        "brightness": f"{grey.mean():.3f}",
+        "contrast": f"{grey.std():.3f}",
+        "saturation": f"{spread.mean():.3f}",
+        "sharpness": f"{cv2.Laplacian(grey, cv2.CV_32F).std():.3f}",
+    }
