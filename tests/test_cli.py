@@ -80,7 +80,7 @@ def test_evaluate_scores_test_rows_and_writes_logits(run: Path, capsys):
     own = pd.read_csv("runs/tinyprobe/test.csv").set_index("id")["logit"]
     assert (written.set_index("id")["logit"] == own).all()
     assert main(["evaluate", "tinyprobe", "--data", str(run), "--split", "train"]) == 0
-    assert "16 of 16 ids are among those" in capsys.readouterr().err
+    assert "trained on 16 of these 16 pictures" in capsys.readouterr().err
 
 
 def test_outputs_are_not_overwritten_silently(run: Path, capsys):

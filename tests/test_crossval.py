@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from humanmade.cli import main
+from humanmade.detectors.network import Network
 from humanmade.evaluation import inference
 from tests.conftest import MakeFolder
 
@@ -54,7 +55,7 @@ def test_a_finished_run_is_reused_and_a_different_one_refused(
     before = bytes_of(Path("r"), "oof.csv", "test.csv", "fold0/scores.json")
     capsys.readouterr()
     assert cv(tiny_probe, "--data", folder, "--out", "r") == 0
-    assert "finished folds are kept: 0, 1, 2" in capsys.readouterr().out
+    assert "finished folds are kept: 0, 1, 2\n" in capsys.readouterr().out
     assert bytes_of(Path("r"), "oof.csv", "test.csv", "fold0/scores.json") == before
     for arguments, says in (
         (["--set", "pool=mean_std"], 'pool: "mean" there, "mean_std" now'),
@@ -206,3 +207,99 @@ def test_predicting_later_repeats_the_runs_own_logits(tiny_network: Path, compet
     assert inference.fill_broken(
         np.array([1.0, 9.0, 3.0]), pd.DataFrame({"broken": [False, True, False]})
     ).tolist() == [1, 2, 3]
+
+
+@pytest.mark.parametrize("name", ["oof.csv", "test.csv"])
+@pytest.mark.parametrize(
+    "damage", [lambda t: t[: len(t) // 2], lambda t: t.replace(".", "x", 1), lambda t: ""]
+)
+def test_damaged_fold_files_are_named(
+    tiny_probe: Path, manifest_folder: MakeFolder, capsys, name: str, damage
+):
+    folder = manifest_folder(pairs=8, test=4)
+    assert cv(tiny_probe, "--data", folder, "--out", "r") == 0
+    path = Path("r/fold1") / name
+    path.write_text(damage(path.read_text()))
+    assert cv(tiny_probe, "--data", folder, "--out", "r") == 2
+    error = capsys.readouterr().err
+    assert f"r/fold1/{name}" in error and "remove r/fold1 and run cv again" in error
+
+
+def test_damaged_run_files_are_refused(tiny_probe: Path, manifest_folder: MakeFolder, capsys):
+    folder = manifest_folder(pairs=8, test=2)
+    assert cv(tiny_probe, "--data", folder, "--out", "r") == 0
+    for name, content in (
+        ("scores.json", "[]"),
+        ("scores.json", "{"),
+        ("fold0/scores.json", "{}"),
+        ("fold0/head.safetensors", "garbage"),
+        ("folds.csv", "id,fold,group\n"),
+    ):
+        path = Path("r") / name
+        before = path.read_bytes()
+        path.write_text(content)
+        for command in (["cv", str(tiny_probe), "--data", str(folder), "--out", "r"], ["compare", "r"]):
+            code = main(command)
+            assert code == 2 or command[0] == "compare"
+            assert "Traceback" not in capsys.readouterr().err
+        path.write_bytes(before)
+    assert cv(tiny_probe, "--data", folder, "--out", "r") == 0
+
+
+@pytest.mark.parametrize("bad", ["backbone=resnet5000", "layers=[99]", "inner_folds=50"])
+def test_a_refused_start_leaves_nothing_behind(tiny_probe: Path, manifest_folder: MakeFolder, bad: str):
+    folder = manifest_folder(pairs=8)
+    more = ["--set", "shrinkage=[0.1, 1]"]
+    assert cv(tiny_probe, "--data", folder, "--out", "r", *more, "--set", bad) == 2
+    assert not Path("r").exists()
+    assert cv(tiny_probe, "--data", folder, "--out", "r", *more) == 0
+
+
+def test_training_that_diverges_says_so(tiny_network: Path, manifest_folder: MakeFolder, capsys):
+    arguments = ["--set", "lr=100", "--set", "optimiser=sgd", "--set", "clip_grad=0", "--set", "epochs=40"]
+    assert cv(tiny_network, "--data", manifest_folder(pairs=8), "--out", "r", *arguments) == 2
+    assert "training diverged" in capsys.readouterr().err
+
+
+def test_a_trained_seed_is_not_trained_again(
+    tiny_network: Path, manifest_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch
+):
+    folder = manifest_folder(pairs=8)
+    arguments = [tiny_network, "--data", folder, "--out", "r", "--fold", 0, "--set", "seeds=[1, 2]"]
+    seeds: list[int] = []
+    fit = Network.fit
+
+    def stop_at_two(self, train, valid, seed, place, budget):
+        seeds.append(seed)
+        if seed == 2 and len(seeds) == 2:
+            raise KeyboardInterrupt
+        return fit(self, train, valid, seed, place, budget)
+
+    monkeypatch.setattr(Network, "fit", stop_at_two)
+    assert cv(*arguments) == 130
+    assert cv(*arguments) == 0
+    assert seeds == [1, 2, 2]
+    assert json.loads(Path("r/scores.json").read_text())["folds"][0]["images_per_second"] > 0
+
+
+def test_hours_hold_for_probes_too(tiny_probe: Path, manifest_folder: MakeFolder, capsys):
+    assert cv(tiny_probe, "--data", manifest_folder(pairs=8, test=2), "--out", "r", "--hours", 1e-9) == 0
+    out = capsys.readouterr()
+    assert "time budget" in out.err and "no fold is finished, so no submission yet" in out.out
+
+
+def test_odd_ids_survive_to_the_submission(tiny_probe: Path, manifest_folder: MakeFolder):
+    folder = manifest_folder(pairs=8, test=2)
+    table = pd.read_csv(folder / "manifest.csv")
+    table["id"] = [f'{i}, "q"\u2028\u0085é' for i in range(len(table))]
+    table.to_csv(folder / "manifest.csv", index=False)
+    assert cv(tiny_probe, "--data", folder, "--out", "r") == 0
+    assert main(["check", "r/submission.csv", "--data", str(folder)]) == 0
+
+
+def test_no_readable_test_picture(tiny_probe: Path, manifest_folder: MakeFolder, capsys):
+    folder = manifest_folder(pairs=8, test=1)
+    for name in ("008_0.png", "008_1.png"):
+        (folder / "images" / name).write_bytes(b"broken")
+    assert cv(tiny_probe, "--data", folder, "--skip-broken") == 2
+    assert "none of the 2 test pictures can be read" in capsys.readouterr().err

@@ -36,6 +36,8 @@ def test_ids_stay_text(tmp_path: Path):
         (b"", "not a readable CSV"),
         (b"\xff\xfe\x00", "not a readable"),
         (b"a,b\n1,2\n", "'id'"),
+        (b"id,id\n1,2\n", "'id' stands twice"),
+        (b"id,b\n1,2,\n", "not a readable CSV"),
     ],
 )
 def test_bad_tables_are_refused_by_name(tmp_path: Path, content: bytes | None, says: str):
@@ -49,5 +51,11 @@ def test_bad_tables_are_refused_by_name(tmp_path: Path, content: bytes | None, s
 
 def test_a_folder_that_cannot_be_made_is_a_user_error(tmp_path: Path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match="cannot be written"):
+    with pytest.raises(UserError, match="cannot be made"):
         files.write_text(tmp_path / "file" / "x.txt", "")
+
+
+def test_a_folder_is_no_file(tmp_path: Path):
+    (tmp_path / "x").mkdir()
+    with pytest.raises(UserError, match="is a folder"):
+        files.write_text(tmp_path / "x", "")

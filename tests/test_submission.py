@@ -63,6 +63,16 @@ def test_a_submission_that_is_not_text(tmp_path: Path):
         submission.check(path, IDS)
 
 
+def test_a_byte_order_mark_is_named(tmp_path: Path):
+    assert "byte-order mark" in refused(tmp_path, "\ufeff" + GOOD)
+
+
+def test_a_refused_write_leaves_no_file(tmp_path: Path):
+    with pytest.raises(UserError):
+        submission.write(tmp_path / "s.csv", IDS, [0, 1, 2])
+    assert not (tmp_path / "s.csv").exists()
+
+
 def test_flips():
     before, after = dict.fromkeys(IDS, 0), dict.fromkeys(IDS, 0) | {IDS[1]: 1}
     assert submission.flips(after, before) == [IDS[1]]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from humanmade import __version__
 from humanmade.errors import Interrupted, UserError
@@ -15,11 +16,13 @@ from humanmade.errors import Interrupted, UserError
 if TYPE_CHECKING:
     from humanmade.run import Run
 
-    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
+    Subparsers = argparse._SubParsersAction["OneLineParser"]
 
+N = TypeVar("N", int, float)
 Verb = Callable[[argparse.Namespace], None]
 
 DATA = Path("data")
+COMPARISON = Path("runs/compare.csv")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -62,13 +65,15 @@ def cv(asked: argparse.Namespace) -> None:
         *(f"{key}={value}" for key, value in options.items() if value is not None),
     ]
     recipe = recipes.load(asked.recipe or ("demo" if demo else "probe_lite0"), changes)
+    if asked.folds is not None and recipe.split == "source":
+        raise UserError("--folds: a source split has as many folds as the data has sources; leave it out")
     out = Run(asked.out or RUNS / recipe.name)
     table = manifest.load(folders, asked.extra, asked.limit)
     table = inventory.attach(table, asked.skip_broken)
     scores = cross_validate(
         recipe, table, out, Options(asked.fold, asked.prevalence, asked.weights, asked.hours)
     )
-    print(scorecard.as_text(scores, out))
+    print(scorecard.as_text(scores, out, table))
     if demo and out.finished():
         _score_hidden_demo(folders[0], out, asked.weights)
 
@@ -105,6 +110,7 @@ def predict(asked: argparse.Namespace) -> None:
     run = Run.find(asked.run)
     _refuse_existing(asked.out, asked.force)
     rows = inventory.attach(manifest.to_predict(asked.data), asked.skip_broken)
+    manifest.check_test_readable(rows)
     logits = run_logits(run, rows, asked.weights)
     files.write_csv(asked.out, pd.DataFrame({"id": rows["id"], "logit": logits}))
     print(f"{asked.out}: logits of {len(rows)} pictures")
@@ -137,6 +143,8 @@ def blend(asked: argparse.Namespace) -> None:
         how = f"logit above {asked.threshold:g}"
     submission.write(asked.out, ids, labels)
     print(f"{asked.out}: {len(ids)} rows, {labels.sum()} labelled 1 ({how})")
+    if not asked.data:
+        print("not checked against a test.csv: give --data for that")
 
 
 def check(asked: argparse.Namespace) -> None:
@@ -168,6 +176,8 @@ def compare(asked: argparse.Namespace) -> None:
     from humanmade.evaluation import compare as comparing
     from humanmade.run import RUNS, Run
 
+    if asked.out != COMPARISON:
+        _refuse_existing(asked.out, asked.force)
     names = asked.runs or [str(path.parent) for path in sorted(RUNS.glob("*/recipe.toml"))]
     if not names:
         raise UserError(f"compare: no runs in {RUNS}/; make one with humanmade cv")
@@ -231,7 +241,7 @@ def _refuse_existing(path: Path | None, force: bool) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = OneLineParser(
         prog="humanmade",
         description="Tell human-made pictures from generated ones, and foresee the leaderboard score.",
     )
@@ -247,6 +257,13 @@ def _parser() -> argparse.ArgumentParser:
     add = _adder(verbs, demo, "write the embedded demo competition", "humanmade demo build/demo")
     add.add_argument("folder", type=Path, metavar="DIR", help="a folder that does not exist yet")
     return parser
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """Says what is wrong with the arguments in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
 
 
 def _adder(verbs: Subparsers, verb: Verb, what: str, example: str) -> argparse.ArgumentParser:
@@ -284,7 +301,7 @@ def _add_cv(verbs: Subparsers) -> None:
         help="labelled rows that join every training part and are never scored; repeatable",
     )
     add("--out", type=Path, metavar="R", help="the run folder (default: runs/<recipe>)")
-    add("--folds", type=int, metavar="K", help="how many folds (default: the recipe's)")
+    add("--folds", type=_count, metavar="K", help="how many folds (default: the recipe's)")
     add("--fold", type=_fold, metavar="k", help="train this fold only, or 'all' rows at once")
     add("--split", choices=("pairs", "source"), help="what folds keep apart (default: the recipe's)")
     add(
@@ -294,7 +311,7 @@ def _add_cv(verbs: Subparsers) -> None:
         metavar="key=value",
         help="override a recipe key; repeatable",
     )
-    add("--seed", type=int, metavar="N", help="the one seed to train with")
+    add("--seed", type=_seed, metavar="N", help="the one seed to train with")
     add("--limit", type=_count, metavar="N", help="a smoke run on N rows (whole pairs)")
     _add_skip_broken(parser, "go on without pictures that cannot be read")
     _add_prevalence(parser)
@@ -387,9 +404,10 @@ def _add_compare(verbs: Subparsers) -> None:
         "--out",
         type=Path,
         metavar="CSV",
-        default=Path("runs/compare.csv"),
+        default=COMPARISON,
         help="where the table is saved (default: runs/compare.csv)",
     )
+    _add_force(parser)
 
 
 def _add_audit(verbs: Subparsers) -> None:
@@ -436,29 +454,34 @@ def _add_force(parser: argparse.ArgumentParser) -> None:
 
 
 def _fold(text: str) -> int | str:
-    return "all" if text == "all" else int(text)
+    return "all" if text == "all" else _number(text, int, lambda value: value >= 0, "a fold's number, or all")
 
 
 def _threshold(text: str) -> float | str:
-    return "oof" if text == "oof" else float(text)
+    return "oof" if text == "oof" else _number(text, float, math.isfinite, "a number, or oof")
 
 
 def _share(text: str) -> float:
-    value = float(text)
-    if not 0 < value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a share between 0 and 1")
-    return value
+    return _number(text, float, lambda value: 0 < value < 1, "a share between 0 and 1")
 
 
 def _positive(text: str) -> float:
-    value = float(text)
-    if not value > 0:
-        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
-    return value
+    return _number(text, float, lambda value: 0 < value < math.inf, "a positive number")
 
 
 def _count(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a positive whole number")
+    return _number(text, int, lambda value: value >= 1, "a positive whole number")
+
+
+def _seed(text: str) -> int:
+    return _number(text, int, lambda value: 0 <= value < 2**32, "a whole number of 0 to 4294967295")
+
+
+def _number(text: str, kind: type[N], good: Callable[[N], bool], expected: str) -> N:
+    try:
+        value = kind(text)
+    except ValueError:
+        value = None
+    if value is None or not good(value):
+        raise argparse.ArgumentTypeError(f"'{text}' is not {expected}")
     return value

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -49,32 +48,50 @@ def cross_validate(recipe: Recipe, table: pd.DataFrame, current: Run, options: O
         What is written to `scores.json`.
     """
     manifest.check_trainable(table)
+    manifest.check_test_readable(table)
     budget = Budget(options.hours)
     view_names = views.expand(recipe.views)
     folds = folding.make(table, recipe.folds, recipe.fold_seed, recipe.split)
     wanted = _wanted(options.fold, len(folds))
-    data = run.fingerprint(table)
-    continued = current.start(recipe, data, folds.table)
-    ready = [key for key in wanted if key in current.finished()]
-    if continued:
-        print(f"{current.folder} was started before; finished folds are kept: {_listed(ready)}")
     detector = detectors.create(recipe, options.weights)
-    if len(ready) < len(wanted):
-        detector.prepare(table[~table["broken"]], view_names)
+    data = run.fingerprint(table)
+    continued = current.start(recipe, data, folds.table, folds.rows[["id", "digest"]])
     try:
-        for key in wanted:
-            if key not in ready:
-                _train_fold(detector, folds, key, table, current, budget, view_names)
+        if continued:
+            _welcome_back(current, detector)
+        left = [key for key in wanted if key not in current.finished()]
+        if left:
+            detector.prepare(table[~table["broken"]], view_names, budget)
+        for key in left:
+            _train_fold(detector, folds, key, table, current, budget, view_names)
     except OutOfTimeError:
         warn("the time budget is used up; going on with the folds that are finished")
+    except UserError:
+        if not continued:
+            current.take_back()
+        raise
     return collect(current, table, folds, data, options.prevalence)
+
+
+def _welcome_back(current: Run, detector: Detector) -> None:
+    """Say what stands of an earlier start, after making sure that it is what this start would make."""
+    done = current.finished()
+    for key in done:
+        for _, place in current.members(key):
+            detector.verify(place)
+    listed = ", ".join(map(str, done)) or "none"
+    print(f"{current.folder} was started before; finished folds are kept: {listed}", flush=True)
 
 
 def collect(current: Run, table: pd.DataFrame, folds: Folds, data: str, prevalence: float) -> dict[str, Any]:
     """Join what the finished folds left into oof.csv, test.csv, submission.csv and scores.json."""
     done = current.finished()
-    scored = [key for key in done if key != ALL]
-    held_out = {key: _by_id(current.fold(key) / "oof.csv") for key in scored}
+    scored = [key for key in done if isinstance(key, int)]
+    held_out = {
+        key: pd.Series(current.fold_logits(key, "oof.csv", ids), index=ids)
+        for key in scored
+        for ids in [folds.validation(key)["id"]]
+    }
     oof = _out_of_fold(folds, held_out)
     if scored:
         files.write_csv(current.folder / "oof.csv", oof)
@@ -109,14 +126,15 @@ def _train_fold(
     view_names: Sequence[str],
 ) -> None:
     """Train one fold with every seed, predict its held-out and the test rows, and mark it done."""
+    if budget.over:
+        budget.stop()
     train = folds.training(key) if isinstance(key, int) else folds.rows
     valid = folds.validation(key) if isinstance(key, int) else folds.rows[:0]
     test = table[(table["split"] == "test") & ~table["broken"]]
     members, folder = current.members(key), current.fold(key)
-    began, seen = time.monotonic(), 0
-    for seed, place in members:
-        place.mkdir(parents=True, exist_ok=True)
-        seen += detector.fit(train, valid, seed, place, budget)
+    print(f"fold {key}: {len(train)} pictures to train on, {len(valid)} held out", flush=True)
+    fits = [_fit(detector, train, valid, seed, place, budget) for seed, place in members]
+    training = sum(fit["seconds"] for fit in fits)
     places = [place for _, place in members]
     fitted = time.monotonic()
     facts: dict[str, Any] = {"fold": key}
@@ -128,8 +146,9 @@ def _train_fold(
                 facts |= metrics.summary(rows["label"], logits)
     # Folds still to come must leave time to predict with what there is.
     budget.reserve = max(budget.reserve, time.monotonic() - fitted)
-    seconds = time.monotonic() - began
-    facts |= {"seconds": seconds, "images_per_second": seen / max(fitted - began, 1e-9)}
+    seconds = training + time.monotonic() - fitted
+    seen = sum(fit["pictures"] for fit in fits)
+    facts |= {"seconds": seconds, "images_per_second": seen / max(training, 1e-9)}
     files.write_json(folder / run.DONE, facts)
     if "auc" in facts:
         print(f"fold {key}: F1 {facts['f1']:.3f}, AUC {facts['auc']:.3f}, {seconds:.0f} s", flush=True)
@@ -137,7 +156,23 @@ def _train_fold(
         print(f"fold {key}: trained on all {len(train)} rows, {seconds:.0f} s", flush=True)
 
 
-def _out_of_fold(folds: Folds, held_out: dict[int | str, pd.Series[float]]) -> pd.DataFrame:
+def _fit(
+    detector: Detector, train: pd.DataFrame, valid: pd.DataFrame, seed: int, place: Path, budget: Budget
+) -> dict[str, float]:
+    """Train one seed of a fold, or find that an earlier start did; `pictures` and `seconds` of it."""
+    note = place / "trained.json"
+    if note.is_file():
+        detector.verify(place)
+        return files.read_json(note, ("pictures", "seconds"), run.retrain(note))
+    place.mkdir(parents=True, exist_ok=True)
+    began = time.monotonic()
+    pictures = detector.fit(train, valid, seed, place, budget)
+    spent = {"pictures": pictures, "seconds": time.monotonic() - began}
+    files.write_json(note, spent)
+    return spent
+
+
+def _out_of_fold(folds: Folds, held_out: dict[int, pd.Series[float]]) -> pd.DataFrame:
     """`id, label, fold, logit` of the finished folds' rows, each from the first fold that held it out."""
     rows = folds.table.assign(label=folds.rows["label"][: len(folds.table)])
     parts = [
@@ -150,10 +185,10 @@ def _out_of_fold(folds: Folds, held_out: dict[int | str, pd.Series[float]]) -> p
 
 
 def _scores(
-    current: Run, folds: Folds, oof: pd.DataFrame, held_out: dict[int | str, pd.Series[float]]
+    current: Run, folds: Folds, oof: pd.DataFrame, held_out: dict[int, pd.Series[float]]
 ) -> dict[str, Any]:
     recipe = current.recipe
-    entries = [json.loads((current.fold(key) / run.DONE).read_text()) for key in held_out]
+    entries = [current.finished_fold(key) for key in held_out]
     overall = metrics.summary(oof["label"], oof["logit"]) if len(oof) else {}
     sources = oof.merge(folds.rows[["id", "source"]], on="id", how="left", validate="1:1")["source"]
     by_source = metrics.source_aucs(oof["label"], oof["logit"], sources.tolist()) if len(oof) else {}
@@ -172,11 +207,11 @@ def _scores(
     }
 
 
-def _sources_inside_folds(folds: Folds, held_out: dict[int | str, pd.Series[float]]) -> dict[str, float]:
+def _sources_inside_folds(folds: Folds, held_out: dict[int, pd.Series[float]]) -> dict[str, float]:
     """AUC of each source inside the first fold that held it out."""
     found: dict[str, float] = {}
     for key, logits in held_out.items():
-        rows = folds.validation(int(key))
+        rows = folds.validation(key)
         inside = metrics.source_aucs(rows["label"], logits[rows["id"]], rows["source"].tolist())
         inside.pop("worst", None)
         found = inside | found
@@ -186,8 +221,11 @@ def _sources_inside_folds(folds: Folds, held_out: dict[int | str, pd.Series[floa
 def _write_test(current: Run, table: pd.DataFrame, done: list[int | str], prevalence: float) -> None:
     """Average the finished folds' test logits and threshold them at the prevalence."""
     test = table[table["split"] == "test"]
-    parts = [_by_id(current.fold(key) / "test.csv").reindex(test["id"]) for key in done]
-    logits = fill_broken(np.mean([part.to_numpy() for part in parts], axis=0), test)
+    good = ~test["broken"].to_numpy(dtype=bool)
+    parts = [current.fold_logits(key, "test.csv", test.loc[good, "id"]) for key in done]
+    logits = np.full(len(test), np.nan)
+    logits[good] = np.mean(parts, axis=0)
+    logits = fill_broken(logits, test)
     files.write_csv(current.folder / "test.csv", pd.DataFrame({"id": test["id"], "logit": logits}))
     ids = manifest.submission_ids(table).tolist()
     submission.write(
@@ -195,12 +233,3 @@ def _write_test(current: Run, table: pd.DataFrame, done: list[int | str], preval
         ids,
         metrics.labels_at_prevalence(ids, logits, prevalence),
     )
-
-
-def _by_id(path: Path) -> pd.Series[float]:
-    table = files.read_csv(path, ("id", "logit"))
-    return table.set_index("id")["logit"].astype(float)
-
-
-def _listed(keys: Sequence[int | str]) -> str:
-    return ", ".join(map(str, keys)) or "none"

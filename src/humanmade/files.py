@@ -24,9 +24,11 @@ def whole_file(path: Path) -> Iterator[Path]:
     Raises:
         UserError: the folder cannot be written to.
     """
+    if path.is_dir():
+        raise UserError(f"{path}: is a folder; give the name of a file")
+    make_folder(path.parent)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.")
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror}); choose another place") from None
     os.close(handle)
@@ -40,6 +42,19 @@ def whole_file(path: Path) -> Iterator[Path]:
         scratch.replace(path)
     finally:
         scratch.unlink(missing_ok=True)
+
+
+def make_folder(path: Path) -> Path:
+    """Make a folder and those above it.
+
+    Raises:
+        UserError: it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be made ({error.strerror}); choose another place") from None
+    return path
 
 
 def write_text(path: Path, text: str) -> None:
@@ -56,6 +71,44 @@ def to_json(value: Any) -> str:
 def write_json(path: Path, value: Any) -> None:
     """Write `to_json`."""
     write_text(path, to_json(value))
+
+
+def read_json(path: Path, keys: tuple[str, ...], advice: str) -> dict[str, Any]:
+    """Read a JSON object that has `keys`.
+
+    Raises:
+        UserError: it is absent or damaged; `advice` says what to do.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: not readable ({error}); {advice}") from None
+    missing = [key for key in keys if not isinstance(value, dict) or key not in value]
+    if missing:
+        raise UserError(f"{path}: damaged ('{missing[0]}' is missing); {advice}")
+    return dict(value)
+
+
+def read_numbers(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
+    """Read a CSV of ours: unique ids as text, every other column finite numbers.
+
+    Raises:
+        UserError: naming the file, the line and the column.
+    """
+    import numpy as np
+    import pandas as pd
+
+    table = read_csv(path, columns)
+    for column in table.columns.difference(["id"]):
+        table[column] = pd.to_numeric(table[column], errors="coerce")
+        _refuse_first(path, ~np.isfinite(table[column]), f"column '{column}' is not a finite number")
+    _refuse_first(path, table["id"].duplicated(), "this id stands there twice")
+    return table
+
+
+def _refuse_first(path: Path, bad: pd.Series[bool], what: str) -> None:
+    if bad.any():
+        raise UserError(f"{path}: line {int(bad.to_numpy().argmax()) + 2}: {what}")
 
 
 def _finite(value: Any) -> Any:
@@ -80,14 +133,18 @@ def read_csv(path: Path, columns: tuple[str, ...] = ()) -> pd.DataFrame:
     import pandas as pd
 
     try:
-        frame = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+        frame = pd.read_csv(
+            path, dtype=str, keep_default_na=False, encoding="utf-8-sig", index_col=False, header=None
+        )
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, OSError) as error:
         raise UserError(f"{path}: not a readable CSV table ({str(error).strip()})") from None
-    missing = [column for column in columns if column not in frame.columns]
-    if missing:
-        raise UserError(
-            f"{path}: column '{missing[0]}' is missing; found {', '.join(frame.columns) or 'none'}"
-        )
+    header = [str(name).strip() for name in frame.iloc[0]]
+    frame = frame[1:].reset_index(drop=True).set_axis(header, axis=1)
+    twice = [name for name in header if header.count(name) > 1]
+    missing = [column for column in columns if column not in header]
+    if twice or missing:
+        problem = f"'{twice[0]}' stands twice" if twice else f"'{missing[0]}' is missing"
+        raise UserError(f"{path}: column {problem}; found {', '.join(header)}")
     return frame

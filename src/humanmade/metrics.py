@@ -87,6 +87,7 @@ def source_aucs(labels: npt.ArrayLike, logits: npt.ArrayLike, sources: Sequence[
 def labels_at_prevalence(ids: Sequence[str], logits: npt.ArrayLike, prevalence: float) -> Labels:
     """Label the top share of rows 1, ranked by logit, ties broken by id."""
     scores = np.asarray(logits, dtype=np.float64)
+    assert np.isfinite(scores).all(), "a logit is not finite"
     order = np.lexsort((np.asarray(ids, dtype=str), -scores))
     labels = np.zeros(len(scores), dtype=np.int64)
     labels[order[: round(prevalence * len(scores))]] = 1

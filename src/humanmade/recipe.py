@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
+import math
 import tomllib
 import typing
 from collections.abc import Sequence
@@ -49,6 +50,8 @@ class Recipe:
         require(self.folds >= 2, "folds", self.folds, "at least 2")
         require(len(self.seeds) > 0, "seeds", self.seeds, "at least one seed")
         require(len(set(self.seeds)) == len(self.seeds), "seeds", self.seeds, "no seed twice")
+        for seed in [self.fold_seed, *self.seeds]:
+            require(0 <= seed < 2**32, "seeds, fold_seed", seed, "0 to 4294967295")
         require(len(self.views) > 0, "views", self.views, "at least one view, such as identity")
 
 
@@ -126,7 +129,10 @@ class NetworkRecipe(BackboneRecipe):
         require(self.epochs >= 1, "epochs", self.epochs, "at least 1")
         require(self.batch_size >= 2, "batch_size", self.batch_size, "at least 2")
         require(self.accumulate >= 1, "accumulate", self.accumulate, "at least 1")
-        require(self.lr > 0, "lr", self.lr, "more than 0")
+        require(0 < self.lr <= 100, "lr", self.lr, "above 0, at most 100")
+        require(0 <= self.weight_decay <= 100, "weight_decay", self.weight_decay, "0 to 100")
+        for key, rate in (("drop_rate", self.drop_rate), ("drop_path_rate", self.drop_path_rate)):
+            require(0 <= rate < 1, key, rate, "0 to below 1")
         require(0 <= self.ema < 1, "ema", self.ema, "0 to below 1")
         require(0 <= self.warmup < 1, "warmup", self.warmup, "a share of 0 to below 1")
         require(0 <= self.label_smoothing < 1, "label_smoothing", self.label_smoothing, "below 1")
@@ -238,7 +244,7 @@ def shipped() -> list[str]:
 def to_toml(recipe: Recipe) -> str:
     """Write a recipe out in full; JSON's scalars and lists are TOML's."""
     values = dataclasses.asdict(recipe)
-    return "".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items())
+    return "".join(f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in values.items())
 
 
 def save(recipe: Recipe, path: Path) -> None:
@@ -274,7 +280,9 @@ def _typed(value: Any, hint: Any, where: str, key: str) -> Any:
         items = value if isinstance(value, list) else [value]
         return [_typed(item, arguments[0], where, key) for item in items]
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        value = float(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise UserError(f"{where}: {key} = {value}; expected a finite number")
     if type(value) is not hint:
         expected = hint.__name__ if isinstance(hint, type) else str(hint)
         raise UserError(f"{where}: {key} = {value!r} is {type(value).__name__}, not {expected}")

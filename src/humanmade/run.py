@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import subprocess
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from humanmade import files, recipe
@@ -66,23 +67,45 @@ class Run:
     @property
     def scores(self) -> dict[str, Any]:
         """What `scores.json` says."""
-        path = self.folder / "scores.json"
-        try:
-            scores: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise UserError(f"{path}: not readable ({error}); run cv again") from None
-        return scores
+        advice = "remove the run folder, or give another --out"
+        return files.read_json(self.folder / "scores.json", ("data", "folds"), advice)
 
-    def table(self, name: str, columns: tuple[str, ...]) -> pd.DataFrame:
-        """One of the run's CSVs with its numbers as numbers; ids stay text."""
-        path = self.folder / name
-        frame = files.read_csv(path, columns)
-        for column in frame.columns.difference(["id"]):
-            try:
-                frame[column] = pd.to_numeric(frame[column])
-            except ValueError:
-                raise UserError(f"{path}: column '{column}' holds a value that is no number") from None
-        return frame
+    @property
+    def scale(self) -> float | None:
+        """Standard deviation of the out-of-fold logits; None where there are none."""
+        scale = self.scores.get("scale")
+        return float(scale) if isinstance(scale, int | float) and scale > 0 else None
+
+    @property
+    def assigned(self) -> pd.DataFrame:
+        """`folds.csv`: `id, fold, group`."""
+        path = self.folder / "folds.csv"
+        table = files.read_numbers(path, ("id", "fold", "group"))
+        if table.empty:
+            raise UserError(f"{path}: has no rows; remove the run folder, or give another --out")
+        return table
+
+    def finished_fold(self, key: int | str) -> dict[str, Any]:
+        """What a finished fold wrote of itself."""
+        path = self.fold(key) / DONE
+        keys = ("fold", "seconds") if key == ALL else ("fold", "seconds", "f1", "auc")
+        return files.read_json(path, keys, retrain(path))
+
+    def fold_logits(self, key: int | str, name: str, ids: pd.Series[str]) -> npt.NDArray[np.float64]:
+        """Logits that a finished fold wrote, in the order of `ids`.
+
+        Raises:
+            UserError: the file is damaged or lacks an id.
+        """
+        path = self.fold(key) / name
+        try:
+            logits = files.read_numbers(path, ("id", "logit")).set_index("id")["logit"].reindex(ids)
+        except UserError as error:
+            raise UserError(f"{error}; {retrain(path)}") from None
+        if logits.isna().any():
+            lacking = logits.index[logits.isna()]
+            raise UserError(f"{path}: lacks {len(lacking)} ids, '{lacking[0]}' first; {retrain(path)}")
+        return logits.to_numpy(dtype=np.float64)
 
     def fold(self, key: int | str) -> Path:
         """The folder of a fold: 0, 1, ... or `all`."""
@@ -102,10 +125,15 @@ class Run:
     @property
     def folds(self) -> int:
         """How many folds the data is cut into."""
-        return int(self.table("folds.csv", ("id", "fold", "group"))["fold"].max()) + 1
+        return int(self.assigned["fold"].max()) + 1
 
-    def start(self, wanted: Recipe, data: str, folds: pd.DataFrame) -> bool:
+    def start(self, wanted: Recipe, data: str, folds: pd.DataFrame, pictures: pd.DataFrame) -> bool:
         """Begin the run, or make sure that this start continues it.
+
+        Args:
+            data: the data's fingerprint.
+            folds: `id, fold, group`.
+            pictures: `id, digest` of all rows that are trained on.
 
         Returns:
             Whether the run had been started before.
@@ -114,24 +142,42 @@ class Run:
             UserError: it was started with another recipe or other data.
         """
         if not (self.folder / "recipe.toml").is_file():
-            self._begin(wanted, data, folds)
+            self._begin(wanted, data, folds, pictures)
             return False
         another = f"{self.folder}: was started differently ({{}}); give another --out, or remove it"
         there = recipe.difference(self.recipe, wanted)
         if there:
             raise UserError(another.format(there))
         if self.scores.get("data") != data:
-            raise UserError(another.format("the data: other pictures, labels or groups"))
-        if not self.table("folds.csv", ("id", "fold", "group")).equals(folds.reset_index(drop=True)):
+            raise UserError(another.format("the data: other pictures, labels, groups or --limit"))
+        if not self.assigned.equals(folds.reset_index(drop=True)):
             raise UserError(another.format("folds.csv"))
         return True
 
-    def _begin(self, wanted: Recipe, data: str, folds: pd.DataFrame) -> None:
+    def _begin(self, wanted: Recipe, data: str, folds: pd.DataFrame, pictures: pd.DataFrame) -> None:
         if self.folder.is_dir() and any(self.folder.iterdir()):
             raise UserError(f"{self.folder}: exists and is not a run; give another --out")
         files.write_csv(self.folder / "folds.csv", folds)
+        files.write_csv(self.folder / "pictures.csv", pictures)
         files.write_json(self.folder / "scores.json", {"data": data, "folds": [], "unfinished": True})
         recipe.save(wanted, self.folder / "recipe.toml")
+
+    def take_back(self) -> None:
+        """Remove a run that was begun and then refused before anything was trained."""
+        if any(path.is_file() for path in self.folder.glob("fold*/**/*")):
+            return
+        for name in ("recipe.toml", "folds.csv", "pictures.csv", "scores.json"):
+            (self.folder / name).unlink(missing_ok=True)
+        for path in sorted(self.folder.rglob("*"), reverse=True):
+            if path.is_dir():
+                path.rmdir()
+        if not any(self.folder.iterdir()):
+            self.folder.rmdir()
+
+
+def retrain(path: Path) -> str:
+    """What to do about a damaged file of a fold."""
+    return f"remove {path.parent} and run cv again"
 
 
 def fingerprint(table: pd.DataFrame) -> str:

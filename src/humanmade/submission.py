@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import numpy.typing as npt
 
 from humanmade.errors import UserError
-from humanmade.files import write_text
+from humanmade.files import whole_file
 
 HEADER = ["id", "label"]
 
@@ -19,9 +20,12 @@ def write(path: Path, ids: Sequence[str], labels: npt.ArrayLike) -> None:
     """Write `id,label` rows and check them at once."""
     import numpy as np
 
-    lines = [f"{name},{label}" for name, label in zip(ids, np.asarray(labels), strict=True)]
-    write_text(path, "\n".join([",".join(HEADER), *lines]) + "\n")
-    check(path, ids)
+    with whole_file(path) as scratch:
+        with scratch.open("w", encoding="utf-8", newline="") as file:
+            rows = csv.writer(file, lineterminator="\n")
+            rows.writerow(HEADER)
+            rows.writerows(zip(ids, np.asarray(labels).tolist(), strict=True))
+        check(scratch, ids)
 
 
 def check(path: Path, ids: Sequence[str]) -> dict[str, int]:
@@ -37,6 +41,8 @@ def check(path: Path, ids: Sequence[str]) -> dict[str, int]:
         UserError: naming the file, the line, what was found and what was expected.
     """
     rows = _rows(path)
+    if rows and rows[0] and rows[0][0].startswith("\ufeff"):
+        raise UserError(f"{path}: starts with a byte-order mark; save it as plain UTF-8")
     if not rows or rows[0] != HEADER:
         raise UserError(
             f"{path}: line 1: found header '{','.join(rows[0]) if rows else ''}'; expected 'id,label'"
@@ -67,13 +73,13 @@ def flips(labels: dict[str, int], against: dict[str, int]) -> list[str]:
 
 def _rows(path: Path) -> list[list[str]]:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_bytes().decode("utf-8")
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not a readable CSV ({error})") from None
     try:
-        return list(csv.reader(text.splitlines(), strict=True))
+        return list(csv.reader(io.StringIO(text, newline=""), strict=True))
     except csv.Error as error:
         raise UserError(f"{path}: not a CSV table ({error})") from None
 

@@ -85,6 +85,10 @@ def test_tables_and_pictures_in_two_places(competition_folder: MakeFolder, tmp_p
     with pytest.raises(UserError, match=r"holds train\.csv but no train_data"):
         manifest.load([tables])
     assert len(manifest.load([tables], pictures=False)) == len(expected), "ids need no pictures"
+    (whole / "train.csv").unlink()
+    (whole / "test.csv").unlink()
+    for pictures in (True, False):
+        assert manifest.load([tables, whole], pictures=pictures)["id"].equals(expected["id"])
 
 
 def test_groups_are_read_from_beside_the_tables(competition_folder: MakeFolder):
@@ -99,4 +103,27 @@ def test_a_path_that_leaves_the_folder(competition_folder: MakeFolder):
     folder = competition_folder(pairs=2, test=1)
     edit(folder / "test.csv", "test_data_v2/", "../test_data_v2/")
     with pytest.raises(UserError, match=r"row '\.\./test_data_v2"):
+        manifest.load([folder])
+
+
+def test_groups_of_unknown_ids_are_refused(competition_folder: MakeFolder):
+    folder = competition_folder(pairs=3)
+    (folder / "groups.csv").write_text("id,group\nx.jpg,g1\n")
+    with pytest.raises(UserError, match=r"groups\.csv: line 2: id 'x\.jpg' is not in"):
+        manifest.load([folder])
+
+
+def test_a_missing_row_without_row_numbers_is_refused(competition_folder: MakeFolder):
+    folder = competition_folder(pairs=4)
+    rows = [line.partition(",")[2] for line in (folder / "train.csv").read_text().splitlines()]
+    (folder / "train.csv").write_text("\n".join([*rows[:3], *rows[4:]]) + "\n")
+    with pytest.raises(UserError, match="7 rows; pairs are rows 2k and 2k"):
+        manifest.load([folder])
+
+
+def test_a_train_picture_among_the_test_ids_is_refused(competition_folder: MakeFolder):
+    folder = competition_folder(pairs=2, test=1)
+    name = (folder / "train.csv").read_text().splitlines()[1].split(",")[1]
+    (folder / "test.csv").write_text(f"id\n{name}\n")
+    with pytest.raises(UserError, match=r"test\.csv: id .* \(test\) stands twice"):
         manifest.load([folder])

@@ -65,7 +65,7 @@ def test_extra_rows_are_marked_and_never_test(manifest_folder: MakeFolder):
         ({"path": "C:/x.png"}, "leaves the folder"),
         ({"path": ""}, "leaves the folder"),
         ({"split": "valid"}, "column split: 'valid'; expected train or test"),
-        ({"id": "same"}, "id 'same' stands twice"),
+        ({"id": "same"}, "id 'same' (train) stands twice"),
     ],
 )
 def test_bad_rows_are_refused_with_file_and_line(manifest_folder: MakeFolder, columns: dict, says: str):

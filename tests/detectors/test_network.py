@@ -4,7 +4,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import timm
 import torch
+from safetensors.torch import save_file
 from timm.optim import create_optimizer_v2
 
 from humanmade import detectors
@@ -58,6 +60,26 @@ def test_a_checkpoint_of_another_preprocessing_is_refused(
     network(tiny_network).fit(rows, rows[:0], 0, tmp_path, Budget())
     with pytest.raises(UserError, match="image_size"):
         network(tiny_network, "image_size=48").logits(tmp_path, rows, ["identity"])
+
+
+def test_a_checkpoint_from_other_pretrained_weights_is_refused(
+    rows: pd.DataFrame, tiny_network: Path, tmp_path: Path
+):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        model = timm.create_model("test_efficientnet", num_classes=1000)
+        save_file(model.state_dict(), tmp_path / name / "test_efficientnet.safetensors")
+    recipe = recipes.load(str(tiny_network), ["pretrained=true", "epochs=1"])
+    one, other = (detectors.create(recipe, tmp_path / name) for name in ("a", "b"))
+    one.fit(rows, rows[:0], 0, tmp_path / "fold0", Budget())
+    one.verify(tmp_path / "fold0")
+    with pytest.raises(UserError, match="from other pretrained weights"):
+        other.verify(tmp_path / "fold0")
+
+
+def test_an_unknown_optimiser_is_refused_before_anything_starts(tiny_network: Path):
+    with pytest.raises(UserError, match="optimiser 'adamm'"):
+        network(tiny_network, "optimiser=adamm")
 
 
 def test_training_starts_at_logit_zero(tiny_network: Path):

@@ -29,7 +29,7 @@ def run_of(folder: Path, test: list[float], oof: list[float], scale: float, fold
         folder / "oof.csv", pd.DataFrame({"id": ids, "label": labels, "fold": folds, "logit": oof})
     )
     csv_of(folder / "test.csv", test)
-    files.write_json(folder / "scores.json", {"scale": scale, "folds": []})
+    files.write_json(folder / "scores.json", {"scale": scale, "folds": [], "data": ""})
     return str(folder)
 
 
@@ -59,14 +59,17 @@ def test_other_ids_and_other_folds_are_refused(tmp_path: Path):
     with pytest.raises(UserError, match=r"folds\.csv differs"):
         blending.blend([blending.read_member(a), blending.read_member(b)], "mean")
     with pytest.raises(UserError, match="known rules are mean, rank"):
-        blending.blend([one, one], "median")
+        blending.blend([one], "median")
+    with pytest.raises(UserError, match="given twice"):
+        blending.blend([one, one], "mean")
 
 
 def test_bad_csvs_are_refused(tmp_path: Path):
-    (tmp_path / "x.csv").write_text("id,logit\na,high\n")
-    with pytest.raises(UserError, match="line 2: column logit"):
-        blending.read_member(str(tmp_path / "x.csv"))
-    with pytest.raises(UserError, match="'a' stands twice"):
+    for value in ("high", "inf", "nan", ""):
+        (tmp_path / "x.csv").write_text(f"id,logit\na,{value}\n")
+        with pytest.raises(UserError, match="line 2: column 'logit' is not a finite number"):
+            blending.read_member(str(tmp_path / "x.csv"))
+    with pytest.raises(UserError, match="line 3: this id stands there twice"):
         blending.read_member(csv_of(tmp_path / "y.csv", [1.0, 2.0], ["a", "a"]))
 
 

@@ -59,3 +59,10 @@ def test_both_members_of_a_pair_get_the_same_draw():
     frame = Frame(40)
     noises = [look(p, "noise8", frame, 7).astype(int) - p for p in (dark, light)]
     assert (noises[0] == noises[1]).all()
+
+
+@pytest.mark.parametrize("shape", [(20000, 1), (3, 15000)])
+def test_very_long_pictures_cost_no_more_than_square_ones(shape: tuple[int, int]):
+    for crop in CROPS:
+        assert look(scene(1, (40, 40)).repeat(1, 0)[:1, :1].repeat(shape[0], 0).repeat(shape[1], 1),
+                    "identity", Frame(224, crop)).shape == (224, 224, 3)  # fmt: skip

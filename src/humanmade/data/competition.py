@@ -56,6 +56,11 @@ def _read_train(path: Path) -> pd.DataFrame:
     number = next((name for name in ROW_NUMBERS if name in table.columns), None)
     if number is None:
         numbers = pd.Series(range(len(table)))
+        if len(table) % 2:
+            raise UserError(
+                f"{path}: has no row numbers and {len(table)} rows; pairs are rows 2k and 2k+1, so a row "
+                "is missing or too many: restore the original file"
+            )
     else:
         numbers = pd.to_numeric(table[number], errors="coerce")
         bad = numbers.isna() | numbers.duplicated() | (numbers % 1 != 0)
@@ -101,4 +106,11 @@ def _read_groups(path: Path, names: pd.Series[str]) -> pd.Series[str]:
     if twice.any():
         line = int(twice.to_numpy().argmax())
         raise UserError(f"{path}: line {line + 2}: id '{table['id'].iloc[line]}' stands twice")
+    unknown = ~table["id"].isin(names)
+    if unknown.any():
+        line = int(unknown.to_numpy().argmax())
+        raise UserError(
+            f"{path}: line {line + 2}: id '{table['id'].iloc[line]}' is not in train.csv or test.csv; "
+            f"ids look like '{names.iloc[0]}'"
+        )
     return names.map(table.set_index("id")["group"]).fillna("")

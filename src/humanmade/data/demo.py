@@ -92,8 +92,11 @@ def make(folder: Path) -> Path:
     if folder.exists():
         raise UserError(f"{folder}: exists; give a new folder for the demo")
     photos = _photographs()
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    files.make_folder(folder.parent)
+    try:
+        scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be made ({error.strerror}); choose another place") from None
     try:
         _write_train(scratch, photos)
         _write_test(scratch, photos)

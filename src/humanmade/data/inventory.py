@@ -103,11 +103,12 @@ def _store(results: list[tuple[str, dict[str, str]]], known: dict[str, pd.DataFr
 
 def _examine(path: str) -> dict[str, str]:
     size, mtime = _stamp(path)
-    data = Path(path).read_bytes()
-    row = dict.fromkeys(COLUMNS, "") | {
-        "path": path,
-        "size": size,
-        "mtime": mtime,
+    row = dict.fromkeys(COLUMNS, "") | {"path": path, "size": size, "mtime": mtime}
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        return row | {"mtime": "", "error": error.strerror or "cannot be opened"}
+    row |= {
         "digest": hashlib.sha256(data).hexdigest()[:32],
         "truncated": "1" if is_truncated_jpeg(data) else "",
     }

@@ -13,6 +13,7 @@ Columns of the table, one row a picture:
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -50,8 +51,7 @@ def load(
     Raises:
         UserError: anything that would make the table wrong, naming file and line.
     """
-    matched = _match_pictures(folders) if pictures else [(folder, folder) for folder in folders]
-    table = _join([_read_folder(*pair) for pair in matched])
+    table = _join([_read_folder(*pair) for pair in _match_pictures(folders, pictures)])
     if not keep_test_labels:
         table = _hide_test_labels(table)
     if extra:
@@ -85,6 +85,13 @@ def to_predict(folders: Sequence[Path]) -> pd.DataFrame:
     return (table if test.empty else test).reset_index(drop=True).assign(split="test")
 
 
+def check_test_readable(table: pd.DataFrame) -> None:
+    """Refuse a table of whose test pictures not one can be read."""
+    broken = table.loc[table["split"] == "test", "broken"]
+    if len(broken) and broken.all():
+        raise UserError(f"none of the {len(broken)} test pictures can be read; repair them")
+
+
 def submission_ids(table: pd.DataFrame) -> pd.Series[str]:
     """Test ids as a submission writes them, in order.
 
@@ -94,25 +101,20 @@ def submission_ids(table: pd.DataFrame) -> pd.Series[str]:
     return test["id"] if test["name"].duplicated().any() else test["name"]
 
 
-def _match_pictures(folders: Sequence[Path]) -> list[tuple[Path, Path]]:
+def _match_pictures(folders: Sequence[Path], pictures: bool = True) -> list[tuple[Path, Path]]:
     """Give each folder of tables its folder of pictures: itself, or another one of the list."""
     for folder in folders:
         if not folder.is_dir():
             raise UserError(f"--data {folder}: no such folder")
     lacking = [f for f in folders if competition.holds(f) and not competition.holds_pictures(f)]
     bare = [f for f in folders if competition.holds_pictures(f) and f not in lacking]
-    matched = []
-    for folder in folders:
-        if folder in lacking:
-            if len(bare) != 1:
-                raise UserError(
-                    f"{folder}: holds train.csv but no train_data/; also give the one folder that "
-                    "holds the pictures, as a second --data"
-                )
-            matched.append((folder, bare[0]))
-        elif not (lacking and folder in bare):
-            matched.append((folder, folder))
-    return matched
+    if lacking and pictures and len(bare) != 1:
+        raise UserError(
+            f"{lacking[0]}: holds train.csv but no train_data/; also give the one folder that "
+            "holds the pictures, as a second --data"
+        )
+    tables = [folder for folder in folders if not (lacking and folder in bare)]
+    return [(folder, bare[0] if folder in lacking and bare else folder) for folder in tables]
 
 
 def _read_folder(folder: Path, pictures: Path) -> pd.DataFrame:
@@ -131,7 +133,7 @@ def _read_folder(folder: Path, pictures: Path) -> pd.DataFrame:
     rows["label"] = _parse_labels(rows, source)
     rows["path"] = rows["root"] + "/" + rows.get("relative", rows["name"])
     rows["id"] = rows["name"]
-    _check_unique(rows, str(source))
+    _check_unique(rows, str(source) if own else f"{source} and test.csv")
     return rows[COLUMNS].assign(folder=str(folder))
 
 
@@ -145,10 +147,21 @@ def _list_pictures(folder: Path) -> pd.DataFrame:
         for path in folder.rglob("*")
         if path.suffix.lower() in SUFFIXES and path.is_file()
     )
+    odd = [name for name in names if not _is_text(name)]
+    if odd:
+        raise UserError(f"{folder}: the file name {odd[0]!r} is not UTF-8; rename it")
     if not names:
         raise UserError(f"{folder}: holds no manifest.csv, no train.csv and no pictures")
     table = pd.DataFrame({"id": names, "name": names, "path": [f"{folder}/{name}" for name in names]})
     return table.assign(label=-1, split="test", source="", pair="", group="")
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _read_manifest(path: Path) -> pd.DataFrame:
@@ -200,9 +213,12 @@ def _place(rows: pd.DataFrame, line: int) -> str:
 
 
 def _check_unique(rows: pd.DataFrame, where: str) -> None:
-    twice = rows["id"].duplicated()
+    empty, twice = rows["id"] == "", rows["id"].duplicated()
+    if empty.any():
+        raise UserError(f"{where}: an id is empty; every picture has one")
     if twice.any():
-        raise UserError(f"{where}: id '{rows.loc[twice, 'id'].iloc[0]}' stands twice; ids are unique")
+        row = rows[twice].iloc[0]
+        raise UserError(f"{where}: id '{row['id']}' ({row['split']}) stands twice; ids are unique")
 
 
 def _join(parts: list[pd.DataFrame]) -> pd.DataFrame:
@@ -246,7 +262,8 @@ def _hide_test_labels(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _check_files(table: pd.DataFrame) -> None:
-    missing = [path for path in table["path"] if not Path(path).is_file()]
+    # os.path.isfile takes a name that no file could have for a missing file.
+    missing = [path for path in table["path"] if not os.path.isfile(path)]  # noqa: PTH113
     if missing:
         raise UserError(
             f"{missing[0]}: no such file ({len(missing)} of {len(table)} pictures are missing); "

@@ -22,7 +22,9 @@ class Detector(ABC):
     predicted at once. Rows are those of `humanmade.data.manifest`, with `digest`.
     """
 
-    def prepare(self, rows: pd.DataFrame, views: Sequence[str]) -> None:  # noqa: B027 - optional
+    def prepare(  # noqa: B027 - optional
+        self, rows: pd.DataFrame, views: Sequence[str], budget: Budget
+    ) -> None:
         """Do once what all folds would otherwise do again, such as computing features."""
 
     @abstractmethod
@@ -35,6 +37,14 @@ class Detector(ABC):
 
         Returns:
             How many pictures went through training, counted once an epoch.
+        """
+
+    @abstractmethod
+    def verify(self, folder: Path) -> None:
+        """Make sure that `folder` holds what this detector's `fit` would leave.
+
+        Raises:
+            UserError: it is damaged, or was trained with other preprocessing or pretrained weights.
         """
 
     @abstractmethod

@@ -18,6 +18,7 @@ from humanmade.data.loader import Transform, ViewDataset, fixed_size, pair_keys,
 from humanmade.files import whole_file
 from humanmade.images.views import Frame, draws
 from humanmade.progress import progress
+from humanmade.training.budget import Budget
 
 Features = npt.NDArray[np.floating]
 Extract = Callable[[torch.Tensor], Features]
@@ -59,8 +60,18 @@ class FeatureStore:
         places, features = self._load(view)
         return features[[places[name] for name in _names(rows, view)]]
 
-    def compute(self, rows: pd.DataFrame, views: Sequence[str], extract: Extract = as_they_are) -> None:
-        """Compute what is missing; a picture is decoded once for all its missing views."""
+    def compute(
+        self,
+        rows: pd.DataFrame,
+        views: Sequence[str],
+        extract: Extract = as_they_are,
+        budget: Budget | None = None,
+    ) -> None:
+        """Compute what is missing; a picture is decoded once for all its missing views.
+
+        Raises:
+            OutOfTimeError: the budget is used up; full shards of what was computed are kept.
+        """
         lacking = {view: self._lacking(rows, view) for view in views}
         needed = [view for view in views if lacking[view].any()]
         if not needed:
@@ -75,6 +86,8 @@ class FeatureStore:
             done.append([extract(padded[:, v])[: len(batch)] for v in range(len(needed))])
             if sum(len(part[0]) for part in done) >= SHARD:
                 todo, done = self._store(todo, needed, done), []
+            if budget and budget.over:
+                budget.stop()
         if done:
             self._store(todo, needed, done)
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from humanmade.detectors.base import Logits
+from humanmade.errors import UserError
 
 Tensors: TypeAlias = dict[str, npt.NDArray[np.float64]]
 Matrix: TypeAlias = npt.NDArray[np.float64]
@@ -42,6 +43,12 @@ def fit_linear(
     model = make_pipeline(StandardScaler(), LogisticRegression(C=shrinkage[0], max_iter=1000))
     tried: list[dict[str, float]] = []
     if len(shrinkage) > 1:
+        fewest = min(len(np.unique(groups[labels == label])) for label in (0, 1))
+        if fewest < inner_folds:
+            raise UserError(
+                f"recipe: inner_folds = {inner_folds}, but a class has only {fewest} groups to train on; "
+                "lower it, or give shrinkage one value"
+            )
         inner = StratifiedGroupKFold(inner_folds, shuffle=True, random_state=seed)
         grid = {"logisticregression__C": list(shrinkage)}
         search = GridSearchCV(model, grid, scoring="neg_log_loss", cv=inner)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
+from timm.optim import list_optimizers
 from torch import nn
 
 from humanmade import metrics
@@ -28,7 +30,7 @@ from humanmade.progress import progress
 from humanmade.recipe import NetworkRecipe
 from humanmade.seeding import stable_seed
 from humanmade.training.budget import Budget
-from humanmade.training.checkpoint import load_weights, save_weights
+from humanmade.training.checkpoint import digest, load_weights, save_weights
 from humanmade.training.device import Machine
 from humanmade.training.loop import Trainer
 
@@ -68,6 +70,8 @@ class Network(Detector):
         self.recipe, self.weights = recipe, weights
         self.machine = Machine.pick(recipe.precision)
         self.frame = Frame(recipe.image_size, recipe.crop)
+        if recipe.optimiser not in list_optimizers():
+            raise UserError(f"recipe: optimiser '{recipe.optimiser}' is not in timm, as adamw or sgd are")
 
     def fit(self, train: pd.DataFrame, valid: pd.DataFrame, seed: int, folder: Path, budget: Budget) -> int:
         recipe = self.recipe
@@ -78,17 +82,41 @@ class Network(Detector):
         dataset = TrainingDataset(train, augment, seed, recipe.pair_sync)
         trainer = Trainer(network, dataset, recipe, self.machine, seed, worker_count(recipe.workers))
         trainer.run(folder, budget, lambda model: self._validate(model, valid), folder.name)
-        save_weights(folder / CHECKPOINT, trainer.result.state_dict(), self._facts())
+        facts = self._facts() | {"start": self.start}
+        save_weights(folder / CHECKPOINT, trainer.result.state_dict(), facts)
         (folder / "last.pt").unlink(missing_ok=True)
         return len(dataset) * len(trainer.log)
 
+    def verify(self, folder: Path) -> None:
+        _, facts = self._load(folder)
+        if facts.get("start") != self.start:
+            raise UserError(
+                f"{folder / CHECKPOINT}: was trained from other pretrained weights of "
+                f"{self.recipe.backbone}; use the same weights, or give another --out"
+            )
+
     def logits(self, folder: Path, rows: pd.DataFrame, views: Sequence[str]) -> Logits:
-        tensors, facts = load_weights(folder / CHECKPOINT)
-        if facts != self._facts():
-            raise UserError(f"{folder / CHECKPOINT}: was trained as {facts}, not {self._facts()}")
-        network = self.build(pretrained=False)
-        network.load_state_dict(tensors)
+        network, _ = self._load(folder)
         return self._predict(self.machine.place(network), rows, views, "predicting")
+
+    def _load(self, folder: Path) -> tuple[Normalised, dict[str, Any]]:
+        """The trained network and the facts it was saved with."""
+        path = folder / CHECKPOINT
+        tensors, facts = load_weights(path)
+        wanted = self._facts()
+        if {key: facts.get(key) for key in wanted} != wanted:
+            raise UserError(f"{path}: was trained as {facts}, not {wanted}")
+        network = self.build(pretrained=False)
+        try:
+            network.load_state_dict(tensors)
+        except RuntimeError as error:
+            raise UserError(f"{path}: damaged ({str(error).splitlines()[-1].strip()[:200]})") from None
+        return network, facts
+
+    @cached_property
+    def start(self) -> str:
+        """Names the pretrained weights that training starts from."""
+        return digest(self.build()) if self.recipe.pretrained else "random"
 
     def build(self, pretrained: bool | None = None) -> Normalised:
         """Make the network, with pretrained weights where the recipe wants them."""
@@ -143,6 +171,8 @@ class Network(Detector):
                     logits = network(self.machine.pixels(padded[:, view])).flatten()
                 part = slice(start * size, start * size + len(batch))
                 out[part, view] = logits[: len(batch)].float().cpu().numpy()
+        if not np.isfinite(out).all():
+            raise UserError("the network's logits are not finite: training diverged; lower lr")
         return out
 
 

@@ -20,7 +20,7 @@ from humanmade.detectors.weights import create_backbone, pretrained_settings
 from humanmade.errors import UserError
 from humanmade.files import write_text
 from humanmade.images.views import Frame
-from humanmade.recipe import ProbeRecipe
+from humanmade.recipe import ProbeRecipe, require
 from humanmade.training.budget import Budget
 from humanmade.training.checkpoint import digest, load_weights, save_weights
 from humanmade.training.device import Machine
@@ -36,8 +36,8 @@ class Probe(Detector):
         self.recipe, self.weights = recipe, weights
         self.machine = Machine.pick(recipe.precision)
 
-    def prepare(self, rows: pd.DataFrame, views: Sequence[str]) -> None:
-        self.store.compute(rows, list(dict.fromkeys([TRAINING_VIEW, *views])), self._extract)
+    def prepare(self, rows: pd.DataFrame, views: Sequence[str], budget: Budget) -> None:
+        self.store.compute(rows, list(dict.fromkeys([TRAINING_VIEW, *views])), self._extract, budget)
 
     def fit(self, train: pd.DataFrame, valid: pd.DataFrame, seed: int, folder: Path, budget: Budget) -> int:
         self.store.compute(train, [TRAINING_VIEW], self._extract)
@@ -55,17 +55,23 @@ class Probe(Detector):
         write_text(folder / "log.jsonl", "".join(json.dumps(line) + "\n" for line in tried))
         return len(train)
 
+    def verify(self, folder: Path) -> None:
+        self._load(folder)
+
     def logits(self, folder: Path, rows: pd.DataFrame, views: Sequence[str]) -> Logits:
+        head = self._load(folder)
+        self.store.compute(rows, views, self._extract)
+        features = (self.store.get(rows, view).astype(np.float64) for view in views)
+        return np.column_stack([heads.linear_logits(head, each) for each in features])
+
+    def _load(self, folder: Path) -> heads.Tensors:
         saved, facts = load_weights(folder / HEAD)
         if facts != self.facts:
             raise UserError(
                 f"{folder / HEAD}: was trained on {facts}, not on {self.facts}; "
-                "use the same weights of the backbone"
+                "use the same weights of the backbone, or give another --out"
             )
-        head = {name: tensor.numpy() for name, tensor in saved.items()}
-        self.store.compute(rows, views, self._extract)
-        features = (self.store.get(rows, view).astype(np.float64) for view in views)
-        return np.column_stack([heads.linear_logits(head, each) for each in features])
+        return {name: tensor.numpy() for name, tensor in saved.items()}
 
     @cached_property
     def backbone(self) -> torch.nn.Module:
@@ -74,6 +80,10 @@ class Probe(Detector):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)  # a backbone that is random by recipe is the same at every start
             network = create_backbone(recipe.backbone, recipe.pretrained, recipe.image_size, 0, self.weights)
+        depths = len(network.feature_info)  # type: ignore[arg-type]
+        for layer in recipe.layers:
+            good = -depths <= layer < depths
+            require(good, "layers", layer, f"-{depths} to {depths - 1} for {recipe.backbone}")
         return self.machine.place(network.eval().requires_grad_(False))
 
     @cached_property

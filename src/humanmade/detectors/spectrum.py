@@ -43,8 +43,8 @@ class Spectrum(Detector):
     def __init__(self, recipe: SpectrumRecipe) -> None:
         self.recipe = recipe
 
-    def prepare(self, rows: pd.DataFrame, views: Sequence[str]) -> None:
-        self.store.compute(rows, list(dict.fromkeys([TRAINING_VIEW, *views])))
+    def prepare(self, rows: pd.DataFrame, views: Sequence[str], budget: Budget) -> None:
+        self.store.compute(rows, list(dict.fromkeys([TRAINING_VIEW, *views])), budget=budget)
 
     def fit(self, train: pd.DataFrame, valid: pd.DataFrame, seed: int, folder: Path, budget: Budget) -> int:
         recipe = self.recipe
@@ -61,11 +61,11 @@ class Spectrum(Detector):
         write_text(folder / "log.jsonl", "".join(json.dumps(line) + "\n" for line in tried))
         return len(train)
 
+    def verify(self, folder: Path) -> None:
+        self._load(folder)
+
     def logits(self, folder: Path, rows: pd.DataFrame, views: Sequence[str]) -> Logits:
-        saved, facts = load_weights(folder / HEAD)
-        if facts != self._facts():
-            raise UserError(f"{folder / HEAD}: was trained as {facts}, not {self._facts()}")
-        tensors = {name: value.numpy() for name, value in saved.items()}
+        tensors = self._load(folder)
         trees = {name.removeprefix("trees."): t for name, t in tensors.items() if name.startswith("trees.")}
         self.store.compute(rows, views)
         out = np.empty((len(rows), len(views)))
@@ -75,6 +75,12 @@ class Spectrum(Detector):
             if trees:
                 out[:, index] = (out[:, index] + heads.boosted_logits(trees, features)) / 2
         return out
+
+    def _load(self, folder: Path) -> heads.Tensors:
+        saved, facts = load_weights(folder / HEAD)
+        if facts != self._facts():
+            raise UserError(f"{folder / HEAD}: was trained as {facts}, not {self._facts()}")
+        return {name: tensor.numpy() for name, tensor in saved.items()}
 
     @cached_property
     def store(self) -> FeatureStore:

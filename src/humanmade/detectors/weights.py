@@ -44,6 +44,15 @@ def create_backbone(
     settings = pretrained_settings(name)
     if settings["fixed_input_size"]:
         options["img_size"] = image_size
+    try:
+        return _create(name, pretrained, num_classes, folder, options)
+    except TypeError as error:
+        raise UserError(f"recipe: {name} cannot be made with {options} ({error})") from None
+
+
+def _create(
+    name: str, pretrained: bool, num_classes: int, folder: Path | None, options: dict[str, Any]
+) -> torch.nn.Module:
     if not pretrained:
         return timm.create_model(name, pretrained=False, num_classes=num_classes, **options)
     file, looked = find_weights(name, folder)

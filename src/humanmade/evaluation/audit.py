@@ -96,10 +96,10 @@ def _alone(facts: pd.DataFrame, target: npt.NDArray[np.int64], names: tuple[str,
     """Each fact's own AUC for a target of 0 and 1, most telling first, with both medians."""
     rows = []
     if len(np.unique(target)) == 2:
-        for fact in facts:
+        for fact in map(str, facts.columns):
             score = metrics.auc(target, facts[fact])
-            medians = [float(facts.loc[target == side, fact].median()) for side in (0, 1)]
-            rows.append((str(fact), max(score, 1 - score), *medians))
+            medians = [float(facts[fact][target == side].median()) for side in (0, 1)]
+            rows.append((fact, max(score, 1 - score), *medians))
     table = pd.DataFrame(rows, columns=["fact", "auc", *names])
     return table.sort_values("auc", ascending=False, kind="stable", ignore_index=True)
 
@@ -228,7 +228,7 @@ def _about_test(found: Audit) -> list[str]:
     else:
         lines.append(
             f"Stored facts can tell train from test (AUC {found.adversarial:.2f}; most: "
-            f"{_named(_scores(found.by_split))}): the test set has other sources, so fold scores are too good."
+            f"{_named(_scores(found.by_split))}): other sources, so fold scores are too good."
         )
     return lines
 

@@ -51,21 +51,21 @@ def read_member(name: str) -> Member:
     """
     if not name.endswith(".csv"):
         run = Run.find(name)
-        test, oof = run.table("test.csv", ("id", "logit")), None
+        test, oof = files.read_numbers(run.folder / "test.csv", ("id", "logit")), None
         if (run.folder / "oof.csv").is_file():
-            oof = run.table("oof.csv", ("id", "label", "fold", "logit"))
-        scale = run.scores.get("scale") or float(test["logit"].std(ddof=0)) or 1.0
+            oof = files.read_numbers(run.folder / "oof.csv", ("id", "label", "fold", "logit"))
+        scale = run.scale or _spread(test)
         if oof is not None:
             oof = oof.assign(logit=oof["logit"] / scale)
-        folds = run.table("folds.csv", ("id", "fold", "group"))
-        return Member(name, _by_id(test, name) / scale, oof, folds)
-    table = files.read_csv(Path(name), ("id", "logit"))
-    table["logit"] = pd.to_numeric(table["logit"], errors="coerce")
-    if table["logit"].isna().any():
-        line = int(table["logit"].isna().to_numpy().argmax())
-        raise UserError(f"{name}: line {line + 2}: column logit is not a number")
-    scale = float(table["logit"].std(ddof=0)) or 1.0
-    return Member(name, _by_id(table, name) / scale, None, None)
+        return Member(name, test.set_index("id")["logit"] / scale, oof, run.assigned)
+    table = files.read_numbers(Path(name), ("id", "logit"))[["id", "logit"]]
+    return Member(name, table.set_index("id")["logit"] / _spread(table), None, None)
+
+
+def _spread(table: pd.DataFrame) -> float:
+    """Standard deviation of logits, divided first so that huge ones do not overflow; 1 where it is 0."""
+    largest = float(table["logit"].abs().max()) if len(table) else 0.0
+    return largest * float((table["logit"] / largest).std(ddof=0)) or 1.0 if largest else 1.0
 
 
 def blend(members: Sequence[Member], method: str) -> pd.Series[float]:
@@ -77,6 +77,11 @@ def blend(members: Sequence[Member], method: str) -> pd.Series[float]:
     if method not in METHODS:
         raise UserError(f"--method {method}: known rules are {', '.join(METHODS)}")
     first = members[0]
+    twice = [member.name for i, member in enumerate(members) if member.name in {m.name for m in members[:i]}]
+    if twice:
+        raise UserError(f"{twice[0]}: given twice, so it would count double")
+    if first.test.empty:
+        raise UserError(f"{first.name}: has no rows")
     for member in members[1:]:
         _check_same_ids(first, member)
         if first.folds is not None and member.folds is not None and not first.folds.equals(member.folds):
@@ -117,13 +122,6 @@ def oof_threshold(members: Sequence[Member], method: str) -> tuple[float, float]
     logits = METHODS[method](np.column_stack([table["logit"] for table in tables]))
     labels, folds = tables[0]["label"], tables[0]["fold"]
     return metrics.best_threshold(labels, logits), metrics.nested_f1(labels, logits, folds)
-
-
-def _by_id(table: pd.DataFrame, name: str) -> pd.Series[float]:
-    twice = table["id"].duplicated()
-    if twice.any():
-        raise UserError(f"{name}: id '{table.loc[twice, 'id'].iloc[0]}' stands twice")
-    return table.set_index("id")["logit"]
 
 
 def _check_same_ids(first: Member, other: Member) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from humanmade import metrics
+from humanmade import files, metrics
 from humanmade.errors import UserError
 from humanmade.progress import warn
 from humanmade.run import Run
@@ -32,13 +32,13 @@ def labelled_rows(table: pd.DataFrame, split: str | None) -> pd.DataFrame:
 
 
 def warn_of_training_rows(run: Run, rows: pd.DataFrame) -> None:
-    """Warn where ids of a set to evaluate stand among those that a run was trained on."""
-    trained = set(run.table("folds.csv", ("id", "fold", "group"))["id"])
-    shared = int(rows["id"].isin(trained).sum())
+    """Warn where pictures of a set to evaluate, whatever their ids, are among those trained on."""
+    trained = files.read_csv(run.folder / "pictures.csv", ("id", "digest"))["digest"]
+    shared = int(rows["digest"].isin(trained).sum())
     if shared:
         warn(
-            f"{shared} of {len(rows)} ids are among those that {run.name} was trained on; if they are "
-            "the same pictures, these scores are too good (oof.csv has honest ones)"
+            f"{run.name} was trained on {shared} of these {len(rows)} pictures, so the scores are too good; "
+            "oof.csv has honest ones"
         )
 
 

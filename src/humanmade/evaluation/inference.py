@@ -47,4 +47,4 @@ def mean_logits(
 def fill_broken(logits: Logits, rows: pd.DataFrame) -> Logits:
     """Give unreadable pictures the median of the readable ones' logits."""
     broken = rows["broken"].to_numpy(dtype=bool)
-    return np.where(broken, np.median(logits[~broken]) if (~broken).any() else 0.0, logits)
+    return np.where(broken, np.median(logits[~broken]), logits)

@@ -12,9 +12,9 @@ from humanmade import files, metrics
 from humanmade.run import Run
 
 
-def as_text(scores: dict[str, Any], run: Run) -> str:
+def as_text(scores: dict[str, Any], run: Run, table: pd.DataFrame) -> str:
     """Lay out the fold scores, what they mean and what was written."""
-    lines = [*_fold_table(scores["folds"]), *_overall(scores), *_written(run)]
+    lines = [*_fold_table(scores["folds"]), *_overall(scores), *_written(run, table)]
     return "\n".join(lines)
 
 
@@ -50,15 +50,20 @@ def _overall(scores: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _written(run: Run) -> list[str]:
+def _written(run: Run, table: pd.DataFrame) -> list[str]:
     lines = [f"run folder: {run.folder}"]
-    if run.scores["unfinished"]:
-        lines.append("unfinished: the same command trains the folds that are left")
+    scores = run.scores
+    if scores["unfinished"]:
+        lines.append(
+            f"unfinished: {len(scores['folds'])} of {run.folds} folds; cv without --fold trains the rest"
+        )
     path = run.folder / "submission.csv"
-    if path.is_file():
+    if not (table["split"] == "test").any():
+        lines.append("no test rows, so no test.csv and no submission.csv")
+    elif path.is_file():
         labels: pd.Series[str] = files.read_csv(path, ("id", "label"))["label"]
         ones = int((labels == "1").sum())
         lines.append(f"submission: {path}, checked; {len(labels)} rows, {ones} labelled 1 (by rank)")
     else:
-        lines.append("no test rows, so no test.csv and no submission.csv")
+        lines.append("no fold is finished, so no submission yet")
     return lines

@@ -57,6 +57,7 @@ def decode(data: bytes) -> Picture:
         KeyError,
         TypeError,
         OverflowError,
+        RuntimeError,
         struct.error,
         MemoryError,
         Image.DecompressionBombError,

@@ -48,17 +48,16 @@ class Frame:
         if self.crop == "squash":
             return _resize(picture, self.size, self.size)
         if self.crop == "resize":
-            height, width = picture.shape[:2]
-            factor = self.size * RESIZE_MARGIN / min(height, width)
-            picture = _resize(
-                picture,
-                max(self.size, round(height * factor)),
-                max(self.size, round(width * factor)),
-            )
-        picture = pad_to(picture, self.size)
-        y = round((picture.shape[0] - self.size) * top)
-        x = round((picture.shape[1] - self.size) * left)
-        return picture[y : y + self.size, x : x + self.size]
+            # Only what will be seen is resized, so a very long picture costs no more than a square one.
+            part = _square(picture, max(1, round(min(picture.shape[:2]) / RESIZE_MARGIN)), top, left)
+            return _resize(part, self.size, self.size)
+        return _square(pad_to(picture, self.size), self.size, top, left)
+
+
+def _square(picture: Picture, size: int, top: float, left: float) -> Picture:
+    y = round((picture.shape[0] - size) * top)
+    x = round((picture.shape[1] - size) * left)
+    return picture[y : y + size, x : x + size]
 
 
 def pad_to(picture: Picture, size: int) -> Picture:
@@ -132,4 +131,5 @@ def _check(part: str) -> None:
 def _resize(picture: Picture, height: int, width: int) -> Picture:
     shrinking = height * width < picture.shape[0] * picture.shape[1]
     method = cv2.INTER_AREA if shrinking else cv2.INTER_CUBIC
+    picture = np.ascontiguousarray(picture)
     return np.asarray(cv2.resize(picture, (width, height), interpolation=method), dtype=np.uint8)

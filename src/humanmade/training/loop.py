@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from timm.scheduler.scheduler import Scheduler
 from timm.utils import ModelEmaV3
 
 from humanmade.data.loader import Plan, TrainingDataset, plan_epoch, training_batches
+from humanmade.errors import UserError
 from humanmade.files import write_text
 from humanmade.progress import progress
 from humanmade.recipe import NetworkRecipe
@@ -123,6 +125,8 @@ class Trainer:
         loss = F.binary_cross_entropy_with_logits(logits.float(), targets, reduction="sum")
         self.scaler.scale(loss / pictures).backward()
         self.loss_sum += float(loss.detach())
+        if not math.isfinite(self.loss_sum):
+            raise UserError(f"training diverged at step {self.step} (loss {self.loss_sum}); lower lr")
         self.pictures += len(labels)
 
     def _update(self) -> None:
