@@ -196,6 +196,22 @@ def audit(asked: argparse.Namespace) -> None:
     print(auditing.as_text(auditing.audit(table)))
 
 
+def reconstruct(asked: argparse.Namespace) -> None:
+    """Write the generated counterpart of every photo of a folder."""
+    from humanmade.data import inventory, manifest
+    from humanmade.detectors import latent
+
+    table = inventory.attach(manifest.load([asked.data]), asked.skip_broken)
+    photos = table[(table["label"] == 0) & ~table["broken"]].head(asked.limit or len(table))
+    if photos.empty:
+        raise UserError(f"{asked.data}: has no rows with label 0, so nothing to reconstruct")
+    if (asked.out / "manifest.csv").exists():
+        raise UserError(f"{asked.out}: holds a manifest.csv already; give a new folder")
+    network = latent.load_autoencoder(asked.autoencoder, asked.weights)
+    rows = latent.write_counterparts(photos, asked.out, network, asked.autoencoder)
+    print(f"{asked.out}: {len(rows) // 2} photos with their counterparts, as a data folder with pairs")
+
+
 def demo(asked: argparse.Namespace) -> None:
     """Write the embedded demo competition."""
     from humanmade.data.demo import HIDDEN, make
@@ -254,6 +270,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_check(verbs)
     _add_compare(verbs)
     _add_audit(verbs)
+    _add_reconstruct(verbs)
     add = _adder(verbs, demo, "write the embedded demo competition", "humanmade demo build/demo")
     add.add_argument("folder", type=Path, metavar="DIR", help="a folder that does not exist yet")
     return parser
@@ -415,6 +432,19 @@ def _add_audit(verbs: Subparsers) -> None:
     parser = _adder(verbs, audit, what, "humanmade audit --data data")
     _add_data(parser, required=False)
     _add_skip_broken(parser, "leave out pictures that cannot be read")
+
+
+def _add_reconstruct(verbs: Subparsers) -> None:
+    what = "write the generated counterpart of every photo of a folder, as a data folder with pairs"
+    parser = _adder(verbs, reconstruct, what, "humanmade reconstruct photos build/aligned")
+    parser.add_argument("data", type=Path, metavar="D", help="a data folder; its human-made rows are taken")
+    parser.add_argument("out", type=Path, metavar="OUT", help="the data folder to write")
+    parser.add_argument(
+        "--autoencoder", default="taef2", metavar="NAME", help="whose weights (default: taef2)"
+    )
+    parser.add_argument("--limit", type=_count, metavar="N", help="the first N photos only")
+    _add_skip_broken(parser, "leave out pictures that cannot be read")
+    _add_weights(parser)
 
 
 def _add_skip_broken(parser: argparse.ArgumentParser, what: str) -> None:

@@ -72,13 +72,19 @@ class PictureRecipe(Recipe):
 
 
 @dataclass(frozen=True)
-class BackboneRecipe(PictureRecipe):
+class TensorRecipe(PictureRecipe):
+    """Keys of the detectors that compute on tensors."""
+
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+
+
+@dataclass(frozen=True)
+class BackboneRecipe(TensorRecipe):
     """Keys of the detectors that stand on a timm backbone."""
 
     backbone: str = "tf_efficientnet_lite0"
     """Any name of timm's registry, with its pretrained tag where it matters."""
     pretrained: bool = True
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     inference_batch: int = 32
 
     def check(self) -> None:
@@ -87,12 +93,24 @@ class BackboneRecipe(PictureRecipe):
 
 
 @dataclass(frozen=True)
-class NetworkRecipe(BackboneRecipe):
-    """A timm network, fine-tuned."""
+class LinearHeadRecipe(PictureRecipe):
+    """Keys of the detectors with a logistic regression on top."""
 
-    drop_rate: float = 0.0
-    drop_path_rate: float = 0.0
-    """Stochastic depth."""
+    shrinkage: list[float] = field(default_factory=lambda: [1e-4, 1e-3, 1e-2, 1e-1])
+    """Values of the logistic regression's C; the inner folds choose among several."""
+    inner_folds: int = 3
+
+    def check(self) -> None:
+        super().check()
+        require(self.inner_folds >= 2, "inner_folds", self.inner_folds, "at least 2")
+        good = len(self.shrinkage) > 0 and all(value > 0 for value in self.shrinkage)
+        require(good, "shrinkage", self.shrinkage, "positive numbers")
+
+
+@dataclass(frozen=True)
+class TrainedRecipe(TensorRecipe):
+    """Keys of the detectors that the training loop trains."""
+
     optimiser: str = "adamw"
     """Any name of timm's optimisers."""
     lr: float = 3e-4
@@ -110,10 +128,32 @@ class NetworkRecipe(BackboneRecipe):
     """Largest norm of a step's gradient; 0 is off."""
     ema: float = 0.0
     """Decay of the weights' moving average, which then is what predicts; 0 is off."""
-    label_smoothing: float = 0.0
     patience: int = 0
     """Epochs without a better selection score before a fold stops; 0 trains all epochs and keeps
     the last. Above 0, the best epoch is kept, so out-of-fold scores are slightly optimistic."""
+
+    def check(self) -> None:
+        super().check()
+        require(self.epochs >= 1, "epochs", self.epochs, "at least 1")
+        require(self.batch_size >= 2, "batch_size", self.batch_size, "at least 2")
+        require(self.accumulate >= 1, "accumulate", self.accumulate, "at least 1")
+        require(0 < self.lr <= 100, "lr", self.lr, "above 0, at most 100")
+        require(0 <= self.weight_decay <= 100, "weight_decay", self.weight_decay, "0 to 100")
+        require(0 <= self.ema < 1, "ema", self.ema, "0 to below 1")
+        require(0 <= self.warmup < 1, "warmup", self.warmup, "a share of 0 to below 1")
+        require(0 < self.layer_decay <= 1, "layer_decay", self.layer_decay, "above 0, at most 1")
+        require(self.patience >= 0, "patience", self.patience, "0 or more epochs")
+        require(self.clip_grad >= 0, "clip_grad", self.clip_grad, "0 or more")
+
+
+@dataclass(frozen=True)
+class NetworkRecipe(BackboneRecipe, TrainedRecipe):
+    """A timm network, fine-tuned."""
+
+    drop_rate: float = 0.0
+    drop_path_rate: float = 0.0
+    """Stochastic depth."""
+    label_smoothing: float = 0.0
     scale_range: list[float] = field(default_factory=lambda: [1.0, 1.0])
     """Random resizing before the training crop."""
     flips: bool = True
@@ -126,19 +166,9 @@ class NetworkRecipe(BackboneRecipe):
 
     def check(self) -> None:
         super().check()
-        require(self.epochs >= 1, "epochs", self.epochs, "at least 1")
-        require(self.batch_size >= 2, "batch_size", self.batch_size, "at least 2")
-        require(self.accumulate >= 1, "accumulate", self.accumulate, "at least 1")
-        require(0 < self.lr <= 100, "lr", self.lr, "above 0, at most 100")
-        require(0 <= self.weight_decay <= 100, "weight_decay", self.weight_decay, "0 to 100")
+        require(0 <= self.label_smoothing < 1, "label_smoothing", self.label_smoothing, "below 1")
         for key, rate in (("drop_rate", self.drop_rate), ("drop_path_rate", self.drop_path_rate)):
             require(0 <= rate < 1, key, rate, "0 to below 1")
-        require(0 <= self.ema < 1, "ema", self.ema, "0 to below 1")
-        require(0 <= self.warmup < 1, "warmup", self.warmup, "a share of 0 to below 1")
-        require(0 <= self.label_smoothing < 1, "label_smoothing", self.label_smoothing, "below 1")
-        require(0 < self.layer_decay <= 1, "layer_decay", self.layer_decay, "above 0, at most 1")
-        require(self.patience >= 0, "patience", self.patience, "0 or more epochs")
-        require(self.clip_grad >= 0, "clip_grad", self.clip_grad, "0 or more")
         require(0 <= self.chain <= 5, "chain", self.chain, "0 to 5 degradations")
         require(0 <= self.severity <= 1, "severity", self.severity, "0 to 1")
         low, high = self.scale_range if len(self.scale_range) == 2 else (0.0, 0.0)
@@ -146,44 +176,62 @@ class NetworkRecipe(BackboneRecipe):
 
 
 @dataclass(frozen=True)
-class ProbeRecipe(BackboneRecipe):
+class ProbeRecipe(BackboneRecipe, LinearHeadRecipe):
     """A frozen timm backbone with a linear head on pooled features of several depths."""
 
     layers: list[int] = field(default_factory=list)
     """Depths whose features are pooled, counted from 0, negative from the end; empty takes all."""
     pool: Literal["mean", "mean_std"] = "mean"
-    shrinkage: list[float] = field(default_factory=lambda: [1e-4, 1e-3, 1e-2, 1e-1])
-    """Values of the logistic regression's C; the inner folds choose among several."""
-    inner_folds: int = 3
-
-    def check(self) -> None:
-        super().check()
-        require(self.inner_folds >= 2, "inner_folds", self.inner_folds, "at least 2")
-        good = len(self.shrinkage) > 0 and all(value > 0 for value in self.shrinkage)
-        require(good, "shrinkage", self.shrinkage, "positive numbers")
 
 
 @dataclass(frozen=True)
-class SpectrumRecipe(PictureRecipe):
+class SpectrumRecipe(LinearHeadRecipe):
     """Residual and frequency statistics with a linear and a boosted head."""
 
     boosted: bool = True
     """Average the linear head's logits with those of gradient-boosted trees."""
     shrinkage: list[float] = field(default_factory=lambda: [1e-3, 1e-2, 1e-1, 1.0])
-    """Values of the logistic regression's C; the inner folds choose among several."""
-    inner_folds: int = 3
+
+
+@dataclass(frozen=True)
+class ReconstructionRecipe(TensorRecipe, LinearHeadRecipe):
+    """What a pretrained autoencoder does to a picture, with a linear head."""
+
+    autoencoder: str = "taef2"
+    """Name of the weights: `<name>_encoder.safetensors` and `<name>_decoder.safetensors`."""
+    shrinkage: list[float] = field(default_factory=lambda: [1e-3, 1e-2, 1e-1, 1.0])
 
     def check(self) -> None:
         super().check()
-        require(self.inner_folds >= 2, "inner_folds", self.inner_folds, "at least 2")
-        good = len(self.shrinkage) > 0 and all(value > 0 for value in self.shrinkage)
-        require(good, "shrinkage", self.shrinkage, "positive numbers")
+        require(self.image_size % 8 == 0, "image_size", self.image_size, "a multiple of 8")
+
+
+@dataclass(frozen=True)
+class VaeRecipe(TrainedRecipe, LinearHeadRecipe):
+    """A variational autoencoder of human-made pictures, its errors calibrated by a linear head."""
+
+    width: int = 32
+    """Channels of the first level; each level below has twice as many."""
+    latent: int = 8
+    """Channels of a latent position."""
+    beta: float = 1.0
+    """Weight of the KL term; 1 is the evidence bound."""
+    shrinkage: list[float] = field(default_factory=lambda: [1e-3, 1e-2, 1e-1, 1.0])
+
+    def check(self) -> None:
+        super().check()
+        require(self.image_size % 8 == 0, "image_size", self.image_size, "a multiple of 8")
+        require(self.width >= 8 and self.width % 8 == 0, "width", self.width, "a multiple of 8")
+        require(self.latent >= 1, "latent", self.latent, "at least 1")
+        require(0 <= self.beta <= 1000, "beta", self.beta, "0 to 1000")
 
 
 KINDS: dict[str, type[Recipe]] = {
     "network": NetworkRecipe,
     "probe": ProbeRecipe,
     "spectrum": SpectrumRecipe,
+    "reconstruction": ReconstructionRecipe,
+    "vae": VaeRecipe,
 }
 
 

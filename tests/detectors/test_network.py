@@ -125,5 +125,9 @@ def test_every_recipe_builds_its_model(name: str):
         else:
             from humanmade.detectors.weights import create_backbone
 
-            model = create_backbone(recipe.backbone, False, recipe.image_size, 0)
+            model = create_backbone(recipe.backbone, False, recipe.image_size, 0).eval()
+            pixels = torch.empty(1, 3, recipe.image_size, recipe.image_size)
+            last, maps = model.forward_intermediates(pixels)
+            assert len(maps) > 1 and all(each.ndim == 4 for each in maps)
+            assert model.forward_head(last, pre_logits=True).shape[0] == 1
     assert sum(parameter.numel() for parameter in model.parameters()) > 0

@@ -8,6 +8,7 @@ import torch
 
 from humanmade import recipe as recipes
 from humanmade.data.loader import TrainingDataset
+from humanmade.detectors.network import Network
 from humanmade.recipe import NetworkRecipe
 from humanmade.training.budget import Budget, OutOfTimeError
 from humanmade.training.device import Machine
@@ -49,7 +50,8 @@ def recipe_of(**changes: object) -> NetworkRecipe:
 
 
 def trainer(**changes: object) -> Trainer:
-    return Trainer(network(), Rows(), recipe_of(**changes), MACHINE, seed=0, workers=0)
+    detector = Network(recipe_of(precision="fp32", **changes))
+    return Trainer(network(), Rows(), detector.recipe, MACHINE, 0, 0, detector._loss)
 
 
 def evaluate(model: torch.nn.Module) -> dict[str, float]:

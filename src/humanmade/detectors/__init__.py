@@ -5,7 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from humanmade.detectors.base import Detector
-from humanmade.recipe import NetworkRecipe, ProbeRecipe, Recipe, SpectrumRecipe
+from humanmade.recipe import (
+    NetworkRecipe,
+    ProbeRecipe,
+    Recipe,
+    ReconstructionRecipe,
+    SpectrumRecipe,
+    VaeRecipe,
+)
 
 
 def create(recipe: Recipe, weights: Path | None = None) -> Detector:
@@ -26,4 +33,12 @@ def create(recipe: Recipe, weights: Path | None = None) -> Detector:
         from humanmade.detectors.spectrum import Spectrum
 
         return Spectrum(recipe)
+    if isinstance(recipe, ReconstructionRecipe):
+        from humanmade.detectors.autoencoder import Reconstruction
+
+        return Reconstruction(recipe, weights)
+    if isinstance(recipe, VaeRecipe):
+        from humanmade.detectors.autoencoder import VaeDetector
+
+        return VaeDetector(recipe)
     raise AssertionError(f"no detector for {type(recipe).__name__}")

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+import torch.nn.functional as F
 from timm.optim import list_optimizers
 from torch import nn
 
@@ -80,7 +81,8 @@ class Network(Detector):
         low, high = recipe.scale_range
         augment = Augmentation(self.frame, recipe.chain, recipe.severity, (low, high), recipe.flips)
         dataset = TrainingDataset(train, augment, seed, recipe.pair_sync)
-        trainer = Trainer(network, dataset, recipe, self.machine, seed, worker_count(recipe.workers))
+        workers = worker_count(recipe.workers)
+        trainer = Trainer(network, dataset, recipe, self.machine, seed, workers, self._loss)
         trainer.run(folder, budget, lambda model: self._validate(model, valid), folder.name)
         facts = self._facts() | {"start": self.start}
         save_weights(folder / CHECKPOINT, trainer.result.state_dict(), facts)
@@ -137,6 +139,14 @@ class Network(Detector):
             nn.init.zeros_(parameter)
         settings = pretrained_settings(recipe.backbone)
         return Normalised(backbone, settings["mean"], settings["std"])
+
+    def _loss(self, network: nn.Module, pixels: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Binary cross-entropy on smoothed labels, summed over the batch."""
+        with self.machine.autocast():
+            logits = network(pixels).flatten()
+        smoothing = self.recipe.label_smoothing
+        targets = labels * (1 - smoothing) + smoothing / 2
+        return F.binary_cross_entropy_with_logits(logits.float(), targets, reduction="sum")
 
     def _facts(self) -> dict[str, Any]:
         """What inference depends on; it travels inside the checkpoint."""

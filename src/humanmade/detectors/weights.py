@@ -84,7 +84,7 @@ def pretrained_settings(name: str) -> dict[str, Any]:
 def find_weights(name: str, folder: Path | None = None) -> tuple[Path | None, list[str]]:
     """Look for `<name>.safetensors` offline; also tell where it was looked for."""
     looked: list[str] = []
-    for place in _folders(folder):
+    for place in weights_folders(folder):
         for file_name in _file_names(name):
             if (place / file_name).is_file():
                 return place / file_name, looked
@@ -105,7 +105,8 @@ def _file_names(name: str) -> list[str]:
     return [*tagged, f"{architecture}.safetensors"]
 
 
-def _folders(folder: Path | None) -> Iterable[Path]:
+def weights_folders(folder: Path | None) -> Iterable[Path]:
+    """Folders to look for weights in: the given one, the cache, and Kaggle's inputs."""
     given = folder or (Path(os.environ["HUMANMADE_WEIGHTS"]) if os.environ.get("HUMANMADE_WEIGHTS") else None)
     if given:
         if not given.is_dir():

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from timm.optim import create_optimizer_v2
 from timm.scheduler import create_scheduler_v2
 from timm.scheduler.scheduler import Scheduler
@@ -19,11 +18,14 @@ from humanmade.data.loader import Plan, TrainingDataset, plan_epoch, training_ba
 from humanmade.errors import UserError
 from humanmade.files import write_text
 from humanmade.progress import progress
-from humanmade.recipe import NetworkRecipe
+from humanmade.recipe import TrainedRecipe
 from humanmade.seeding import stable_seed
 from humanmade.training.budget import Budget
 from humanmade.training.checkpoint import load_state, save_state
 from humanmade.training.device import Machine
+
+Loss = Callable[[torch.nn.Module, torch.Tensor, torch.Tensor], torch.Tensor]
+"""Of a network, pictures (n, 3, height, width) of 0 to 1 and labels (n,)."""
 
 Evaluate = Callable[[torch.nn.Module], dict[str, float]]
 """Scores of the held-out rows; `selection` among them decides early stopping."""
@@ -39,11 +41,18 @@ class Trainer:
         self,
         network: torch.nn.Module,
         dataset: TrainingDataset,
-        recipe: NetworkRecipe,
+        recipe: TrainedRecipe,
         machine: Machine,
         seed: int,
         workers: int,
+        loss: Loss,
     ) -> None:
+        """
+        Args:
+            seed: of the order of pictures and of everything the network draws.
+            loss: summed over a batch, so that batches of any size weigh by their pictures.
+        """
+        self.loss = loss
         self.network, self.dataset, self.recipe = network, dataset, recipe
         self.machine, self.seed, self.workers = machine, seed, workers
         self.steps_per_epoch = len(self.plan(0))
@@ -118,11 +127,7 @@ class Trainer:
     def _accumulate(self, pixels: torch.Tensor, labels: torch.Tensor, pictures: int) -> None:
         """Add one batch's gradient, weighed by its share of the step's pictures."""
         labels = labels.to(self.machine.device).float()
-        smoothing = self.recipe.label_smoothing
-        with self.machine.autocast():
-            logits = self.network(self.machine.pixels(pixels)).flatten()
-        targets = labels * (1 - smoothing) + smoothing / 2
-        loss = F.binary_cross_entropy_with_logits(logits.float(), targets, reduction="sum")
+        loss = self.loss(self.network, self.machine.pixels(pixels), labels)
         self.scaler.scale(loss / pictures).backward()
         self.loss_sum += float(loss.detach())
         if not math.isfinite(self.loss_sum):
@@ -179,7 +184,7 @@ class Trainer:
         self.log, self.best = state["log"], state["best"]
 
 
-def _schedule(optimiser: torch.optim.Optimizer, recipe: NetworkRecipe, steps: int) -> Scheduler:
+def _schedule(optimiser: torch.optim.Optimizer, recipe: TrainedRecipe, steps: int) -> Scheduler:
     """timm's schedule as a pure function of the step (its "epoch" is our step)."""
     schedule, _ = create_scheduler_v2(
         optimiser,

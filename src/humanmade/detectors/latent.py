@@ -1,0 +1,180 @@
+"""A pretrained image autoencoder, and the generated counterparts of photos that it makes.
+
+Encoding and decoding a photo leaves its content and adds the decoder's traces: an aligned pair
+without any bias of content, as DDA (Chen et al. 2025) and AlignedForensics (Rajan et al. 2025) use.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pandas as pd
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+
+from humanmade import files
+from humanmade.data.loader import read_picture
+from humanmade.detectors.weights import weights_folders
+from humanmade.errors import UserError
+from humanmade.images.decode import Picture
+from humanmade.progress import progress
+from humanmade.training.device import Machine
+
+STRIDE = 8
+"""Pixels a latent position stands for."""
+
+QUALITY = 95
+"""JPEG quality that both members of a written pair get."""
+
+
+class Block(nn.Module):
+    """Three 3x3 convolutions around a skip; at the lowest resolution behind a wider 1x1 branch."""
+
+    def __init__(self, width: int = 64, branch: bool = False) -> None:
+        super().__init__()
+        convolutions: list[nn.Module] = []
+        for _ in range(3):
+            convolutions += [nn.Conv2d(width, width, 3, padding=1), nn.ReLU()]
+        self.conv = nn.Sequential(*convolutions[:-1])
+        self.pool = _branch(width) if branch else None
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        if self.pool is not None:
+            features = features + self.pool(features)
+        return torch.relu(self.conv(features) + features)
+
+
+def _branch(width: int) -> nn.Sequential:
+    wide = 4 * width
+    return nn.Sequential(
+        nn.Conv2d(width, wide, 1, bias=False),
+        nn.GroupNorm(4, wide),
+        nn.ReLU(),
+        nn.Conv2d(wide, width, 1, bias=False),
+    )
+
+
+class Clamp(nn.Module):
+    """A soft limit of 3 on latents."""
+
+    def forward(self, latents: torch.Tensor) -> torch.Tensor:
+        return torch.tanh(latents / 3) * 3
+
+
+class LatentAutoencoder(nn.Module):
+    """The `taef2` autoencoder (madebyollin/taesd, MIT): 8x spatial, 32 channels, from the FLUX.2 VAE."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        encoder: list[nn.Module] = [nn.Conv2d(3, 64, 3, padding=1), Block()]
+        for level in range(3):
+            encoder.append(nn.Conv2d(64, 64, 3, stride=2, padding=1, bias=False))
+            encoder += [Block(branch=level == 2) for _ in range(3)]
+        self.encoder = nn.Sequential(*encoder, nn.Conv2d(64, 32, 3, padding=1))
+        decoder: list[nn.Module] = [Clamp(), nn.Conv2d(32, 64, 3, padding=1), nn.ReLU()]
+        for level in range(3):
+            decoder += [Block(branch=level == 0) for _ in range(3)]
+            decoder += [nn.Upsample(scale_factor=2), nn.Conv2d(64, 64, 3, padding=1, bias=False)]
+        self.decoder = nn.Sequential(*decoder, Block(), nn.Conv2d(64, 3, 3, padding=1))
+
+    def encode(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Latents (n, 32, height / 8, width / 8) of pictures (n, 3, height, width) of 0 to 1."""
+        return self.encoder(pixels)
+
+    def decode(self, latents: torch.Tensor) -> torch.Tensor:
+        """Pictures of 0 to 1 of latents."""
+        return self.decoder(latents).clamp(0, 1)
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        return self.decode(self.encode(pixels))
+
+
+def load_autoencoder(name: str, folder: Path | None = None) -> LatentAutoencoder:
+    """Make the autoencoder with its weights, `<name>_encoder` and `<name>_decoder.safetensors`.
+
+    Raises:
+        UserError: the files are nowhere, or do not fit.
+    """
+    looked = list(weights_folders(folder))
+    network = LatentAutoencoder().eval().requires_grad_(False)
+    for half in ("encoder", "decoder"):
+        file_name = f"{name}_{half}.safetensors"
+        place = next((place for place in looked if (place / file_name).is_file()), None)
+        if place is None:
+            raise UserError(
+                f"no {file_name}; put it into a folder and name that with --weights or HUMANMADE_WEIGHTS. "
+                f"Looked in: {', '.join(map(str, looked))}"
+            )
+        try:
+            tensors = {key: value.float() for key, value in load_file(place / file_name).items()}
+            getattr(network, half).load_state_dict(tensors)
+        except (RuntimeError, SafetensorError) as error:
+            raise UserError(f"{place / file_name}: does not fit ({str(error)[:200]})") from None
+    return network
+
+
+def psnr(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+    """Peak signal-to-noise ratio in dB of each picture (n, 3, height, width) of 0 to 1."""
+    return -10 * torch.log10((first - second).square().mean(dim=(1, 2, 3)).clamp_min(1e-10))
+
+
+@torch.inference_mode()
+def counterpart(network: nn.Module, picture: Picture, machine: Machine) -> Picture:
+    """Encode and decode one picture of any size."""
+    height, width = picture.shape[:2]
+    padded = pad_sides(picture)
+    pixels = machine.pixels(torch.from_numpy(padded.copy()).permute(2, 0, 1)[None])
+    with machine.autocast():
+        shown = network(pixels)
+    out = shown[0].float().clamp(0, 1).mul(255).round().byte().permute(1, 2, 0).cpu().numpy()
+    return np.asarray(out[:height, :width])
+
+
+def pad_sides(picture: Picture) -> Picture:
+    """Mirror right and bottom until both sides are multiples of `STRIDE`."""
+    missing = [-side % STRIDE for side in picture.shape[:2]]
+    return np.pad(picture, [(0, missing[0]), (0, missing[1]), (0, 0)], mode="symmetric")
+
+
+def write_counterparts(rows: pd.DataFrame, out: Path, network: nn.Module, name: str) -> pd.DataFrame:
+    """Write photos and their generated counterparts, saved alike, as a data folder with pairs.
+
+    An interrupted writing goes on where it was: pictures that are there are kept.
+
+    Args:
+        rows: photos, of `humanmade.data.manifest`.
+        out: the folder to write; its manifest appears last.
+        name: of the autoencoder; the counterparts' source.
+
+    Returns:
+        The manifest.
+    """
+    machine = Machine.pick()
+    network = machine.place(network)
+    files.make_folder(out / "images")
+    written: list[dict[str, Any]] = []
+    photos = zip(rows["id"], rows["path"], rows["digest"], rows["source"], strict=True)
+    for pair, path, digest, source in progress(photos, "reconstructing", "photos", len(rows)):
+        names = [f"images/{digest}_{label}.jpg" for label in (0, 1)]
+        if not all((out / name).is_file() for name in names):
+            photo = read_picture(path)
+            for file_name, picture in zip(names, (photo, counterpart(network, photo, machine)), strict=True):
+                _save(out / file_name, picture)
+        for label, file_name in enumerate(names):
+            origin = f"reconstruction-{name}" if label else source
+            written.append({"path": file_name, "label": label, "source": origin, "pair": pair})
+    manifest = pd.DataFrame(written).drop_duplicates("path")
+    files.write_csv(out / "manifest.csv", manifest)
+    return manifest
+
+
+def _save(path: Path, picture: Picture) -> None:
+    done, data = cv2.imencode(".jpg", picture[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+    assert done, "OpenCV lacks JPEG"
+    with files.whole_file(path) as scratch:
+        scratch.write_bytes(data.tobytes())

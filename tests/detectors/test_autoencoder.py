@@ -1,0 +1,84 @@
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from humanmade import detectors
+from humanmade import recipe as recipes
+from humanmade.data import folds, inventory, manifest
+from humanmade.detectors import autoencoder
+from humanmade.detectors.autoencoder import Reconstruction, VaeDetector
+from humanmade.errors import UserError
+from humanmade.training.budget import Budget, OutOfTimeError
+from tests.conftest import MakeFolder
+from tests.detectors.test_latent import weights  # noqa: F401 - a fixture
+from tests.training.test_loop import StopAfter
+
+SMALL = ["image_size=32", "workers=0", "precision=fp32"]
+
+
+@pytest.fixture
+def rows(manifest_folder: MakeFolder) -> pd.DataFrame:
+    table = inventory.attach(manifest.load([manifest_folder(pairs=12)]))
+    return folds.make(table, 3, 0, "pairs").rows
+
+
+def test_statistics_see_how_large_an_error_is():
+    pixels = torch.rand(3, 3, 32, 32)
+    shown = pixels.clone()
+    shown[1] += 0.1
+    shown[2] += torch.randn(3, 32, 32) * 0.1
+    found = autoencoder.error_statistics(pixels, shown)
+    assert found.shape == (3, 4 * len(autoencoder.SCALES)) and torch.isfinite(found).all()
+    assert found[0, 0] < found[1, 0], "no error is the least"
+    coarse = 4 * (len(autoencoder.SCALES) - 1)
+    assert found[1, coarse] > found[2, coarse], "noise averages away at coarse scales, a shift does not"
+
+
+def test_divergence_of_the_prior_is_zero():
+    mean, log_variance = torch.zeros(2, 4, 3, 3), torch.zeros(2, 4, 3, 3)
+    assert autoencoder.divergence(mean, log_variance).tolist() == [0, 0]
+    assert autoencoder.divergence(mean + 1, log_variance).tolist() == [18, 18]
+
+
+def test_reconstruction_scores_pictures(rows: pd.DataFrame, weights: Path, tmp_path: Path):  # noqa: F811
+    recipe = recipes.load("reconstruction", SMALL)
+    made = detectors.create(recipe, weights)
+    assert isinstance(made, Reconstruction)
+    made.prepare(rows, ["identity", "hflip"], Budget())
+    made.fit(rows, rows[:0], 0, tmp_path / "fold0", Budget())
+    made.verify(tmp_path / "fold0")
+    logits = detectors.create(recipe, weights).logits(tmp_path / "fold0", rows, ["identity", "hflip"])
+    assert logits.shape == (24, 2) and ((logits[:, 0] > 0) == (rows["label"] == 1)).mean() > 0.8
+    other = detectors.create(recipes.change(recipe, image_size=40), weights)
+    with pytest.raises(UserError, match="image_size"):
+        other.verify(tmp_path / "fold0")
+
+
+def vae(*changes: str) -> VaeDetector:
+    small = [*SMALL, "width=8", "latent=2", "epochs=3", "batch_size=4", "shrinkage=0.1"]
+    made = detectors.create(recipes.load("vae", [*small, *changes]))
+    assert isinstance(made, VaeDetector)
+    return made
+
+
+def test_a_vae_learns_from_photos_alone(rows: pd.DataFrame, tmp_path: Path):
+    made = vae("epochs=12")
+    seen = made.fit(rows, rows[:6], 0, tmp_path, Budget())
+    assert seen == 12 * 12, "twelve photos, twelve epochs"
+    log = pd.read_json(tmp_path / "log.jsonl", lines=True)
+    assert log["loss"].iloc[-1] < 0.8 * log["loss"].iloc[0]
+    made.verify(tmp_path)
+    logits = vae("epochs=12").logits(tmp_path, rows, ["identity", "hflip"])
+    assert logits.shape == (24, 2) and np.isfinite(logits).all()
+
+
+def test_an_interrupted_vae_ends_with_the_same_bytes(rows: pd.DataFrame, tmp_path: Path):
+    vae().fit(rows, rows[:4], 0, tmp_path / "whole", Budget())
+    with pytest.raises(OutOfTimeError):
+        vae().fit(rows, rows[:4], 0, tmp_path / "parts", StopAfter(4))
+    vae().fit(rows, rows[:4], 0, tmp_path / "parts", Budget())
+    for name in ("model.safetensors", "head.safetensors", "log.jsonl"):
+        assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "parts" / name).read_bytes()

@@ -1,0 +1,85 @@
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from humanmade.cli import main
+from humanmade.data.loader import read_picture
+from humanmade.detectors import latent
+from humanmade.errors import UserError
+from humanmade.training.device import Machine
+from tests.conftest import BENCH, MakeFolder, needs_bench, scene
+
+MACHINE = Machine(torch.device("cpu"), torch.float32)
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> Path:
+    """Random weights under the pretrained ones' names."""
+    torch.manual_seed(0)
+    network = latent.LatentAutoencoder()
+    (tmp_path / "w").mkdir()
+    for half in ("encoder", "decoder"):
+        save_file(getattr(network, half).state_dict(), tmp_path / f"w/taef2_{half}.safetensors")
+    return tmp_path / "w"
+
+
+@needs_bench
+def test_the_pretrained_one_reconstructs_photos():
+    network = latent.load_autoencoder("taef2", BENCH.parent / "weights")
+    table = pd.read_csv(BENCH / "train/manifest.csv")
+    quality = []
+    for path in table.loc[table["label"] == 0, "path"][:6]:
+        photo = read_picture(str(BENCH / "train" / path))
+        shown = latent.counterpart(network, photo, MACHINE)
+        first, second = (torch.from_numpy(p.copy()).permute(2, 0, 1)[None] / 255 for p in (photo, shown))
+        quality.append(float(latent.psnr(first, second)))
+    assert np.mean(quality) > 27
+
+
+@pytest.mark.parametrize("shape", [(40, 48), (33, 57), (7, 9)])
+def test_counterparts_keep_any_size(weights: Path, shape: tuple[int, int]):
+    network = latent.load_autoencoder("taef2", weights)
+    shown = latent.counterpart(network, scene(1, shape), MACHINE)
+    assert shown.shape == (*shape, 3) and shown.dtype == np.uint8
+
+
+def test_latents_are_eight_times_smaller(weights: Path):
+    network = latent.load_autoencoder("taef2", weights)
+    latents = network.encode(torch.rand(2, 3, 64, 48))
+    assert latents.shape == (2, 32, 8, 6)
+    shown = network.decode(latents)
+    assert shown.shape == (2, 3, 64, 48) and shown.min() >= 0 and shown.max() <= 1
+
+
+def test_absent_or_other_weights_are_refused(weights: Path, tmp_path: Path):
+    with pytest.raises(UserError, match=r"no other_encoder\.safetensors; put it"):
+        latent.load_autoencoder("other", weights)
+    save_file({"0.weight": torch.zeros(1)}, weights / "taef2_decoder.safetensors")
+    with pytest.raises(UserError, match=r"taef2_decoder\.safetensors: does not fit"):
+        latent.load_autoencoder("taef2", weights)
+
+
+def test_psnr_by_hand():
+    first = torch.zeros(1, 3, 4, 4)
+    assert float(latent.psnr(first, first + 0.1)) == pytest.approx(20.0, abs=1e-4)
+
+
+def test_the_verb_writes_pairs_and_goes_on(weights: Path, manifest_folder: MakeFolder, capsys):
+    folder = manifest_folder(pairs=4, sources=["a"])
+    command = ["reconstruct", str(folder), "out", "--weights", str(weights)]
+    assert main([*command, "--limit", "2"]) == 0
+    first = {path.name: path.stat().st_mtime_ns for path in Path("out/images").iterdir()}
+    assert main(command) == 2 and "manifest.csv already" in capsys.readouterr().err
+    Path("out/manifest.csv").unlink()
+    assert main(command) == 0
+    table = pd.read_csv("out/manifest.csv")
+    assert len(table) == 8 and (table.groupby("pair")["label"].apply(sorted).map(tuple) == (0, 1)).all()
+    assert set(table["source"]) == {"photo-a", "reconstruction-taef2"}
+    kept = {path.name: path.stat().st_mtime_ns for path in Path("out/images").iterdir()}
+    assert all(kept[name] == stamp for name, stamp in first.items()), "what was written is kept"
+    sizes = [read_picture(f"out/{path}").shape for path in table["path"]]
+    assert set(sizes) == {(48, 64, 3)}
