@@ -33,8 +33,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     # Set before anything imports albumentations, which else asks its package index at import.
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
-    # Threads that spin while they wait take the cores from the processes that decode pictures.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     asked = _parser().parse_args(arguments)
     try:
         asked.verb(asked)
