@@ -11,7 +11,7 @@ from humanmade import cli
 from humanmade.cli import main
 from tests.conftest import MakeFolder
 
-VERBS = ["reconstruct", "cv", "evaluate", "predict", "blend", "check", "compare", "audit", "demo"]
+VERBS = ["explain", "reconstruct", "cv", "evaluate", "predict", "blend", "check", "compare", "audit", "demo"]
 
 
 def test_help_is_quick_and_free_of_heavy_imports():

@@ -194,6 +194,37 @@ def audit(asked: argparse.Namespace) -> None:
     print(auditing.as_text(auditing.audit(table)))
 
 
+def explain(asked: argparse.Namespace) -> None:
+    """Draw where a run's detector looks, on its worst mistakes, surest hits and most doubtful pictures."""
+    from humanmade.data import inventory, manifest
+    from humanmade.evaluation import evaluate as evaluation
+    from humanmade.evaluation import explain as explaining
+    from humanmade.run import Run
+
+    run = Run.find(asked.run)
+    out = asked.out or run.folder / f"explain-{asked.method}.png"
+    _refuse_existing(asked.out, asked.force)
+    table = manifest.load(_data_or_demo(asked.data)[0], keep_test_labels=True)
+    split = "train" if (table.loc[table["split"] == "test", "label"] < 0).any() else None
+    rows = inventory.attach(evaluation.labelled_rows(table, split), asked.skip_broken)
+    rows = explaining.honest_logits(run, rows[~rows["broken"]], asked.weights)
+    chosen = explaining.select(rows)
+    maps, shown = explaining.explain(run, chosen, asked.method, asked.weights)
+    title = (
+        f"{run.name}, {asked.method}: pictures above, where the detector looks below; logits (yellow: wrong)"
+    )
+    explaining.contact_sheet(out, chosen, maps, shown, title)
+    print(f"{out}: {len(chosen)} pictures of {chosen['kind'].nunique()} sources")
+    if run.recipe.detector == "network":
+        correlation = explaining.randomised_correlation(run, chosen.head(6), asked.method, asked.weights)
+        verdict = (
+            "pass" if correlation < explaining.SANE else "FAIL: the maps show edges, not what was learned"
+        )
+        print(f"sanity: rank correlation with maps of random weights {correlation:.2f} ({verdict})")
+    else:
+        print("sanity: the maps of a probe are exact parts of its logits")
+
+
 def reconstruct(asked: argparse.Namespace) -> None:
     """Write the generated counterpart of every photo of a folder."""
     from humanmade.data import inventory, manifest
@@ -267,6 +298,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_blend(verbs)
     _add_check(verbs)
     _add_compare(verbs)
+    _add_explain(verbs)
     _add_audit(verbs)
     _add_reconstruct(verbs)
     add = _adder(verbs, demo, "write the embedded demo competition", "humanmade demo build/demo")
@@ -430,6 +462,25 @@ def _add_audit(verbs: Subparsers) -> None:
     parser = _adder(verbs, audit, what, "humanmade audit --data data")
     _add_data(parser, required=False)
     _add_skip_broken(parser, "leave out pictures that cannot be read")
+
+
+def _add_explain(verbs: Subparsers) -> None:
+    what = "draw where a run looks: worst mistakes, surest hits, most doubtful pictures, per source"
+    parser = _adder(
+        verbs, explain, what, "humanmade explain efficientnet_lite0 --data data --method layercam"
+    )
+    parser.add_argument("run", metavar="RUN", help="a run's name or folder")
+    _add_data(parser, required=False)
+    parser.add_argument(
+        "--method",
+        choices=("gradcam", "hirescam", "layercam"),
+        default="gradcam",
+        help="how a network's maps are made (default: gradcam); a probe's are exact",
+    )
+    parser.add_argument("--out", type=Path, metavar="PNG", help="the sheet (default: in the run folder)")
+    _add_skip_broken(parser, "leave out pictures that cannot be read")
+    _add_force(parser)
+    _add_weights(parser)
 
 
 def _add_reconstruct(verbs: Subparsers) -> None:

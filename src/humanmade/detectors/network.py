@@ -90,7 +90,7 @@ class Network(Detector):
         return len(dataset) * len(trainer.log)
 
     def verify(self, folder: Path) -> None:
-        _, facts = self._load(folder)
+        _, facts = self.load(folder)
         if facts.get("start") != self.start:
             raise UserError(
                 f"{folder / CHECKPOINT}: was trained from other pretrained weights of "
@@ -98,10 +98,10 @@ class Network(Detector):
             )
 
     def logits(self, folder: Path, rows: pd.DataFrame, views: Sequence[str]) -> Logits:
-        network, _ = self._load(folder)
+        network, _ = self.load(folder)
         return self._predict(self.machine.place(network), rows, views, "predicting")
 
-    def _load(self, folder: Path) -> tuple[Normalised, dict[str, Any]]:
+    def load(self, folder: Path) -> tuple[Normalised, dict[str, Any]]:
         """The trained network and the facts it was saved with."""
         path = folder / CHECKPOINT
         tensors, facts = load_weights(path)

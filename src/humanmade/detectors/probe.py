@@ -110,6 +110,12 @@ class Probe(Detector):
     @torch.inference_mode()
     def _extract(self, pixels: torch.Tensor) -> Features:
         """Features (n, dimensions): every chosen depth pooled over space, then the pooled output."""
+        maps, output = self._forward(pixels)
+        parts = [pooled for each in maps for pooled in _pool(each, self.recipe.pool)]
+        return torch.cat([*parts, output], dim=1).cpu().numpy().astype(np.float16)
+
+    def _forward(self, pixels: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor]:
+        """Maps (n, channels, height, width) of every chosen depth, and the output (n, channels)."""
         mean, std = (
             torch.tensor(self.facts[name], device=self.machine.device).view(1, -1, 1, 1)
             for name in ("mean", "std")
@@ -120,8 +126,33 @@ class Probe(Detector):
                 normal, indices=self.recipe.layers or None
             )
             output = self.backbone.forward_head(last, pre_logits=True)  # type: ignore[operator]
-        parts = [pooled for each in maps for pooled in _pool(each.float(), self.recipe.pool)]
-        return torch.cat([*parts, output.float()], dim=1).cpu().numpy().astype(np.float16)
+        return [each.float() for each in maps], output.float()
+
+    @torch.inference_mode()
+    def patch_logits(self, folder: Path, pixels: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor]:
+        """Split logits into what each place of each depth says, exactly.
+
+        Args:
+            pixels: (n, 3, size, size) uint8.
+
+        Returns:
+            One map (n, height, width) a depth, and a rest (n,): the means of the maps and the rest add up
+            to the logits. With `pool = "mean_std"` the spreads, which have no place, are in the rest.
+        """
+        head = {name: torch.from_numpy(value).float() for name, value in self._load(folder).items()}
+        maps, output = self._forward(pixels)
+        slope = head["weight"] / head["scale"]
+        offset = head["bias"] - (head["mean"] * slope).sum()
+        parts, place = [], 0
+        rest = offset + torch.zeros(len(pixels))
+        for each in (each.cpu() for each in maps):
+            channels = each.shape[1]
+            parts.append(torch.einsum("nchw,c->nhw", each, slope[place : place + channels]))
+            place += channels
+            for spread in _pool(each, self.recipe.pool)[1:]:
+                rest = rest + spread @ slope[place : place + channels]
+                place += channels
+        return parts, rest + output.cpu() @ slope[place:]
 
 
 def _pool(features: torch.Tensor, how: str) -> list[torch.Tensor]:

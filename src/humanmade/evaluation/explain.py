@@ -1,0 +1,233 @@
+"""Where a detector looks: heat maps, contact sheets, and a check that the maps mean anything."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from PIL import Image, ImageDraw, ImageFont
+from torch import nn
+
+from humanmade import detectors
+from humanmade.data.loader import ViewDataset
+from humanmade.detectors.network import Network
+from humanmade.detectors.probe import Probe
+from humanmade.errors import UserError
+from humanmade.evaluation.inference import run_logits
+from humanmade.files import read_numbers, whole_file
+from humanmade.images.views import Frame
+from humanmade.progress import progress
+from humanmade.recipe import PictureRecipe
+from humanmade.run import Run
+
+Maps = npt.NDArray[np.float32]
+"""(n, size, size) of 0 to 1: how much each place speaks for what the detector says."""
+
+Draw = Callable[[torch.Tensor], npt.NDArray[np.float32]]
+Reshape = Callable[[torch.Tensor], torch.Tensor]
+
+METHODS = ("gradcam", "hirescam", "layercam")
+"""Grad-CAM (Selvaraju et al. 2017), HiResCAM (Draelos and Carin 2020), LayerCAM (Jiang et al. 2021)."""
+
+GROUPS = ("worst mistakes", "surest hits", "most doubtful")
+PER_GROUP = 3
+TILE = 128
+
+SANE = 0.5
+"""Rank correlation of the maps with those of random weights, above which they show the picture's
+edges rather than what was learned."""
+
+
+def select(rows: pd.DataFrame, count: int = PER_GROUP) -> pd.DataFrame:
+    """Choose pictures per source: the worst mistakes, the surest hits and the most doubtful.
+
+    Args:
+        rows: `id, label, source, logit`.
+
+    Returns:
+        The chosen rows with `group` (of `GROUPS`) and `kind`, the source or else the label's name.
+    """
+    names = rows["label"].map({0: "human-made", 1: "generated"})
+    rows = rows.assign(kind=rows["source"].mask(rows["source"] == "", names))
+    support = rows["logit"].where(rows["label"] == 1, -rows["logit"])
+    chosen = []
+    for _, part in rows.assign(support=support).groupby("kind", sort=True):
+        wrong, right = part[part["support"] <= 0], part[part["support"] > 0]
+        doubtful = part.loc[part["support"].abs().sort_values(kind="stable").index]
+        picks = (wrong.sort_values("support", kind="stable"), right.sort_values("support")[::-1], doubtful)
+        chosen += [pick.head(count).assign(group=g) for g, pick in zip(GROUPS, picks, strict=True)]
+    return pd.concat(chosen, ignore_index=True)
+
+
+def honest_logits(run: Run, rows: pd.DataFrame, weights: Path | None) -> pd.DataFrame:
+    """Give rows `logit` and `fold`: out-of-fold ones where the run has them, else the run's mean.
+
+    The fold is the model that is asked for its map; it never trained on the picture.
+    """
+    if (run.folder / "oof.csv").is_file():
+        oof = read_numbers(run.folder / "oof.csv", ("id", "logit", "fold")).set_index("id")
+        if rows["id"].isin(oof.index).all():
+            known = oof.loc[rows["id"]]
+            return rows.assign(logit=known["logit"].to_numpy(), fold=known["fold"].astype(int).to_numpy())
+    return rows.assign(logit=run_logits(run, rows, weights), fold=run.finished()[0])
+
+
+def explain(run: Run, rows: pd.DataFrame, method: str, weights: Path | None = None) -> tuple[Maps, list[Any]]:
+    """Heat maps of rows, and the squares they were made of.
+
+    Args:
+        rows: with `fold`, as `honest_logits` gives it.
+
+    Raises:
+        UserError: the run's detector has no maps.
+    """
+    detector = detectors.create(run.recipe, weights)
+    recipe = run.recipe
+    if not isinstance(recipe, PictureRecipe) or not isinstance(detector, Network | Probe):
+        raise UserError(f"explain: a '{recipe.detector}' detector has no heat maps; networks and probes have")
+    squares = ViewDataset(rows, ["identity"], Frame(recipe.image_size, recipe.crop))
+    drawn: dict[int, npt.NDArray[np.float32]] = {}
+    # One fold after the other, so that each fold's weights are read once.
+    order = np.argsort(rows["fold"].to_numpy(), kind="stable").tolist()
+    draw: Draw | None = None
+    for place, index in enumerate(progress(order, "explaining", "pictures", len(order))):
+        fold = rows["fold"].iloc[index]
+        if draw is None or fold != rows["fold"].iloc[order[place - 1]]:
+            draw = _drawer(detector, run.members(fold)[0][1], method)
+        drawn[index] = draw(squares[index])
+    shown = [squares[index][0].permute(1, 2, 0).numpy() for index in range(len(rows))]
+    return np.stack([drawn[index] for index in range(len(rows))]), shown
+
+
+def _drawer(detector: Network | Probe, folder: Path, method: str) -> Draw:
+    """What makes a map (size, size) of one picture (1, 3, size, size), by a fold's model."""
+    if isinstance(detector, Probe):
+
+        def exact(pixels: torch.Tensor) -> npt.NDArray[np.float32]:
+            return _evidence(*detector.patch_logits(folder, pixels), pixels.shape[-1])
+
+        return exact
+    network, _ = detector.load(folder)
+    return lambda pixels: activation_map(network, pixels, method)
+
+
+def _evidence(parts: list[torch.Tensor], rest: torch.Tensor, size: int) -> npt.NDArray[np.float32]:
+    """Add depths up at the picture's size; what speaks against the detector's word is cut off."""
+    large = [
+        F.interpolate(part[:, None], size=(size, size), mode="bilinear", align_corners=False)[:, 0]
+        for part in parts
+    ]
+    total = torch.stack(large).sum(dim=0)[0]
+    logit = float(sum(part.mean() for part in parts) + rest[0])
+    # Depths have offsets of their own; only differences between places can be shown.
+    return _unit(((total - total.mean()) * np.sign(logit)).clamp_min(0).numpy())
+
+
+def activation_map(network: nn.Module, pixels: torch.Tensor, method: str) -> npt.NDArray[np.float32]:
+    """Map (size, size) of one picture (1, 3, size, size) uint8 for what the network says of it."""
+    try:
+        import pytorch_grad_cam as cams
+    except ImportError:
+        raise UserError("explain needs the package grad-cam: pip install 'humanmade[explain]'") from None
+    kinds = {"gradcam": cams.GradCAM, "hirescam": cams.HiResCAM, "layercam": cams.LayerCAM}
+    network = network.float().cpu().eval()
+    layer, reshape = target_layer(network.backbone)  # type: ignore[arg-type]
+    picture = pixels.float() / 255
+    with torch.no_grad():
+        sign = 1.0 if float(network(picture)) > 0 else -1.0
+    with kinds[method](model=network, target_layers=[layer], reshape_transform=reshape) as cam:
+        return np.asarray(cam(input_tensor=picture, targets=[lambda out: sign * out[0]])[0], np.float32)
+
+
+def target_layer(backbone: nn.Module) -> tuple[nn.Module, Reshape | None]:
+    """The layer that maps are made of, and how its output becomes (n, channels, height, width)."""
+    patches = getattr(backbone, "patch_embed", None)
+    if patches is not None and hasattr(backbone, "blocks"):
+        prefix, (height, width) = int(backbone.num_prefix_tokens), patches.grid_size  # type: ignore[arg-type]
+
+        def from_tokens(tokens: torch.Tensor) -> torch.Tensor:
+            grid = tokens[:, prefix:].unflatten(1, (height, width))
+            return grid.permute(0, 3, 1, 2)
+
+        return backbone.blocks[-1].norm1, from_tokens  # type: ignore[index, union-attr]
+    if patches is not None and hasattr(backbone, "layers"):
+        # Swin keeps its maps channels last.
+        return backbone.layers[-1].blocks[-1].norm1, lambda maps: maps.permute(0, 3, 1, 2)  # type: ignore[index, union-attr]
+    info = getattr(backbone, "feature_info", None)
+    return backbone.get_submodule(info[-1]["module"] if info else "body"), None
+
+
+def randomised_correlation(run: Run, rows: pd.DataFrame, method: str, weights: Path | None = None) -> float:
+    """Mean rank correlation of maps with those of the same network with random weights.
+
+    A method whose maps survive that shows the picture, not the network (Adebayo et al. 2018, "Sanity
+    checks for saliency maps").
+    """
+    from scipy.stats import spearmanr
+
+    detector = detectors.create(run.recipe, weights)
+    if not isinstance(detector, Network):
+        raise UserError("explain: only networks have weights to randomise; probes' maps are exact")
+    squares = ViewDataset(rows, ["identity"], detector.frame)
+    network, _ = detector.load(run.members(rows["fold"].iloc[0])[0][1])
+    random = copy.deepcopy(network)
+    torch.manual_seed(0)
+    for module in random.modules():
+        if isinstance(module, nn.Linear | nn.Conv2d):
+            nn.init.normal_(module.weight, std=float(module.weight.detach().std()) or 0.02)
+    found = []
+    for index in range(len(rows)):
+        first, second = (activation_map(each, squares[index], method) for each in (network, random))
+        if first.std() > 0 and second.std() > 0:
+            found.append(float(spearmanr(first[::4, ::4].ravel(), second[::4, ::4].ravel()).statistic))
+    return float(np.mean(found)) if found else float("nan")
+
+
+def contact_sheet(path: Path, rows: pd.DataFrame, maps: Maps, shown: list[Any], title: str) -> None:
+    """Draw chosen pictures above their maps: a band a source, a column group each of `GROUPS`."""
+    kinds = list(dict.fromkeys(rows["kind"]))
+    width, band = 3 * (PER_GROUP * TILE + 16) + 16, 2 * TILE + 44
+    sheet = Image.new("RGB", (width, 56 + band * len(kinds)), "white")
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)
+    draw.text((16, 8), title, "black", font=ImageFont.load_default(16))
+    for column, group in enumerate(GROUPS):
+        draw.text((16 + column * (PER_GROUP * TILE + 16), 32), group, "black", font=font)
+    for number, kind in enumerate(kinds):
+        top = 56 + number * band
+        draw.text((16, top), str(kind), "black", font=font)
+        for column, group in enumerate(GROUPS):
+            members = np.flatnonzero((rows["kind"] == kind) & (rows["group"] == group))
+            for place, index in enumerate(members):
+                left = 16 + column * (PER_GROUP * TILE + 16) + place * TILE
+                tile = cv2.resize(np.ascontiguousarray(shown[index]), (TILE - 4, TILE - 4))
+                heat = cv2.resize(maps[index], (TILE - 4, TILE - 4))
+                sheet.paste(Image.fromarray(tile), (left, top + 20))
+                sheet.paste(Image.fromarray(_overlay(tile, heat)), (left, top + 20 + TILE - 2))
+                right = (rows["logit"].iloc[index] > 0) == (rows["label"].iloc[index] == 1)
+                draw.text(
+                    (left + 3, top + 20 + TILE * 2 - 20),
+                    f"{rows['logit'].iloc[index]:+.2f}",
+                    "white" if right else "yellow",
+                    font=font,
+                    stroke_width=2,
+                    stroke_fill="black",
+                )
+    with whole_file(path) as scratch:
+        sheet.save(scratch, "PNG")
+
+
+def _overlay(tile: npt.NDArray[np.uint8], heat: Maps) -> npt.NDArray[np.uint8]:
+    colours = cv2.applyColorMap((heat.clip(0, 1) * 255).astype(np.uint8), cv2.COLORMAP_INFERNO)[:, :, ::-1]
+    return np.asarray(tile * 0.45 + colours * 0.55).astype(np.uint8)
+
+
+def _unit(values: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+    return np.asarray(values / max(float(values.max()), 1e-9), dtype=np.float32)

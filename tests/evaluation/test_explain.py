@@ -1,0 +1,125 @@
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import timm
+import torch
+from PIL import Image
+
+from humanmade import detectors
+from humanmade import recipe as recipes
+from humanmade.cli import main
+from humanmade.data import folds, inventory, manifest
+from humanmade.data.loader import ViewDataset
+from humanmade.detectors.network import Normalised
+from humanmade.detectors.probe import Probe
+from humanmade.evaluation import explain as explaining
+from humanmade.images.views import Frame
+from humanmade.training.budget import Budget
+from tests.conftest import MakeFolder
+
+
+def test_selection_is_per_source_and_by_support():
+    rows = pd.DataFrame(
+        {
+            "id": list("abcdef"),
+            "label": [1, 1, 1, 1, 0, 0],
+            "source": ["gan"] * 4 + [""] * 2,
+            "logit": [5.0, -3.0, 0.1, -7.0, 2.0, -1.0],
+        }
+    )
+    chosen = explaining.select(rows, count=2)
+    ids = chosen.groupby(["kind", "group"])["id"].apply(list).to_dict()
+    assert ids["gan", "worst mistakes"] == ["d", "b"] and ids["gan", "surest hits"] == ["a", "c"]
+    assert ids["gan", "most doubtful"] == ["c", "b"]
+    assert ids["human-made", "worst mistakes"] == ["e"] and ids["human-made", "surest hits"] == ["f"]
+
+
+@pytest.mark.parametrize("method", explaining.METHODS)
+@pytest.mark.parametrize(
+    ("backbone", "size"),
+    [("test_efficientnet", 64), ("test_vit", 160), ("test_convnext", 64), ("trace_cnn_npr", 32),
+     ("swin_tiny_patch4_window7_224", 64), ("resnet18", 64)],
+)  # fmt: skip
+def test_every_family_gets_a_map_of_the_pictures_size(backbone: str, size: int, method: str):
+    detectors.create(recipes.load("cnn_cifake"))  # registers our own networks
+    torch.manual_seed(0)
+    options = {"img_size": size} if "swin" in backbone else {}
+    network = Normalised(timm.create_model(backbone, num_classes=1, **options), [0.5] * 3, [0.5] * 3)
+    pixels = torch.randint(0, 256, (1, 3, size, size), dtype=torch.uint8)
+    shown = explaining.activation_map(network, pixels, method)
+    assert shown.shape == (size, size) and np.isfinite(shown).all()
+    assert shown.min() >= 0 and shown.max() <= 1 + 1e-6
+
+
+def test_a_map_follows_the_place_that_decides():
+    class Corner(torch.nn.Module):
+        """Says "generated" by the brightness of the upper left quarter alone."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = torch.nn.Conv2d(3, 1, 1)
+            torch.nn.init.ones_(self.body.weight)
+
+        def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+            return self.body(pixels)[..., :16, :16].mean(dim=(2, 3)) * 10 + 100
+
+    network = Normalised(Corner(), [0.0] * 3, [1.0] * 3)
+    pixels = torch.full((1, 3, 32, 32), 200, dtype=torch.uint8)
+    for method in ("hirescam", "layercam"):
+        shown = explaining.activation_map(network, pixels, method)
+        assert shown[:16, :16].mean() > 10 * shown[16:, 16:].mean()
+
+
+@pytest.mark.parametrize("backbone", ["test_efficientnet", "test_vit"])
+@pytest.mark.parametrize("pool", ["mean", "mean_std"])
+def test_patch_logits_of_a_probe_add_up(
+    manifest_folder: MakeFolder, tiny_probe: Path, tmp_path: Path, backbone: str, pool: str
+):
+    table = inventory.attach(manifest.load([manifest_folder(pairs=8)]))
+    rows = folds.make(table, 2, 0, "pairs").rows
+    made = detectors.create(recipes.load(str(tiny_probe), [f"backbone={backbone}", f"pool={pool}"]))
+    assert isinstance(made, Probe)
+    made.fit(rows, rows[:0], 0, tmp_path, Budget())
+    squares = ViewDataset(rows, ["identity"], Frame(32))
+    pixels = torch.cat([squares[i] for i in range(4)])
+    parts, rest = made.patch_logits(tmp_path, pixels)
+    added = sum(part.mean(dim=(1, 2)) for part in parts) + rest
+    logits = made.logits(tmp_path, rows[:4], ["identity"])[:, 0]
+    # The store keeps features in half precision.
+    assert np.allclose(added.numpy(), logits, atol=0.02 * np.abs(logits).max() + 0.02)
+
+
+def test_the_verb_draws_a_sheet_and_checks_itself(tiny_network: Path, manifest_folder: MakeFolder, capsys):
+    folder = manifest_folder(pairs=8, sources=["a", "b"])
+    changes = ["--set", "image_size=64", "--out", "r"]
+    assert main(["cv", str(tiny_network), "--data", str(folder), *changes]) == 0
+    assert main(["explain", "r", "--data", str(folder), "--method", "layercam"]) == 0
+    out = capsys.readouterr().out
+    assert "sanity: rank correlation with maps of random weights" in out and "4 sources" in out
+    sheet = np.asarray(Image.open("r/explain-layercam.png"))
+    assert sheet.shape[0] > 4 * 2 * explaining.TILE and sheet.std() > 20
+    assert main(["explain", "r", "--data", str(folder), "--out", "r/explain-layercam.png"]) == 2
+
+
+def test_maps_come_from_a_fold_that_never_saw_the_picture(tiny_probe: Path, manifest_folder: MakeFolder):
+    folder, other = manifest_folder("own", 8), manifest_folder("other", 3, first_seed=900)
+    assert main(["cv", str(tiny_probe), "--data", str(folder), "--out", "r"]) == 0
+    from humanmade.run import Run
+
+    rows = inventory.attach(manifest.load([folder]))
+    honest = explaining.honest_logits(Run.find("r"), rows, None).set_index("id")
+    oof = pd.read_csv("r/oof.csv").set_index("id")
+    assert (honest["fold"] == oof.loc[honest.index, "fold"]).all()
+    assert np.allclose(honest["logit"], oof.loc[honest.index, "logit"])
+    unknown = explaining.honest_logits(Run.find("r"), inventory.attach(manifest.load([other])), None)
+    assert np.isfinite(unknown["logit"]).all()
+
+
+def test_detectors_without_maps_say_so(manifest_folder: MakeFolder, capsys):
+    folder = manifest_folder(pairs=8)
+    changes = ["--set", "image_size=32", "--set", "workers=0", "--set", "boosted=false", "--folds", "2"]
+    assert main(["cv", "spectrum", "--data", str(folder), "--out", "r", *changes]) == 0
+    assert main(["explain", "r", "--data", str(folder)]) == 2
+    assert "a 'spectrum' detector has no heat maps" in capsys.readouterr().err
