@@ -2,14 +2,14 @@
 PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready
-RUN := $(VENV)/bin/humanmade
+RUN_KIT := $(VENV)/bin/humanmade
 DATA ?=
 RECIPE ?=
 ARGS ?=
 data_flags = $(foreach folder,$(DATA),--data $(folder))
 
 .DEFAULT_GOAL := help
-.PHONY: help cv compare blend check demo test lint clean
+.PHONY: help cv audit compare blend check explain demo test lint clean
 
 help:  ## this list
 	@echo "make TARGET [RECIPE=...] [DATA='folder ...'] [ARGS='more options of the command']"
@@ -22,19 +22,25 @@ $(READY): pyproject.toml
 	@touch $@
 
 cv: $(READY)  ## K folds of RECIPE on DATA: scores, test logits, submission (the demo if there is no data)
-	@$(RUN) cv $(RECIPE) $(data_flags) $(ARGS)
+	@$(RUN_KIT) cv $(RECIPE) $(data_flags) $(ARGS)
+
+audit: $(READY)  ## what gives the label away without a detector (DATA, else the demo)
+	@$(RUN_KIT) audit $(data_flags) $(ARGS)
 
 compare: $(READY)  ## fold scores of all runs side by side
-	@$(RUN) compare $(ARGS)
+	@$(RUN_KIT) compare $(ARGS)
 
 blend: $(READY)  ## RUNS="a b" into OUT (default submissions/blend.csv)
-	@$(RUN) blend $(RUNS) --out $(or $(OUT),submissions/blend.csv) $(data_flags) $(ARGS)
+	@$(RUN_KIT) blend $(or $(RUNS),$(error give RUNS="a b")) --out $(or $(OUT),submissions/blend.csv) $(data_flags) $(ARGS)
 
 check: $(READY)  ## the submission gate on FILE
-	@$(RUN) check $(FILE) $(data_flags) $(ARGS)
+	@$(RUN_KIT) check $(or $(FILE),$(error give FILE=submissions/name.csv)) $(data_flags) $(ARGS)
+
+explain: $(READY)  ## where RUN looks: a contact sheet of its worst mistakes, surest hits and doubts
+	@$(RUN_KIT) explain $(or $(RUN),$(error give RUN=name)) $(data_flags) $(ARGS)
 
 demo: $(READY)  ## write the embedded demo competition into OUT (default build/demo)
-	@$(RUN) demo $(or $(OUT),build/demo)
+	@$(RUN_KIT) demo $(or $(OUT),build/demo)
 
 test: $(READY)  ## the tests
 	@$(VENV)/bin/python -m pytest $(ARGS)
