@@ -46,7 +46,14 @@ def test_draws_do_not_depend_on_workers(manifest_folder: MakeFolder):
     folder = manifest_folder(pairs=8)
     alone, two = batches(folder, 0), batches(folder, 2)
     assert all(torch.equal(a, b) for a, b in zip(alone, two, strict=True))
-    assert not torch.equal(torch.cat(alone), torch.cat(batches(folder, 0, epoch=1)))
+
+
+def test_each_epoch_draws_anew(manifest_folder: MakeFolder):
+    rows = manifest.load([manifest_folder(pairs=3)])
+    dataset = loader.TrainingDataset(rows, Augmentation(Frame(32), 2, 0.8, (0.7, 1.3)), 3, True)
+    first = [dataset[index][0] for index in range(6)]
+    dataset.epoch = 1
+    assert not any(torch.equal(pixels, dataset[index][0]) for index, pixels in enumerate(first))
 
 
 def test_members_of_a_pair_share_their_draws_only_when_asked(manifest_folder: MakeFolder):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from humanmade.images.augment import Augmentation
-from humanmade.images.views import CROPS, Frame
+from humanmade.images.views import CROPS, Frame, look
 from tests.conftest import scene
 
 
@@ -42,6 +42,13 @@ def test_without_degradations_pixels_stay_native():
     windows = {picture[y : y + 40, x : x + 40].tobytes() for y in range(25) for x in range(25)}
     augment = Augmentation(Frame(40), 0, 0.5, flips=False)
     assert all(augment(picture, seed).tobytes() in windows for seed in range(10))
+
+
+def test_a_squashed_picture_is_trained_on_as_it_is_judged():
+    picture = scene(5, (64, 96))
+    augment = Augmentation(Frame(32, "squash"), flips=False)
+    seen = look(picture, "identity", Frame(32, "squash")).astype(int)
+    assert all(np.abs(augment(picture, seed) - seen).mean() < 2 for seed in range(5))
 
 
 def test_severity_degrades():

@@ -21,6 +21,8 @@ def test_every_view_fills_the_frame(crop: str, shape: tuple[int, int]):
 def test_a_native_crop_keeps_pixels_as_they_are():
     assert (look(PICTURE, "identity", Frame(40)) == PICTURE[5:45, 15:55]).all()
     assert (look(PICTURE, "crop_br", Frame(40)) == PICTURE[10:, 30:]).all()
+    assert (look(PICTURE, "crop_tr", Frame(40)) == PICTURE[:40, 30:]).all()
+    assert (look(PICTURE, "crop_bl", Frame(40)) == PICTURE[10:, :40]).all()
     assert (look(PICTURE, "hflip", Frame(40)) == PICTURE[5:45, 15:55][:, ::-1]).all()
 
 

@@ -50,7 +50,8 @@ class Augmentation:
         self.frame, self.scale_range = frame, scale_range
         # Degradations run on a square a little larger than the crop, not on the whole picture:
         # the cost is bounded, and JPEG's grid still falls anywhere in the crop.
-        self.context = frame.size + 16
+        # A squashed picture is seen whole, at the size that inference sees.
+        self.context = frame.size if frame.crop == "squash" else frame.size + 16
         steps = [A.OneOf(degradations(severity), p=0.5) for _ in range(chain if severity > 0 else 0)]
         self.pipeline = A.Compose([*steps, *([A.HorizontalFlip(p=0.5)] if flips else [])])
 
