@@ -39,7 +39,7 @@ def test_features_are_computed_once_for_all_folds(rows: pd.DataFrame, tiny_probe
     first = probe(tiny_probe)
     first.prepare(rows, ["identity", "hflip"], Budget())
     later = probe(tiny_probe)
-    later._extract = lambda pixels: pytest.fail("computed again")  # type: ignore[method-assign]
+    later.extract = lambda pixels: pytest.fail("computed again")  # type: ignore[method-assign]
     later.fit(rows[:12], rows[12:], 0, tmp_path, Budget())
     assert later.logits(tmp_path, rows[12:], ["identity", "hflip"]).shape == (8, 2)
 
@@ -79,7 +79,7 @@ def test_inner_folds_keep_groups_together():
 
 def test_other_backbone_weights_are_refused(rows: pd.DataFrame, tiny_probe: Path, tmp_path: Path):
     probe(tiny_probe).fit(rows, rows[:0], 0, tmp_path, Budget())
-    with pytest.raises(UserError, match="same weights of the backbone"):
+    with pytest.raises(UserError, match="image_size: 32 there, 48 now"):
         probe(tiny_probe, "image_size=48").logits(tmp_path, rows, ["identity"])
 
 

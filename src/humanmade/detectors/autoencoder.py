@@ -23,9 +23,9 @@ from humanmade.data.loader import TrainingDataset, ViewDataset, fixed_size, view
 from humanmade.detectors import heads
 from humanmade.detectors.base import Detector, Logits
 from humanmade.detectors.features import Features, FeatureStore
+from humanmade.detectors.fixed import TRAINING_VIEW, FixedFeatures, fit_linear_head, load_head, save_head
 from humanmade.detectors.latent import load_autoencoder
 from humanmade.errors import UserError
-from humanmade.files import write_text
 from humanmade.images.augment import Augmentation
 from humanmade.images.views import Frame
 from humanmade.progress import progress
@@ -36,8 +36,7 @@ from humanmade.training.checkpoint import digest, load_weights, save_weights
 from humanmade.training.device import Machine
 from humanmade.training.loop import Trainer
 
-HEAD, MODEL = "head.safetensors", "model.safetensors"
-TRAINING_VIEW = "identity"
+MODEL = "model.safetensors"
 SCALES = (1, 2, 4, 8)
 """Sizes, as divisors of the picture's, at which reconstruction errors are measured."""
 
@@ -70,30 +69,14 @@ def _standard(values: torch.Tensor) -> torch.Tensor:
     return (values - values.mean(dim=1, keepdim=True)) / (values.std(dim=1, keepdim=True) + 1e-6)
 
 
-class Reconstruction(Detector):
+class Reconstruction(FixedFeatures):
     """Statistics of what a pretrained autoencoder does to a picture, and a linear head."""
+
+    recipe: ReconstructionRecipe
 
     def __init__(self, recipe: ReconstructionRecipe, weights: Path | None = None) -> None:
         self.recipe, self.weights = recipe, weights
         self.machine = Machine.pick(recipe.precision)
-
-    def prepare(self, rows: pd.DataFrame, views: Sequence[str], budget: Budget) -> None:
-        self.store.compute(rows, list(dict.fromkeys([TRAINING_VIEW, *views])), self._extract, budget)
-
-    def fit(self, train: pd.DataFrame, valid: pd.DataFrame, seed: int, folder: Path, budget: Budget) -> int:
-        self.store.compute(train, [TRAINING_VIEW], self._extract)
-        features = self.store.get(train, TRAINING_VIEW).astype(np.float64)
-        _fit_head(features, train, self.recipe, seed, folder, self.facts)
-        return len(train)
-
-    def verify(self, folder: Path) -> None:
-        _load_head(folder, self.facts)
-
-    def logits(self, folder: Path, rows: pd.DataFrame, views: Sequence[str]) -> Logits:
-        head = _load_head(folder, self.facts)
-        self.store.compute(rows, views, self._extract)
-        features = (self.store.get(rows, view).astype(np.float64) for view in views)
-        return np.column_stack([heads.linear_logits(head, each) for each in features])
 
     @cached_property
     def network(self) -> nn.Module:
@@ -102,7 +85,6 @@ class Reconstruction(Detector):
 
     @cached_property
     def facts(self) -> dict[str, Any]:
-        """What the statistics depend on."""
         recipe = self.recipe
         return {
             "autoencoder": recipe.autoencoder,
@@ -119,7 +101,7 @@ class Reconstruction(Detector):
         return FeatureStore(key, frame, 8, worker_count(recipe.workers))
 
     @torch.inference_mode()
-    def _extract(self, pixels: torch.Tensor) -> Features:
+    def extract(self, pixels: torch.Tensor) -> Features:
         """Statistics of the first reconstruction, of the second, and of how far the latents move."""
         original = self.machine.pixels(pixels)
         with self.machine.autocast():
@@ -190,7 +172,8 @@ class VaeDetector(Detector):
         trainer.run(folder, budget, lambda model: self._watch(model, held_out), folder.name)
         save_weights(folder / MODEL, trainer.result.state_dict(), self._facts())
         features = self._statistics(trainer.result, train, TRAINING_VIEW)
-        _fit_head(features, train, recipe, seed, folder, self._facts(), log=False)
+        head, _ = fit_linear_head(features, train, recipe, seed)
+        save_head(folder, head, self._facts())
         (folder / "last.pt").unlink(missing_ok=True)
         return len(dataset) * len(trainer.log)
 
@@ -209,7 +192,7 @@ class VaeDetector(Detector):
             network.load_state_dict(tensors)
         except RuntimeError as error:
             raise UserError(f"{folder / MODEL}: damaged ({str(error)[:200]})") from None
-        return self.machine.place(network), _load_head(folder, self._facts())
+        return self.machine.place(network), load_head(folder, self._facts())
 
     def _facts(self) -> dict[str, Any]:
         recipe = self.recipe
@@ -253,28 +236,3 @@ class VaeDetector(Detector):
             found = torch.cat([error_statistics(pixels, shown.float()), torch.log(kl + 1e-4)], dim=1)
             parts.append(found[: len(batch)].cpu().numpy())
         return np.concatenate(parts).astype(np.float64)
-
-
-def _fit_head(
-    features: heads.Matrix,
-    rows: pd.DataFrame,
-    recipe: ReconstructionRecipe | VaeRecipe,
-    seed: int,
-    folder: Path,
-    facts: dict[str, Any],
-    log: bool = True,
-) -> None:
-    """Fit the linear head on statistics and save it."""
-    labels, groups = rows["label"].to_numpy(), rows["group"].to_numpy()
-    head, tried = heads.fit_linear(features, labels, groups, recipe.shrinkage, recipe.inner_folds, seed)
-    saved = {name: torch.from_numpy(np.asarray(value)) for name, value in head.items()}
-    save_weights(folder / HEAD, saved, facts)
-    if log:
-        write_text(folder / "log.jsonl", "".join(json.dumps(line) + "\n" for line in tried))
-
-
-def _load_head(folder: Path, facts: dict[str, Any]) -> heads.Tensors:
-    saved, found = load_weights(folder / HEAD)
-    if found != facts:
-        raise UserError(f"{folder / HEAD}: was trained as {found}, not {facts}; give another --out")
-    return {name: tensor.numpy() for name, tensor in saved.items()}

@@ -3,75 +3,31 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 
 from humanmade.data.loader import worker_count
-from humanmade.detectors import heads
-from humanmade.detectors.base import Detector, Logits
 from humanmade.detectors.features import Features, FeatureStore
+from humanmade.detectors.fixed import FixedFeatures, load_head
 from humanmade.detectors.weights import create_backbone, pretrained_settings
-from humanmade.errors import UserError
-from humanmade.files import write_text
 from humanmade.images.views import Frame
 from humanmade.recipe import ProbeRecipe, require
-from humanmade.training.budget import Budget
-from humanmade.training.checkpoint import digest, load_weights, save_weights
+from humanmade.training.checkpoint import digest
 from humanmade.training.device import Machine
 
-HEAD = "head.safetensors"
-TRAINING_VIEW = "identity"
 
-
-class Probe(Detector):
+class Probe(FixedFeatures):
     """Logistic regression on the features of a frozen backbone."""
+
+    recipe: ProbeRecipe
 
     def __init__(self, recipe: ProbeRecipe, weights: Path | None = None) -> None:
         self.recipe, self.weights = recipe, weights
         self.machine = Machine.pick(recipe.precision)
-
-    def prepare(self, rows: pd.DataFrame, views: Sequence[str], budget: Budget) -> None:
-        self.store.compute(rows, list(dict.fromkeys([TRAINING_VIEW, *views])), self._extract, budget)
-
-    def fit(self, train: pd.DataFrame, valid: pd.DataFrame, seed: int, folder: Path, budget: Budget) -> int:
-        self.store.compute(train, [TRAINING_VIEW], self._extract)
-        features = self.store.get(train, TRAINING_VIEW).astype(np.float64)
-        head, tried = heads.fit_linear(
-            features,
-            train["label"].to_numpy(),
-            train["group"].to_numpy(),
-            self.recipe.shrinkage,
-            self.recipe.inner_folds,
-            seed,
-        )
-        tensors = {name: torch.from_numpy(np.asarray(value)) for name, value in head.items()}
-        save_weights(folder / HEAD, tensors, self.facts)
-        write_text(folder / "log.jsonl", "".join(json.dumps(line) + "\n" for line in tried))
-        return len(train)
-
-    def verify(self, folder: Path) -> None:
-        self._load(folder)
-
-    def logits(self, folder: Path, rows: pd.DataFrame, views: Sequence[str]) -> Logits:
-        head = self._load(folder)
-        self.store.compute(rows, views, self._extract)
-        features = (self.store.get(rows, view).astype(np.float64) for view in views)
-        return np.column_stack([heads.linear_logits(head, each) for each in features])
-
-    def _load(self, folder: Path) -> heads.Tensors:
-        saved, facts = load_weights(folder / HEAD)
-        if facts != self.facts:
-            raise UserError(
-                f"{folder / HEAD}: was trained on {facts}, not on {self.facts}; "
-                "use the same weights of the backbone, or give another --out"
-            )
-        return {name: tensor.numpy() for name, tensor in saved.items()}
 
     @cached_property
     def backbone(self) -> torch.nn.Module:
@@ -94,7 +50,6 @@ class Probe(Detector):
 
     @cached_property
     def facts(self) -> dict[str, Any]:
-        """What features depend on; it travels inside the head's file."""
         recipe, settings = self.recipe, pretrained_settings(self.recipe.backbone)
         return {
             "backbone": recipe.backbone,
@@ -108,7 +63,7 @@ class Probe(Detector):
         }
 
     @torch.inference_mode()
-    def _extract(self, pixels: torch.Tensor) -> Features:
+    def extract(self, pixels: torch.Tensor) -> Features:
         """Features (n, dimensions): every chosen depth pooled over space, then the pooled output."""
         maps, output = self._forward(pixels)
         parts = [pooled for each in maps for pooled in _pool(each, self.recipe.pool)]
@@ -139,7 +94,9 @@ class Probe(Detector):
             One map (n, height, width) a depth, and a rest (n,): the means of the maps and the rest add up
             to the logits. With `pool = "mean_std"` the spreads, which have no place, are in the rest.
         """
-        head = {name: torch.from_numpy(value).float() for name, value in self._load(folder).items()}
+        head = {
+            name: torch.from_numpy(value).float() for name, value in load_head(folder, self.facts).items()
+        }
         maps, output = self._forward(pixels)
         slope = head["weight"] / head["scale"]
         offset = head["bias"] - (head["mean"] * slope).sum()

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
 from functools import cached_property, lru_cache
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,19 +12,16 @@ import torch
 
 from humanmade.data.loader import worker_count
 from humanmade.detectors import heads
-from humanmade.detectors.base import Detector, Logits
-from humanmade.detectors.features import FeatureStore
-from humanmade.errors import UserError
-from humanmade.files import write_text
+from humanmade.detectors.base import Logits
+from humanmade.detectors.features import Features, FeatureStore, as_they_are
+from humanmade.detectors.fixed import FixedFeatures
 from humanmade.images.decode import Picture
 from humanmade.images.residuals import HIGH_PASS, Plane, high_pass, luminance, neighbouring_pixels
 from humanmade.images.views import Frame
 from humanmade.recipe import SpectrumRecipe
-from humanmade.training.budget import Budget
-from humanmade.training.checkpoint import load_weights, save_weights
 
-HEAD = "head.safetensors"
-TRAINING_VIEW = "identity"
+TREES = "trees."
+"""Prefix of the boosted head's tensors, which share a file with the linear one's."""
 
 RINGS = 32
 """Frequencies of the azimuthal average, from 0 to the corner."""
@@ -37,50 +32,13 @@ TRUNCATION = 2
 Vector = npt.NDArray[np.float32]
 
 
-class Spectrum(Detector):
+class Spectrum(FixedFeatures):
     """Fixed statistics of a picture, and a head that learns which of them tell."""
+
+    recipe: SpectrumRecipe
 
     def __init__(self, recipe: SpectrumRecipe) -> None:
         self.recipe = recipe
-
-    def prepare(self, rows: pd.DataFrame, views: Sequence[str], budget: Budget) -> None:
-        self.store.compute(rows, list(dict.fromkeys([TRAINING_VIEW, *views])), budget=budget)
-
-    def fit(self, train: pd.DataFrame, valid: pd.DataFrame, seed: int, folder: Path, budget: Budget) -> int:
-        recipe = self.recipe
-        self.store.compute(train, [TRAINING_VIEW])
-        features = self.store.get(train, TRAINING_VIEW).astype(np.float64)
-        labels, groups = train["label"].to_numpy(), train["group"].to_numpy()
-        tensors, tried = heads.fit_linear(
-            features, labels, groups, recipe.shrinkage, recipe.inner_folds, seed
-        )
-        if recipe.boosted:
-            tensors |= {f"trees.{k}": v for k, v in heads.fit_boosted(features, labels, seed).items()}
-        saved = {name: torch.from_numpy(np.asarray(value)) for name, value in tensors.items()}
-        save_weights(folder / HEAD, saved, self._facts())
-        write_text(folder / "log.jsonl", "".join(json.dumps(line) + "\n" for line in tried))
-        return len(train)
-
-    def verify(self, folder: Path) -> None:
-        self._load(folder)
-
-    def logits(self, folder: Path, rows: pd.DataFrame, views: Sequence[str]) -> Logits:
-        tensors = self._load(folder)
-        trees = {name.removeprefix("trees."): t for name, t in tensors.items() if name.startswith("trees.")}
-        self.store.compute(rows, views)
-        out = np.empty((len(rows), len(views)))
-        for index, view in enumerate(views):
-            features = self.store.get(rows, view).astype(np.float64)
-            out[:, index] = heads.linear_logits(tensors, features)
-            if trees:
-                out[:, index] = (out[:, index] + heads.boosted_logits(trees, features)) / 2
-        return out
-
-    def _load(self, folder: Path) -> heads.Tensors:
-        saved, facts = load_weights(folder / HEAD)
-        if facts != self._facts():
-            raise UserError(f"{folder / HEAD}: was trained as {facts}, not {self._facts()}")
-        return {name: tensor.numpy() for name, tensor in saved.items()}
 
     @cached_property
     def store(self) -> FeatureStore:
@@ -89,8 +47,27 @@ class Spectrum(Detector):
         frame = Frame(recipe.image_size, recipe.crop)
         return FeatureStore("spectrum", frame, 32, worker_count(recipe.workers), transform=statistics)
 
-    def _facts(self) -> dict[str, object]:
+    @property
+    def facts(self) -> dict[str, Any]:
         return {"image_size": self.recipe.image_size, "crop": self.recipe.crop}
+
+    def extract(self, pixels: torch.Tensor) -> Features:
+        """The loader's workers computed the statistics already."""
+        return as_they_are(pixels)
+
+    def fit_head(
+        self, features: heads.Matrix, rows: pd.DataFrame, seed: int
+    ) -> tuple[heads.Tensors, list[dict[str, float]]]:
+        tensors, tried = super().fit_head(features, rows, seed)
+        if self.recipe.boosted:
+            trees = heads.fit_boosted(features, rows["label"].to_numpy(), seed)
+            tensors |= {TREES + name: value for name, value in trees.items()}
+        return tensors, tried
+
+    def head_logits(self, tensors: heads.Tensors, features: heads.Matrix) -> Logits:
+        linear = super().head_logits(tensors, features)
+        trees = {name.removeprefix(TREES): t for name, t in tensors.items() if name.startswith(TREES)}
+        return (linear + heads.boosted_logits(trees, features)) / 2 if trees else linear
 
 
 def statistics(picture: Picture) -> Vector:

@@ -1,0 +1,105 @@
+"""Detectors on features that are not trained: computed once for all folds, a head learns from them."""
+
+from __future__ import annotations
+
+import json
+from abc import abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from humanmade.detectors import heads
+from humanmade.detectors.base import Detector, Logits
+from humanmade.detectors.features import Features, FeatureStore
+from humanmade.errors import UserError
+from humanmade.files import write_text
+from humanmade.recipe import LinearHeadRecipe
+from humanmade.training.budget import Budget
+from humanmade.training.checkpoint import load_weights, save_weights
+
+HEAD = "head.safetensors"
+TRAINING_VIEW = "identity"
+
+
+class FixedFeatures(Detector):
+    """Features from a store, and a linear head. Subclasses say what the features are."""
+
+    recipe: LinearHeadRecipe
+
+    @property
+    @abstractmethod
+    def facts(self) -> dict[str, Any]:
+        """What the features depend on; it travels inside the head's file."""
+
+    @property
+    @abstractmethod
+    def store(self) -> FeatureStore:
+        """Where the features are kept."""
+
+    @abstractmethod
+    def extract(self, pixels: torch.Tensor) -> Features:
+        """Features (n, dimensions) of what the store's loader gives."""
+
+    def prepare(self, rows: pd.DataFrame, views: Sequence[str], budget: Budget) -> None:
+        self.store.compute(rows, list(dict.fromkeys([TRAINING_VIEW, *views])), self.extract, budget)
+
+    def fit(self, train: pd.DataFrame, valid: pd.DataFrame, seed: int, folder: Path, budget: Budget) -> int:
+        self.store.compute(train, [TRAINING_VIEW], self.extract)
+        features = self.store.get(train, TRAINING_VIEW).astype(np.float64)
+        tensors, tried = self.fit_head(features, train, seed)
+        save_head(folder, tensors, self.facts)
+        write_text(folder / "log.jsonl", "".join(json.dumps(line) + "\n" for line in tried))
+        return len(train)
+
+    def verify(self, folder: Path) -> None:
+        load_head(folder, self.facts)
+
+    def logits(self, folder: Path, rows: pd.DataFrame, views: Sequence[str]) -> Logits:
+        tensors = load_head(folder, self.facts)
+        self.store.compute(rows, views, self.extract)
+        features = (self.store.get(rows, view).astype(np.float64) for view in views)
+        return np.column_stack([self.head_logits(tensors, each) for each in features])
+
+    def fit_head(
+        self, features: heads.Matrix, rows: pd.DataFrame, seed: int
+    ) -> tuple[heads.Tensors, list[dict[str, float]]]:
+        """Fit the head; also give the lines of its log."""
+        return fit_linear_head(features, rows, self.recipe, seed)
+
+    def head_logits(self, tensors: heads.Tensors, features: heads.Matrix) -> Logits:
+        """Logits (n,) of features (n, dimensions)."""
+        return heads.linear_logits(tensors, features)
+
+
+def fit_linear_head(
+    features: heads.Matrix, rows: pd.DataFrame, recipe: LinearHeadRecipe, seed: int
+) -> tuple[heads.Tensors, list[dict[str, float]]]:
+    """Fit a linear head to rows' labels, their groups kept together."""
+    labels, groups = rows["label"].to_numpy(), rows["group"].to_numpy()
+    return heads.fit_linear(features, labels, groups, recipe.shrinkage, recipe.inner_folds, seed)
+
+
+def save_head(folder: Path, tensors: heads.Tensors, facts: dict[str, Any]) -> None:
+    """Write a head with the facts its features depend on."""
+    saved = {name: torch.from_numpy(np.asarray(value)) for name, value in tensors.items()}
+    save_weights(folder / HEAD, saved, facts)
+
+
+def load_head(folder: Path, facts: dict[str, Any]) -> heads.Tensors:
+    """Read a head.
+
+    Raises:
+        UserError: it is damaged, or was fitted to features of other facts.
+    """
+    saved, found = load_weights(folder / HEAD)
+    if found != facts:
+        key = next(key for key in {**found, **facts} if found.get(key) != facts.get(key))
+        raise UserError(
+            f"{folder / HEAD}: was trained otherwise ({key}: {found.get(key)} there, {facts.get(key)} now); "
+            "use the same preprocessing and weights, or give another --out"
+        )
+    return {name: tensor.numpy() for name, tensor in saved.items()}
