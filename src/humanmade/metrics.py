@@ -12,13 +12,6 @@ Array = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
 
 
-def sigmoid(logits: npt.ArrayLike) -> Array:
-    """Probabilities of logits of any shape."""
-    from scipy.special import expit
-
-    return np.asarray(expit(np.asarray(logits, dtype=np.float64)))
-
-
 def auc(labels: npt.ArrayLike, logits: npt.ArrayLike) -> float:
     """Area under the ROC curve; NaN where only one class is there."""
     from sklearn.metrics import roc_auc_score

@@ -118,11 +118,6 @@ def load_autoencoder(name: str, folder: Path | None = None) -> LatentAutoencoder
     return network
 
 
-def psnr(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-    """Peak signal-to-noise ratio in dB of each picture (n, 3, height, width) of 0 to 1."""
-    return -10 * torch.log10((first - second).square().mean(dim=(1, 2, 3)).clamp_min(1e-10))
-
-
 @torch.inference_mode()
 def counterpart(network: nn.Module, picture: Picture, machine: Machine) -> Picture:
     """Encode and decode one picture of any size."""

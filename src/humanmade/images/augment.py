@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from humanmade.images.decode import Picture
-from humanmade.images.views import Frame, pad_to
+from humanmade.images.views import RESIZE_MARGIN, Frame, pad_to
 
 # albumentations asks its package index for newer versions at import unless told not to.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
@@ -74,7 +74,7 @@ class Augmentation:
             size = (self.context, self.context)
             return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
         if self.frame.crop == "resize":
-            factor *= self.frame.size * 8 / 7 / min(picture.shape[:2])
+            factor *= self.frame.size * RESIZE_MARGIN / min(picture.shape[:2])
             method = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
         if factor == 1.0:
             return np.ascontiguousarray(Frame(self.context).cut(picture, top, left))
