@@ -15,8 +15,10 @@ from humanmade import detectors, files, metrics, run, submission
 from humanmade.data import folds as folding
 from humanmade.data import manifest
 from humanmade.data.folds import Folds
+from humanmade.detectors import counterparts
 from humanmade.detectors.base import Detector
 from humanmade.errors import UserError
+from humanmade.evaluation import shifted
 from humanmade.evaluation.inference import fill_broken, mean_logits
 from humanmade.images import views
 from humanmade.progress import warn
@@ -61,9 +63,10 @@ def cross_validate(recipe: Recipe, table: pd.DataFrame, current: Run, options: O
             _welcome_back(current, detector)
         left = [key for key in wanted if key not in current.finished()]
         if left:
-            detector.prepare(table[~table["broken"]], view_names, budget)
+            training = counterparts.extend(folds.rows, recipe, options.weights, budget)
+            detector.prepare(training, table[~table["broken"]], view_names, budget)
         for key in left:
-            _train_fold(detector, folds, key, table, current, budget, view_names)
+            _train_fold(detector, folds, key, table, current, budget, view_names, options.weights)
     except OutOfTimeError:
         warn("the time budget is used up; going on with the folds that are finished")
     except UserError:
@@ -95,7 +98,9 @@ def collect(current: Run, table: pd.DataFrame, folds: Folds, data: str, prevalen
     oof = _out_of_fold(folds, held_out)
     if scored:
         files.write_csv(current.folder / "oof.csv", oof)
+    corrupted = current.corrupted(scored, folds.rows.set_index("id")["label"])
     scores = _scores(current, folds, oof, held_out) | {
+        "corrupted": shifted.scores(corrupted, current.recipe.split == "source") if len(corrupted) else {},
         "unfinished": not (len(scored) == len(folds) or ALL in done),
         "versions": run.versions(),
         "seed": current.recipe.seeds[0],
@@ -124,6 +129,7 @@ def _train_fold(
     current: Run,
     budget: Budget,
     view_names: Sequence[str],
+    weights: Path | None,
 ) -> None:
     """Train one fold with every seed, predict its held-out and the test rows, and mark it done."""
     if budget.over:
@@ -133,6 +139,7 @@ def _train_fold(
     test = table[(table["split"] == "test") & ~table["broken"]]
     members, folder = current.members(key), current.fold(key)
     print(f"fold {key}: {len(train)} pictures to train on, {len(valid)} held out", flush=True)
+    train = counterparts.extend(train, current.recipe, weights, budget)
     fits = [_fit(detector, train, valid, seed, place, budget) for seed, place in members]
     training = sum(fit["seconds"] for fit in fits)
     places = [place for _, place in members]
@@ -144,6 +151,9 @@ def _train_fold(
             files.write_csv(folder / name, pd.DataFrame({"id": rows["id"], "logit": logits}))
             if name == "oof.csv":
                 facts |= metrics.summary(rows["label"], logits)
+    if len(valid):
+        probed = shifted.sample(valid, shifted.SAMPLE // len(folds))
+        files.write_csv(folder / run.CORRUPTED, shifted.corrupted_logits(detector, places, probed))
     # Folds still to come must leave time to predict with what there is.
     budget.reserve = max(budget.reserve, time.monotonic() - fitted)
     seconds = training + time.monotonic() - fitted

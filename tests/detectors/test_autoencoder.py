@@ -47,7 +47,7 @@ def test_reconstruction_scores_pictures(rows: pd.DataFrame, weights: Path, tmp_p
     recipe = recipes.load("reconstruction", SMALL)
     made = detectors.create(recipe, weights)
     assert isinstance(made, Reconstruction)
-    made.prepare(rows, ["identity", "hflip"], Budget())
+    made.prepare(rows, rows, ["identity", "hflip"], Budget())
     made.fit(rows, rows[:0], 0, tmp_path / "fold0", Budget())
     made.verify(tmp_path / "fold0")
     logits = detectors.create(recipe, weights).logits(tmp_path / "fold0", rows, ["identity", "hflip"])

@@ -23,9 +23,14 @@ class Detector(ABC):
     """
 
     def prepare(  # noqa: B027 - optional
-        self, rows: pd.DataFrame, views: Sequence[str], budget: Budget
+        self, training: pd.DataFrame, predicted: pd.DataFrame, views: Sequence[str], budget: Budget
     ) -> None:
-        """Do once what all folds would otherwise do again, such as computing features."""
+        """Do once what all folds would otherwise do again, such as computing features.
+
+        Args:
+            training: all rows that some fold trains on.
+            predicted: all rows that are predicted, under `views`.
+        """
 
     @abstractmethod
     def fit(self, train: pd.DataFrame, valid: pd.DataFrame, seed: int, folder: Path, budget: Budget) -> int:
