@@ -19,10 +19,10 @@ from humanmade.detectors import counterparts
 from humanmade.detectors.base import Detector
 from humanmade.errors import UserError
 from humanmade.evaluation import shifted
-from humanmade.evaluation.inference import fill_broken, mean_logits
+from humanmade.evaluation.inference import fill_broken, member_logits
 from humanmade.images import views
 from humanmade.progress import warn
-from humanmade.recipe import Recipe
+from humanmade.recipe import EnsembleRecipe, Recipe
 from humanmade.run import ALL, Run
 from humanmade.training.budget import Budget, OutOfTimeError
 
@@ -90,14 +90,14 @@ def collect(current: Run, table: pd.DataFrame, folds: Folds, data: str, prevalen
     """Join what the finished folds left into oof.csv, test.csv, submission.csv and scores.json."""
     done = current.finished()
     scored = [key for key in done if isinstance(key, int)]
-    held_out = {
-        key: pd.Series(current.fold_logits(key, "oof.csv", ids), index=ids)
-        for key in scored
-        for ids in [folds.validation(key)["id"]]
-    }
+    held_out = _held_out(current, folds, scored, "oof.csv")
     oof = _out_of_fold(folds, held_out)
     if scored:
         files.write_csv(current.folder / "oof.csv", oof)
+        for member in current.recipe.member_names if isinstance(current.recipe, EnsembleRecipe) else []:
+            name = f"oof_{member}.csv"
+            own = _out_of_fold(folds, _held_out(current, folds, scored, name))
+            files.write_csv(current.folder / name, own)
     corrupted = current.corrupted(scored, folds.rows.set_index("id")["label"])
     scores = _scores(current, folds, oof, held_out) | {
         "corrupted": shifted.scores(corrupted, current.recipe.split == "source") if len(corrupted) else {},
@@ -145,12 +145,14 @@ def _train_fold(
     places = [place for _, place in members]
     fitted = time.monotonic()
     facts: dict[str, Any] = {"fold": key}
-    for name, rows in (("oof.csv", valid), ("test.csv", test)):
+    for name, rows in (("oof", valid), ("test", test)):
         if len(rows):
-            logits = mean_logits(detector, places, rows, view_names)
-            files.write_csv(folder / name, pd.DataFrame({"id": rows["id"], "logit": logits}))
-            if name == "oof.csv":
-                facts |= metrics.summary(rows["label"], logits)
+            found = member_logits(detector, places, rows, view_names)
+            for member, own in found.items():
+                own_name = f"{name}_{member}.csv" if member else f"{name}.csv"
+                files.write_csv(folder / own_name, pd.DataFrame({"id": rows["id"], "logit": own}))
+            if name == "oof":
+                facts |= metrics.summary(rows["label"], found[""])
     if len(valid):
         probed = shifted.sample(valid, shifted.SAMPLE // len(folds))
         files.write_csv(folder / run.CORRUPTED, shifted.corrupted_logits(detector, places, probed))
@@ -180,6 +182,15 @@ def _fit(
     spent = {"pictures": pictures, "seconds": time.monotonic() - began}
     files.write_json(note, spent)
     return spent
+
+
+def _held_out(current: Run, folds: Folds, scored: list[int], name: str) -> dict[int, pd.Series[float]]:
+    """Logits that each finished fold wrote of the rows it held out, by id."""
+    return {
+        key: pd.Series(current.fold_logits(key, name, ids), index=ids)
+        for key in scored
+        for ids in [folds.validation(key)["id"]]
+    }
 
 
 def _out_of_fold(folds: Folds, held_out: dict[int, pd.Series[float]]) -> pd.DataFrame:

@@ -181,14 +181,26 @@ class NetworkRecipe(BackboneRecipe, TrainedRecipe):
     """Most degradations (compression, resizing, blur, noise, colour) that a training picture gets."""
     severity: float = 0.5
     """Strength of each degradation, 0 to 1."""
+    reencode: bool = False
+    """End every training picture in a JPEG of a drawn quality, both classes and pair members alike."""
+    consistency: float = 0.0
+    """Weight of the squared difference between the logits of a picture clean and degraded; 0 is off."""
     pair_sync: bool = True
     """Both members of a pair share a batch and every random draw."""
+    balance: bool = False
+    """Show the pictures of rare sources more often."""
+    lora: int = 0
+    """Rank of the corrections that a transformer learns instead of its weights; 0 trains the weights."""
 
     def check(self) -> None:
         super().check()
         require(0 <= self.label_smoothing < 1, "label_smoothing", self.label_smoothing, "below 1")
         for key, rate in (("drop_rate", self.drop_rate), ("drop_path_rate", self.drop_path_rate)):
             require(0 <= rate < 1, key, rate, "0 to below 1")
+        require(0 <= self.consistency <= 100, "consistency", self.consistency, "0 to 100")
+        good = not self.consistency or (self.chain > 0 and self.severity > 0)
+        require(good, "consistency", self.consistency, "a chain of degradations to be consistent under")
+        require(0 <= self.lora <= 256, "lora", self.lora, "0 to 256")
         require(0 <= self.chain <= 5, "chain", self.chain, "0 to 5 degradations")
         require(0 <= self.severity <= 1, "severity", self.severity, "0 to 1")
         low, high = self.scale_range if len(self.scale_range) == 2 else (0.0, 0.0)
@@ -244,12 +256,38 @@ class VaeRecipe(TrainedRecipe, LinearHeadRecipe):
         require(0 <= self.beta <= 1000, "beta", self.beta, "0 to 1000")
 
 
+@dataclass(frozen=True)
+class EnsembleRecipe(Recipe):
+    """Several recipes trained on each fold, their logits fused. Members bring their own views."""
+
+    members: list[str] = field(default_factory=list)
+    """Recipes, shipped or by path; the ensemble's folds, seeds and split hold for all."""
+    method: Literal["mean", "weights", "climb", "stack"] = "mean"
+    """How logits are weighed (`humanmade.fusion`); all but `mean` train members once more, to learn."""
+
+    def check(self) -> None:
+        super().check()
+        require(
+            len(set(self.members)) == len(self.members) >= 2, "members", self.members, "two or more recipes"
+        )
+        for name in self.members:
+            kind = load(name).detector
+            require(kind != "ensemble", "members", name, "no ensemble in an ensemble")
+        require(not self.counterparts, "counterparts", self.counterparts, "none: members have their own")
+
+    @property
+    def member_names(self) -> list[str]:
+        """Names of the members' folders and files."""
+        return [Path(name).stem for name in self.members]
+
+
 KINDS: dict[str, type[Recipe]] = {
     "network": NetworkRecipe,
     "probe": ProbeRecipe,
     "spectrum": SpectrumRecipe,
     "reconstruction": ReconstructionRecipe,
     "vae": VaeRecipe,
+    "ensemble": EnsembleRecipe,
 }
 
 
