@@ -20,6 +20,7 @@ from humanmade.detectors.base import Detector
 from humanmade.errors import UserError
 from humanmade.evaluation import shifted
 from humanmade.evaluation.inference import fill_broken, member_logits
+from humanmade.evaluation.outlook import look_around, look_at_fold, outlook
 from humanmade.images import views
 from humanmade.progress import warn
 from humanmade.recipe import EnsembleRecipe, Recipe
@@ -67,6 +68,7 @@ def cross_validate(recipe: Recipe, table: pd.DataFrame, current: Run, options: O
             detector.prepare(training, table[~table["broken"]], view_names, budget)
         for key in left:
             _train_fold(detector, folds, key, table, current, budget, view_names, options.weights)
+        look_around(current, detector, folds, table, options.weights, budget)
     except OutOfTimeError:
         warn("the time budget is used up; going on with the folds that are finished")
     except UserError:
@@ -99,8 +101,11 @@ def collect(current: Run, table: pd.DataFrame, folds: Folds, data: str, prevalen
             own = _out_of_fold(folds, _held_out(current, folds, scored, name))
             files.write_csv(current.folder / name, own)
     corrupted = current.corrupted(scored, folds.rows.set_index("id")["label"])
+    grid = shifted.scores(corrupted, current.recipe.split == "source") if len(corrupted) else {}
+    test_size = int((table["split"] == "test").sum())
     scores = _scores(current, folds, oof, held_out) | {
-        "corrupted": shifted.scores(corrupted, current.recipe.split == "source") if len(corrupted) else {},
+        "corrupted": grid,
+        **outlook(current, oof, grid, test_size, prevalence),
         "unfinished": not (len(scored) == len(folds) or ALL in done),
         "versions": run.versions(),
         "seed": current.recipe.seeds[0],
@@ -154,8 +159,7 @@ def _train_fold(
             if name == "oof":
                 facts |= metrics.summary(rows["label"], found[""])
     if len(valid):
-        probed = shifted.sample(valid, shifted.SAMPLE // len(folds))
-        files.write_csv(folder / run.CORRUPTED, shifted.corrupted_logits(detector, places, probed))
+        look_at_fold(detector, places, valid, folder, len(folds), weights, budget)
     # Folds still to come must leave time to predict with what there is.
     budget.reserve = max(budget.reserve, time.monotonic() - fitted)
     seconds = training + time.monotonic() - fitted

@@ -9,7 +9,7 @@ reconstructions (traces without content), and look-alikes held out together (con
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
@@ -123,11 +123,6 @@ def forecast(
         spread = float(np.sqrt((1 - share) * spread**2 + share * missed.var()))
     half = _NORMAL.inv_cdf((1 + COVERED) / 2) * spread
     return Forecast(auc, f1, max(0.0, auc - half), min(1.0, auc + half))
-
-
-def as_dict(said: Forecast) -> dict[str, float]:
-    """The four numbers by name."""
-    return asdict(said)
 
 
 def f1_at_prevalence(auc: float, prevalence: float) -> float:

@@ -83,7 +83,13 @@ def counterpart_logits(
 
 
 def look_alike_aucs(
-    detector: Detector, rows: pd.DataFrame, embedding: Embedding, seed: int, budget: Budget
+    detector: Detector,
+    recipe: Recipe,
+    rows: pd.DataFrame,
+    embedding: Embedding,
+    seed: int,
+    weights: Path | None,
+    budget: Budget,
 ) -> list[float]:
     """AUC on each cluster of look-alikes (fakes against photos) by a training that never saw it.
 
@@ -102,6 +108,7 @@ def look_alike_aucs(
         if min(held_out["label"].nunique(), inside["label"].nunique()) < 2:
             continue
         with tempfile.TemporaryDirectory() as scratch:
+            inside = counterparts.extend(inside, recipe, weights, budget)
             detector.fit(inside, held_out[:0], seed, Path(scratch), budget)
             logits = detector.logits(Path(scratch), held_out, ["identity"])[:, 0]
         found.append(metrics.auc(held_out["label"], logits))
