@@ -116,9 +116,10 @@ def predict(asked: argparse.Namespace) -> None:
 
 def blend(asked: argparse.Namespace) -> None:
     """Blend runs or CSVs of logits into a checked submission."""
-    from humanmade import metrics, submission
+    from humanmade import ledger, metrics, submission
     from humanmade.data import manifest
     from humanmade.evaluation import blend as blending
+    from humanmade.run import Run
 
     _refuse_existing(asked.out, asked.force)
     members = [blending.read_member(name) for name in asked.runs]
@@ -140,6 +141,8 @@ def blend(asked: argparse.Namespace) -> None:
         labels = (logits > asked.threshold).to_numpy().astype(int)
         how = f"logit above {asked.threshold:g}"
     submission.write(asked.out, ids, labels)
+    names = [name if name.endswith(".csv") else Run.find(name).name for name in asked.runs]
+    ledger.note_origin(asked.out, names, asked.method, how, blending.fold_score(members, asked.method))
     print(f"{asked.out}: {len(ids)} rows, {labels.sum()} labelled 1 ({how})")
     if not asked.data:
         print("not checked against a test.csv: give --data for that")
@@ -170,7 +173,7 @@ def check(asked: argparse.Namespace) -> None:
 
 def compare(asked: argparse.Namespace) -> None:
     """Print the fold scores of runs side by side and save them."""
-    from humanmade import files
+    from humanmade import files, ledger
     from humanmade.evaluation import compare as comparing
     from humanmade.run import RUNS, Run
 
@@ -179,8 +182,11 @@ def compare(asked: argparse.Namespace) -> None:
     names = asked.runs or [str(path.parent) for path in sorted(RUNS.glob("*/recipe.toml"))]
     if not names:
         raise UserError(f"compare: no runs in {RUNS}/; make one with humanmade cv")
-    table = comparing.compare([Run.find(name) for name in names])
+    table = comparing.compare([Run.find(name) for name in names], ledger.read())
     print(comparing.as_text(table))
+    correlation = comparing.rank_correlation(table)
+    if correlation is not None:
+        print(f"rank correlation of fold F1 and public score: {correlation:.2f}")
     files.write_csv(asked.out, table)
     print(f"saved as {asked.out}")
 
