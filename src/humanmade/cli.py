@@ -6,6 +6,7 @@ import argparse
 import math
 import os
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TypeVar
@@ -37,15 +38,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         asked.verb(asked)
     except UserError as error:
-        print(f"humanmade: {error}", file=sys.stderr)
+        _complain(str(error))
         return 2
     except (Interrupted, KeyboardInterrupt):
-        print("humanmade: interrupted; the same command goes on from here", file=sys.stderr)
+        _complain("interrupted; the same command goes on from here")
         return 130
     except BrokenPipeError:
         # The reader of our output (head, say) went away; that is not an error of ours.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
+
+
+def _complain(text: str) -> None:
+    """Say why the command ends; of torchrun's processes, the first to fail says it for all."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        from humanmade.training.team import team
+
+        if not team().fail():
+            return
+    print(f"humanmade: {text}", file=sys.stderr)
 
 
 def cv(asked: argparse.Namespace) -> None:
@@ -55,8 +66,11 @@ def cv(asked: argparse.Namespace) -> None:
     from humanmade.data import inventory, manifest
     from humanmade.evaluation import scorecard
     from humanmade.run import RUNS, Run
+    from humanmade.training.team import team
 
-    folders, demo = _data_or_demo(asked.data)
+    began, ranks = time.monotonic(), team()
+    with ranks.first():
+        folders, demo = _data_or_demo(asked.data)
     options = {"folds": asked.folds, "split": asked.split, "seeds": asked.seed}
     changes = [
         *asked.set,
@@ -66,11 +80,14 @@ def cv(asked: argparse.Namespace) -> None:
     if asked.folds is not None and recipe.split == "source":
         raise UserError("--folds: a source split has as many folds as the data has sources; leave it out")
     out = Run(asked.out or RUNS / recipe.name)
-    table = manifest.load(folders, asked.extra, asked.limit)
-    table = inventory.attach(table, asked.skip_broken)
-    scores = cross_validate(
-        recipe, table, out, Options(asked.fold, asked.prevalence, asked.weights, asked.hours)
-    )
+    with ranks.first():
+        table = manifest.load(folders, asked.extra, asked.limit)
+        table = inventory.attach(table, asked.skip_broken)
+    # Reading 80,000 pictures for the first time is part of the hours.
+    hours = None if asked.hours is None else asked.hours - (time.monotonic() - began) / 3600
+    scores = cross_validate(recipe, table, out, Options(asked.fold, asked.prevalence, asked.weights, hours))
+    if not ranks.leads:
+        return
     print(scorecard.as_text(scores, out, table))
     if demo and out.finished():
         _score_hidden_demo(folders[0], out, asked.weights)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import shutil
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,6 +26,7 @@ from humanmade.progress import warn
 from humanmade.recipe import Recipe
 from humanmade.run import ALL, Run
 from humanmade.training.budget import Budget, OutOfTimeError
+from humanmade.training.team import Team, quiet, team
 
 
 @dataclass(frozen=True)
@@ -40,37 +44,93 @@ class Options:
 def cross_validate(recipe: Recipe, table: pd.DataFrame, current: Run, options: Options) -> dict[str, Any]:
     """Train the folds that are not finished yet, then score and predict with all that are.
 
+    Under torchrun the folds are dealt out to the ranks, or, where they are fewer than the ranks, each is
+    trained by all ranks together. Rank 0 alone writes what belongs to the whole run.
+
     Args:
         table: of `humanmade.data.manifest`, with the inventory's columns.
         current: the run to start or to continue.
 
     Returns:
-        What is written to `scores.json`.
+        What is written to `scores.json`; nothing on other ranks than 0.
     """
     manifest.check_trainable(table)
     manifest.check_test_readable(table)
-    budget = Budget(options.hours)
+    budget, ranks = Budget(options.hours), team()
     view_names = views.expand(recipe.views)
     folds = folding.make(table, recipe.folds, recipe.fold_seed, recipe.split)
     wanted = _wanted(options.fold, len(folds))
     detector = detectors.create(recipe, options.weights)
     data = run.fingerprint(table)
-    continued = current.start(recipe, data, folds.table, folds.rows[["id", "digest"]])
+    with ranks.first():
+        continued = current.start(recipe, data, folds.table, folds.rows[["id", "digest"]])
     try:
-        if continued:
+        if continued and ranks.leads:
             _welcome_back(current, detector)
-        left = [key for key in wanted if key not in current.finished()]
+        done = current.finished()
+        left = [key for key in wanted if key not in done]
+        ranks.meet()
         if left:
-            detector.prepare(table[~table["broken"]], view_names, budget)
-        for key in left:
-            _train_fold(detector, folds, key, table, current, budget, view_names)
+            good = table[~table["broken"]]
+            _prepare(detector, good, view_names, budget, ranks)
+            if ranks.count > 1:
+                detector = detectors.create(recipe, options.weights)  # one that sees what all prepared
+        if len(wanted) < ranks.count:
+            with ranks.sharing():
+                for key in left:
+                    _share_fold(detector, folds, key, table, current, budget, view_names, ranks)
+        else:
+            for key in left[ranks.rank :: ranks.count]:
+                _train_fold(detector, folds, key, table, current, budget, view_names)
     except OutOfTimeError:
         warn("the time budget is used up; going on with the folds that are finished")
     except UserError:
-        if not continued:
+        # Another rank may be writing there, and torchrun ends it only now.
+        if not continued and ranks.count == 1:
             current.take_back()
         raise
+    ranks.meet()
+    if not ranks.leads:
+        return {}
     return collect(current, table, folds, data, options.prevalence)
+
+
+def _prepare(
+    detector: Detector, rows: pd.DataFrame, view_names: Sequence[str], budget: Budget, ranks: Team
+) -> None:
+    """Let each rank prepare its share of the rows; all run out of time together."""
+    late = False
+    try:
+        detector.prepare(rows[ranks.rank :: ranks.count], view_names, budget)
+    except OutOfTimeError:
+        late = True
+    if ranks.any(late):
+        raise OutOfTimeError
+
+
+def _share_fold(
+    detector: Detector,
+    folds: Folds,
+    key: int | str,
+    table: pd.DataFrame,
+    current: Run,
+    budget: Budget,
+    view_names: Sequence[str],
+    ranks: Team,
+) -> None:
+    """Train one fold on all ranks together: the others keep what they write to themselves."""
+    if ranks.any(budget.over):
+        budget.stop()
+    with contextlib.ExitStack() as stack:
+        if not ranks.leads:
+            stack.enter_context(quiet())
+            scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            shutil.copy(current.folder / "recipe.toml", scratch)
+            if current.fold(key).is_dir():
+                shutil.copytree(current.fold(key), scratch / current.fold(key).name)
+            current = Run(scratch)
+        ranks.meet()
+        _train_fold(detector, folds, key, table, current, budget, view_names, ranks.leads)
 
 
 def _welcome_back(current: Run, detector: Detector) -> None:
@@ -124,6 +184,7 @@ def _train_fold(
     current: Run,
     budget: Budget,
     view_names: Sequence[str],
+    predict: bool = True,
 ) -> None:
     """Train one fold with every seed, predict its held-out and the test rows, and mark it done."""
     if budget.over:
@@ -134,6 +195,8 @@ def _train_fold(
     members, folder = current.members(key), current.fold(key)
     print(f"fold {key}: {len(train)} pictures to train on, {len(valid)} held out", flush=True)
     fits = [_fit(detector, train, valid, seed, place, budget) for seed, place in members]
+    if not predict:
+        return
     training = sum(fit["seconds"] for fit in fits)
     places = [place for _, place in members]
     fitted = time.monotonic()
