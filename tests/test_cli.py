@@ -13,6 +13,7 @@ from humanmade.cli import main
 from tests.conftest import MakeFolder
 
 VERBS = ["explain", "reconstruct", "cv", "evaluate", "predict", "blend", "check", "compare", "audit", "demo"]
+VERBS += ["data", "push", "status", "pull", "submit", "scores", "weights"]
 
 
 def test_help_is_quick_and_free_of_heavy_imports():

@@ -8,11 +8,13 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from humanmade import __version__
-from humanmade.errors import Interrupted, UserError
+from humanmade.errors import Interrupted, KaggleError, UserError
+from humanmade.kaggle import verbs as kaggle_verbs
 
 if TYPE_CHECKING:
     from humanmade.run import Run
@@ -30,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Returns:
-        0 done, 2 bad input or refused, 130 interrupted.
+        0 done, 2 bad input or refused, 3 Kaggle said no, 130 interrupted.
     """
     # Set before anything imports albumentations, which else asks its package index at import.
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
@@ -40,8 +42,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         _complain(str(error))
         return 2
-    except (Interrupted, KeyboardInterrupt):
-        _complain("interrupted; the same command goes on from here")
+    except KaggleError as error:
+        _complain(str(error))
+        return 3
+    except (Interrupted, KeyboardInterrupt) as stopped:
+        _complain(f"interrupted; {str(stopped) or 'the same command goes on from here'}")
         return 130
     except BrokenPipeError:
         # The reader of our output (head, say) went away; that is not an error of ours.
@@ -326,6 +331,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_reconstruct(verbs)
     add = _adder(verbs, demo, "write the embedded demo competition", "humanmade demo build/demo")
     add.add_argument("folder", type=Path, metavar="DIR", help="a folder that does not exist yet")
+    kaggle_verbs.add(partial(_adder, verbs))
     return parser
 
 
