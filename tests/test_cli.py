@@ -1,4 +1,5 @@
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -7,11 +8,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from humanmade import cli
+from humanmade import cli, ledger
 from humanmade.cli import main
 from tests.conftest import MakeFolder
 
 VERBS = ["explain", "reconstruct", "cv", "evaluate", "predict", "blend", "check", "compare", "audit", "demo"]
+VERBS += ["data", "push", "status", "pull", "submit", "scores", "weights"]
 
 
 def test_help_is_quick_and_free_of_heavy_imports():
@@ -108,6 +110,32 @@ def test_blend_makes_a_submission_that_passes_the_gate(run: Path, capsys):
     assert "labels differ" in capsys.readouterr().out
     assert main(["blend", "tinyprobe", "--out", "t.csv", "--threshold", "oof"]) == 0
     assert "nested out-of-fold F1" in capsys.readouterr().out
+
+
+def test_a_blend_notes_its_origin_for_the_ledger(run: Path):
+    pd.read_csv("runs/tinyprobe/test.csv").to_csv("other.csv", index=False)
+    for members, extra in ((["runs/tinyprobe"], []), (["tinyprobe", "other.csv"], ["--threshold", "0.5"])):
+        assert main(["blend", *members, "--out", "s.csv", "--data", str(run), "--force", *extra]) == 0
+        noted = ledger.origin(Path("s.csv"))
+        assert noted and noted["runs"] == ["tinyprobe", "other.csv"][: len(members)]
+        assert noted["blend"] == "mean" and ("0.5" in noted["threshold"]) == bool(extra)
+        assert (noted["fold_score"] is not None) == (len(members) == 1)
+
+
+def test_compare_shows_the_leaderboard_and_its_rank_correlation(run: Path, capsys):
+    for number in (1, 2, 3):
+        shutil.copytree("runs/tinyprobe", f"runs/r{number}")
+        scores = json.loads(Path(f"runs/r{number}/scores.json").read_text())
+        for fold in scores["folds"]:
+            fold["f1"] = number / 4
+        Path(f"runs/r{number}/scores.json").write_text(json.dumps(scores))
+        assert main(["compare"]) == 0
+        assert "rank correlation" not in capsys.readouterr().out
+        ledger.record([{"ref": str(number), "runs": f"r{number}", "public": str(0.9 - number / 10)}])
+    assert main(["compare"]) == 0
+    assert "rank correlation of fold F1 and public score: -1.00" in capsys.readouterr().out
+    saved = pd.read_csv("runs/compare.csv").set_index("run")
+    assert saved["public"]["r1"] == 0.8 and pd.isna(saved["public"]["tinyprobe"])
 
 
 def test_compare_prints_and_saves(run: Path, tiny_probe: Path, capsys):

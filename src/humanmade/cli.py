@@ -6,12 +6,15 @@ import argparse
 import math
 import os
 import sys
+import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from humanmade import __version__
-from humanmade.errors import Interrupted, UserError
+from humanmade.errors import Interrupted, KaggleError, UserError
+from humanmade.kaggle import verbs as kaggle_verbs
 
 if TYPE_CHECKING:
     from humanmade.run import Run
@@ -29,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Returns:
-        0 done, 2 bad input or refused, 130 interrupted.
+        0 done, 2 bad input or refused, 3 Kaggle said no, 130 interrupted.
     """
     # Set before anything imports albumentations, which else asks its package index at import.
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
@@ -37,15 +40,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         asked.verb(asked)
     except UserError as error:
-        print(f"humanmade: {error}", file=sys.stderr)
+        _complain(str(error))
         return 2
-    except (Interrupted, KeyboardInterrupt):
-        print("humanmade: interrupted; the same command goes on from here", file=sys.stderr)
+    except KaggleError as error:
+        _complain(str(error))
+        return 3
+    except (Interrupted, KeyboardInterrupt) as stopped:
+        _complain(f"interrupted; {str(stopped) or 'the same command goes on from here'}")
         return 130
     except BrokenPipeError:
         # The reader of our output (head, say) went away; that is not an error of ours.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
+
+
+def _complain(text: str) -> None:
+    """Say why the command ends; of torchrun's processes, the first to fail says it for all."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        from humanmade.training.team import team
+
+        if not team().fail():
+            return
+    print(f"humanmade: {text}", file=sys.stderr)
 
 
 def cv(asked: argparse.Namespace) -> None:
@@ -55,8 +71,11 @@ def cv(asked: argparse.Namespace) -> None:
     from humanmade.data import inventory, manifest
     from humanmade.evaluation import scorecard
     from humanmade.run import RUNS, Run
+    from humanmade.training.team import team
 
-    folders, demo = _data_or_demo(asked.data)
+    began, ranks = time.monotonic(), team()
+    with ranks.first():
+        folders, demo = _data_or_demo(asked.data)
     options = {"folds": asked.folds, "split": asked.split, "seeds": asked.seed}
     changes = [
         *asked.set,
@@ -66,11 +85,14 @@ def cv(asked: argparse.Namespace) -> None:
     if asked.folds is not None and recipe.split == "source":
         raise UserError("--folds: a source split has as many folds as the data has sources; leave it out")
     out = Run(asked.out or RUNS / recipe.name)
-    table = manifest.load(folders, asked.extra, asked.limit)
-    table = inventory.attach(table, asked.skip_broken)
-    scores = cross_validate(
-        recipe, table, out, Options(asked.fold, asked.prevalence, asked.weights, asked.hours)
-    )
+    with ranks.first():
+        table = manifest.load(folders, asked.extra, asked.limit)
+        table = inventory.attach(table, asked.skip_broken)
+    # Reading 80,000 pictures for the first time is part of the hours.
+    hours = None if asked.hours is None else asked.hours - (time.monotonic() - began) / 3600
+    scores = cross_validate(recipe, table, out, Options(asked.fold, asked.prevalence, asked.weights, hours))
+    if not ranks.leads:
+        return
     print(scorecard.as_text(scores, out, table))
     if demo and out.finished():
         _score_hidden_demo(folders[0], out, asked.weights)
@@ -116,9 +138,10 @@ def predict(asked: argparse.Namespace) -> None:
 
 def blend(asked: argparse.Namespace) -> None:
     """Blend runs or CSVs of logits into a checked submission."""
-    from humanmade import metrics, submission
+    from humanmade import ledger, metrics, submission
     from humanmade.data import manifest
     from humanmade.evaluation import blend as blending
+    from humanmade.run import Run
 
     _refuse_existing(asked.out, asked.force)
     members = [blending.read_member(name) for name in asked.runs]
@@ -140,6 +163,8 @@ def blend(asked: argparse.Namespace) -> None:
         labels = (logits > asked.threshold).to_numpy().astype(int)
         how = f"logit above {asked.threshold:g}"
     submission.write(asked.out, ids, labels)
+    names = [name if name.endswith(".csv") else Run.find(name).name for name in asked.runs]
+    ledger.note_origin(asked.out, names, asked.method, how, blending.fold_score(members, asked.method))
     print(f"{asked.out}: {len(ids)} rows, {labels.sum()} labelled 1 ({how})")
     if not asked.data:
         print("not checked against a test.csv: give --data for that")
@@ -170,7 +195,7 @@ def check(asked: argparse.Namespace) -> None:
 
 def compare(asked: argparse.Namespace) -> None:
     """Print the fold scores of runs side by side and save them."""
-    from humanmade import files
+    from humanmade import files, ledger
     from humanmade.evaluation import compare as comparing
     from humanmade.run import RUNS, Run
 
@@ -179,8 +204,11 @@ def compare(asked: argparse.Namespace) -> None:
     names = asked.runs or [str(path.parent) for path in sorted(RUNS.glob("*/recipe.toml"))]
     if not names:
         raise UserError(f"compare: no runs in {RUNS}/; make one with humanmade cv")
-    table = comparing.compare([Run.find(name) for name in names])
+    table = comparing.compare([Run.find(name) for name in names], ledger.read())
     print(comparing.as_text(table))
+    correlation = comparing.rank_correlation(table)
+    if correlation is not None:
+        print(f"rank correlation of fold F1 and public score: {correlation:.2f}")
     files.write_csv(asked.out, table)
     print(f"saved as {asked.out}")
 
@@ -303,6 +331,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_reconstruct(verbs)
     add = _adder(verbs, demo, "write the embedded demo competition", "humanmade demo build/demo")
     add.add_argument("folder", type=Path, metavar="DIR", help="a folder that does not exist yet")
+    kaggle_verbs.add(partial(_adder, verbs))
     return parser
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import shutil
+import tempfile
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ from humanmade.progress import warn
 from humanmade.recipe import EnsembleRecipe, Recipe
 from humanmade.run import ALL, Run
 from humanmade.training.budget import Budget, OutOfTimeError
+from humanmade.training.team import Team, quiet, team
 
 
 @dataclass(frozen=True)
@@ -43,39 +46,103 @@ class Options:
 def cross_validate(recipe: Recipe, table: pd.DataFrame, current: Run, options: Options) -> dict[str, Any]:
     """Train the folds that are not finished yet, then score and predict with all that are.
 
+    Under torchrun the folds are dealt out to the ranks, or, where they are fewer than the ranks, each is
+    trained by all ranks together. Rank 0 alone writes what belongs to the whole run.
+
     Args:
         table: of `humanmade.data.manifest`, with the inventory's columns.
         current: the run to start or to continue.
 
     Returns:
-        What is written to `scores.json`.
+        What is written to `scores.json`; nothing on other ranks than 0.
     """
     manifest.check_trainable(table)
     manifest.check_test_readable(table)
-    budget = Budget(options.hours)
-    view_names = views.expand(recipe.views)
+    budget, ranks = Budget(options.hours), team()
     folds = folding.make(table, recipe.folds, recipe.fold_seed, recipe.split)
     wanted = _wanted(options.fold, len(folds))
     detector = detectors.create(recipe, options.weights)
+    job = _Job(detector, folds, table, current, budget, views.expand(recipe.views), options.weights)
     data = run.fingerprint(table)
-    continued = current.start(recipe, data, folds.table, folds.rows[["id", "digest"]])
+    with ranks.first():
+        continued = current.start(recipe, data, folds.table, folds.rows[["id", "digest"]])
     try:
-        if continued:
+        if continued and ranks.leads:
             _welcome_back(current, detector)
-        left = [key for key in wanted if key not in current.finished()]
+        done = current.finished()
+        left = [key for key in wanted if key not in done]
+        ranks.meet()
         if left:
-            training = counterparts.extend(folds.rows, recipe, options.weights, budget)
-            detector.prepare(training, table[~table["broken"]], view_names, budget)
-        for key in left:
-            _train_fold(detector, folds, key, table, current, budget, view_names, options.weights)
-        look_around(current, detector, folds, table, options.weights, budget)
+            _prepare(job, ranks)
+            if ranks.count > 1:
+                # One that sees what all prepared.
+                job = replace(job, detector=detectors.create(recipe, options.weights))
+        if len(wanted) < ranks.count:
+            with ranks.sharing():
+                for key in left:
+                    _share_fold(job, key, ranks)
+        else:
+            for key in left[ranks.rank :: ranks.count]:
+                _train_fold(job, key)
     except OutOfTimeError:
         warn("the time budget is used up; going on with the folds that are finished")
     except UserError:
-        if not continued:
+        # Another rank may be writing there, and torchrun ends it only now.
+        if not continued and ranks.count == 1:
             current.take_back()
         raise
+    ranks.meet()
+    if not ranks.leads:
+        return {}
+    try:
+        look_around(current, job.detector, folds, table, options.weights, budget)
+    except OutOfTimeError:
+        warn("the time budget is used up; the forecast goes without look-alikes")
     return collect(current, table, folds, data, options.prevalence)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What the training of every fold needs."""
+
+    detector: Detector
+    folds: Folds
+    table: pd.DataFrame
+    current: Run
+    budget: Budget
+    view_names: tuple[str, ...]
+    weights: Path | None
+
+
+def _prepare(job: _Job, ranks: Team) -> None:
+    """Let each rank prepare its share of the rows; all run out of time together."""
+    late, mine = False, slice(ranks.rank, None, ranks.count)
+    try:
+        rows = job.folds.rows[mine]
+        training = counterparts.extend(rows, job.current.recipe, job.weights, job.budget)
+        predicted = job.table[~job.table["broken"]][mine]
+        job.detector.prepare(training, predicted, job.view_names, job.budget)
+    except OutOfTimeError:
+        late = True
+    if ranks.any(late):
+        raise OutOfTimeError
+
+
+def _share_fold(job: _Job, key: int | str, ranks: Team) -> None:
+    """Train one fold on all ranks together: the others keep what they write to themselves."""
+    current = job.current
+    if ranks.any(job.budget.over):
+        job.budget.stop()
+    with contextlib.ExitStack() as stack:
+        if not ranks.leads:
+            stack.enter_context(quiet())
+            scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            shutil.copy(current.folder / "recipe.toml", scratch)
+            if current.fold(key).is_dir():
+                shutil.copytree(current.fold(key), scratch / current.fold(key).name)
+            job = replace(job, current=Run(scratch))
+        ranks.meet()
+        _train_fold(job, key, ranks.leads)
 
 
 def _welcome_back(current: Run, detector: Detector) -> None:
@@ -126,17 +193,9 @@ def _wanted(fold: int | str | None, count: int) -> list[int | str]:
     return [fold]
 
 
-def _train_fold(
-    detector: Detector,
-    folds: Folds,
-    key: int | str,
-    table: pd.DataFrame,
-    current: Run,
-    budget: Budget,
-    view_names: Sequence[str],
-    weights: Path | None,
-) -> None:
+def _train_fold(job: _Job, key: int | str, predict: bool = True) -> None:
     """Train one fold with every seed, predict its held-out and the test rows, and mark it done."""
+    detector, folds, table, current, budget = job.detector, job.folds, job.table, job.current, job.budget
     if budget.over:
         budget.stop()
     train = folds.training(key) if isinstance(key, int) else folds.rows
@@ -144,22 +203,24 @@ def _train_fold(
     test = table[(table["split"] == "test") & ~table["broken"]]
     members, folder = current.members(key), current.fold(key)
     print(f"fold {key}: {len(train)} pictures to train on, {len(valid)} held out", flush=True)
-    train = counterparts.extend(train, current.recipe, weights, budget)
+    train = counterparts.extend(train, current.recipe, job.weights, budget)
     fits = [_fit(detector, train, valid, seed, place, budget) for seed, place in members]
+    if not predict:
+        return
     training = sum(fit["seconds"] for fit in fits)
     places = [place for _, place in members]
     fitted = time.monotonic()
     facts: dict[str, Any] = {"fold": key}
     for name, rows in (("oof", valid), ("test", test)):
         if len(rows):
-            found = member_logits(detector, places, rows, view_names)
+            found = member_logits(detector, places, rows, job.view_names)
             for member, own in found.items():
                 own_name = f"{name}_{member}.csv" if member else f"{name}.csv"
                 files.write_csv(folder / own_name, pd.DataFrame({"id": rows["id"], "logit": own}))
             if name == "oof":
                 facts |= metrics.summary(rows["label"], found[""])
     if len(valid):
-        look_at_fold(detector, places, valid, folder, len(folds), weights, budget)
+        look_at_fold(detector, places, valid, folder, len(folds), job.weights, budget)
     # Folds still to come must leave time to predict with what there is.
     budget.reserve = max(budget.reserve, time.monotonic() - fitted)
     seconds = training + time.monotonic() - fitted

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
@@ -48,6 +49,40 @@ def progress(
         for item in items:
             yield item
             bar.update(size)
+
+
+class Waiting:
+    """A line about something that takes its time: redrawn on a terminal, now and then in a log."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        self.began = time.monotonic()
+        self._state = ""
+        self._shown = 0.0
+
+    def __enter__(self) -> Waiting:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if sys.stderr.isatty() and self._state:
+            sys.stderr.write("\n")
+
+    @property
+    def seconds(self) -> float:
+        """Time since the beginning."""
+        return time.monotonic() - self.began
+
+    def show(self, state: str) -> None:
+        """Tell the state that it is in now."""
+        minutes, seconds = divmod(int(self.seconds), 60)
+        text = f"{self.what}: {state} ({minutes}:{seconds:02})"
+        if sys.stderr.isatty():
+            sys.stderr.write(f"\r\033[K{text}")
+        elif state != self._state or self.seconds - self._shown >= LOG_SECONDS:
+            sys.stderr.write(text + "\n")
+            self._shown = self.seconds
+        sys.stderr.flush()
+        self._state = state
 
 
 def warn(text: str) -> None:

@@ -136,8 +136,9 @@ def fixed_size(pixels: torch.Tensor, size: int) -> torch.Tensor:
 
 
 def worker_count(workers: int) -> int:
-    """Processes that decode: as asked, or one a processor, at most four."""
-    return min(4, os.cpu_count() or 1) if workers < 0 else workers
+    """Processes that decode: as asked, or one a processor, at most four, shared among torchrun's ranks."""
+    ranks = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    return max(1, min(4, os.cpu_count() or 1) // ranks) if workers < 0 else workers
 
 
 def _quiet_worker(_: int) -> None:

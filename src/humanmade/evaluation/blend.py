@@ -124,6 +124,14 @@ def oof_threshold(members: Sequence[Member], method: str) -> tuple[float, float]
     return metrics.best_threshold(labels, logits), metrics.nested_f1(labels, logits, folds)
 
 
+def fold_score(members: Sequence[Member], method: str) -> float | None:
+    """Nested out-of-fold F1 of a blend; None where not all members have the same out-of-fold rows."""
+    try:
+        return oof_threshold(members, method)[1]
+    except UserError:
+        return None
+
+
 def _check_same_ids(first: Member, other: Member) -> None:
     missing = first.test.index.difference(other.test.index)
     surplus = other.test.index.difference(first.test.index)

@@ -8,25 +8,39 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from humanmade import metrics
+from humanmade import ledger, metrics
 from humanmade.run import Run
 
+FEWEST_SCORES = 3
+"""Leaderboard scores that a rank correlation needs."""
 
-def compare(runs: Sequence[Run]) -> pd.DataFrame:
+
+def compare(runs: Sequence[Run], submitted: Sequence[ledger.Row] = ()) -> pd.DataFrame:
     """One row a run, best `selection` first: `run, selection, f1, spread, auc, logloss, corrupted,
-    worst_corrupted, look_alikes, counterparts, forecast, low, high, worst_source, folds, seconds`,
-    then `fold0`, `fold1`, ... with each fold's F1.
+    worst_corrupted, look_alikes, counterparts, forecast, low, high, worst_source, folds, seconds, public,
+    private`, then `fold0`, `fold1`, ... with each fold's F1.
 
     `selection` weighs the AUC on clean held-out pictures with the mean over shifted ones: the
     corruptions and the forecast's worlds. `spread` is the standard deviation over folds; `folds` counts
-    the finished ones.
+    the finished ones; `public` and `private` are the leaderboard's scores of what was submitted of that
+    run alone.
     """
-    table = pd.DataFrame([_row(run) for run in runs])
+    table = pd.DataFrame([_row(run, submitted) for run in runs])
     return table.sort_values("selection", ascending=False, na_position="last", ignore_index=True)
 
 
-def _row(run: Run) -> dict[str, object]:
+def rank_correlation(table: pd.DataFrame) -> float | None:
+    """Spearman's correlation of fold F1 and public score; None with fewer than three scores, or all equal."""
+    scored = table.dropna(subset=["f1", "public"])
+    if len(scored) < FEWEST_SCORES:
+        return None
+    correlation = scored["f1"].rank().corr(scored["public"].astype(float).rank())
+    return None if np.isnan(correlation) else float(correlation)
+
+
+def _row(run: Run, submitted: Sequence[ledger.Row]) -> dict[str, object]:
     scores = run.scores
+    public, private = ledger.leaderboard(run.name, submitted)
     folds = scores["folds"]
     f1 = [fold["f1"] for fold in folds]
     row: dict[str, object] = {
@@ -46,6 +60,8 @@ def _row(run: Run) -> dict[str, object]:
         "worst_source": scores.get("sources", {}).get("worst"),
         "folds": f"{len(folds)}{' (unfinished)' if scores.get('unfinished') else ''}",
         "seconds": sum(fold["seconds"] for fold in folds),
+        "public": public,
+        "private": private,
     }
     return row | {f"fold{fold['fold']}": fold["f1"] for fold in folds}
 

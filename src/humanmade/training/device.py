@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from dataclasses import dataclass
 
 import torch
@@ -20,7 +21,10 @@ class Machine:
     @classmethod
     def pick(cls, precision: str = "auto") -> Machine:
         """Take the GPU where there is one; `auto` is bf16, or fp16 on a GPU without bf16 units."""
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        device = torch.device("cpu")
+        if torch.cuda.is_available():
+            # torchrun tells each process of a machine which GPU is its own.
+            device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
         torch.backends.cudnn.deterministic = True
         if precision != "auto":
             return cls(device, DTYPES[precision])

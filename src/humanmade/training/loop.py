@@ -8,21 +8,25 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from timm.optim import create_optimizer_v2
 from timm.scheduler import create_scheduler_v2
 from timm.scheduler.scheduler import Scheduler
 from timm.utils import ModelEmaV3
+from torch import distributed
+from torch.nn.parallel import DistributedDataParallel
 
 from humanmade.data.loader import Plan, TrainingDataset, plan_epoch, training_batches
 from humanmade.errors import UserError
 from humanmade.files import write_text
 from humanmade.progress import progress
-from humanmade.recipe import TrainedRecipe
+from humanmade.recipe import TrainedRecipe, require
 from humanmade.seeding import stable_seed
 from humanmade.training.budget import Budget
 from humanmade.training.checkpoint import load_state, save_state
 from humanmade.training.device import Machine
+from humanmade.training.team import sharing
 
 Loss = Callable[[torch.nn.Module, torch.Tensor, torch.Tensor], torch.Tensor]
 """Of a network, pictures (n, 3, height, width) of 0 to 1 and labels (n,)."""
@@ -35,7 +39,12 @@ MIN_LR_SHARE = 0.01
 
 
 class Trainer:
-    """One training, from its first step or from where it was stopped."""
+    """One training, from its first step or from where it was stopped.
+
+    Where ranks share a fold's data, each takes its part of every batch and gradients are averaged, so
+    a step is what one process would do but for batch norm, whose statistics are of a rank's own part.
+    Rank 0 watches the held-out rows and tells the others.
+    """
 
     def __init__(
         self,
@@ -56,6 +65,13 @@ class Trainer:
         self.network, self.dataset, self.recipe = network, dataset, recipe
         self.machine, self.seed, self.workers = machine, seed, workers
         self.steps_per_epoch = len(self.plan(0))
+        self.rank, self.ranks = 0, 1
+        self.parallel: torch.nn.Module | None = None
+        if sharing():
+            self.rank, self.ranks = distributed.get_rank(), distributed.get_world_size()
+            fewest = min(len(batch) for step in self.plan(0) for batch in step)
+            require(fewest >= self.ranks, "batch_size", recipe.batch_size, f"{self.ranks} pictures a batch")
+            self.parallel = DistributedDataParallel(network)
         self.optimiser = create_optimizer_v2(
             network,
             opt=recipe.optimiser,
@@ -82,6 +98,10 @@ class Trainer:
         recipe = self.recipe
         return plan_epoch(self.dataset.keys, recipe.batch_size, recipe.accumulate, self.seed, epoch)
 
+    def _own(self, plan: Plan) -> Plan:
+        """This rank's part of each batch."""
+        return [[np.array_split(batch, self.ranks)[self.rank].tolist() for batch in step] for step in plan]
+
     def run(self, folder: Path, budget: Budget, evaluate: Evaluate, what: str) -> None:
         """Train to the end, continuing from `folder`'s state where there is one.
 
@@ -99,7 +119,7 @@ class Trainer:
                     "steps",
                     (epoch + 1) * self.steps_per_epoch - self.step,
                 ):
-                    if budget.over:
+                    if self._sum(float(budget.over)):
                         save_state(state_file, self._state())
                         budget.stop()
                 self._close_epoch(epoch, evaluate, folder)
@@ -111,7 +131,7 @@ class Trainer:
         """Take the epoch's remaining steps one by one."""
         plan = self.plan(epoch)[self.step - epoch * self.steps_per_epoch :]
         self.dataset.epoch = epoch
-        batches = training_batches(self.dataset, plan, self.workers)
+        batches = training_batches(self.dataset, self._own(plan), self.workers)
         for step in plan:
             self.network.train()
             pictures = sum(map(len, step))
@@ -119,7 +139,7 @@ class Trainer:
                 pixels, labels = next(batches)
                 # Dropout and stochastic depth draw from the step's own seed, so resuming repeats
                 # them; seeded after the loader, whose start draws from the same generator.
-                torch.manual_seed(stable_seed("step", self.seed, self.step, part))
+                torch.manual_seed(stable_seed("step", self.seed, self.step, part) + self.rank)
                 self._accumulate(pixels, labels, pictures)
             self._update()
             yield
@@ -127,8 +147,10 @@ class Trainer:
     def _accumulate(self, pixels: torch.Tensor, labels: torch.Tensor, pictures: int) -> None:
         """Add one batch's gradient, weighed by its share of the step's pictures."""
         labels = labels.to(self.machine.device).float()
-        loss = self.loss(self.network, self.machine.pixels(pixels), labels)
-        self.scaler.scale(loss / pictures).backward()
+        network = self.network if self.parallel is None else self.parallel
+        loss = self.loss(network, self.machine.pixels(pixels), labels)
+        # Averaging over ranks divides by their number, though each has a part of the pictures only.
+        self.scaler.scale(loss / pictures * self.ranks).backward()
         self.loss_sum += float(loss.detach())
         if not math.isfinite(self.loss_sum):
             raise UserError(f"training diverged at step {self.step} (loss {self.loss_sum}); lower lr")
@@ -147,14 +169,29 @@ class Trainer:
             self.average.update(self.network, step=self.step)
 
     def _close_epoch(self, epoch: int, evaluate: Evaluate, folder: Path) -> None:
-        loss = self.loss_sum / max(1, self.pictures)
+        loss = self._sum(self.loss_sum) / max(1, self._sum(self.pictures))
         self.loss_sum, self.pictures = 0.0, 0
-        scores = evaluate(self.result)
+        scores = self._told(evaluate)
         self.log.append({"epoch": epoch, "lr": self.optimiser.param_groups[-1]["lr"], "loss": loss} | scores)
         write_text(folder / "log.jsonl", "".join(json.dumps(line) + "\n" for line in self.log))
         if self.recipe.patience and scores["selection"] > self.best["selection"]:
             weights = {k: v.detach().cpu().clone() for k, v in self.result.state_dict().items()}
             self.best = {"selection": scores["selection"], "epoch": epoch, "weights": weights}
+
+    def _sum(self, value: float) -> float:
+        """The sum over ranks."""
+        if self.ranks == 1:
+            return value
+        total = torch.tensor(value, dtype=torch.float64, device=self.machine.device)
+        distributed.all_reduce(total)
+        return float(total)
+
+    def _told(self, evaluate: Evaluate) -> dict[str, float]:
+        """Scores of the held-out rows, the same on all ranks."""
+        scores = [evaluate(self.result) if self.rank == 0 else {}]
+        if self.ranks > 1:
+            distributed.broadcast_object_list(scores)
+        return scores[0]
 
     def _stale(self) -> bool:
         """Whether `patience` epochs have passed without a better one."""

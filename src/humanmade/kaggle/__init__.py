@@ -1,0 +1,1 @@
+"""Kaggle: the official client made honest, and what runs inside a kernel."""

@@ -1,0 +1,216 @@
+"""The official client, made honest: every call ends in an answer or in one clear line.
+
+`KaggleApi` retries little, prints what it should raise and writes error pages into files. `Client.call`
+retries what passes (429, 5xx, dropped connections) until its patience ends, and turns every other
+refusal into a `KaggleError` that says what to do. Nothing of an answer's address is shown: storage links
+carry signatures.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+from humanmade.errors import KaggleError, UserError
+from humanmade.files import read_json
+from humanmade.progress import LOG_SECONDS, warn
+
+T = TypeVar("T")
+
+PATIENCE = 300.0
+"""Seconds to go on trying when Kaggle does not answer."""
+FIRST_DELAY = 0.5
+LONGEST_DELAY = 30.0
+POLL_SECONDS = 30.0
+"""Longest pause between two looks at something that takes its time."""
+
+
+class PassingError(Exception):
+    """Something that another attempt may cure."""
+
+    def __init__(self, what: str, wait: float | None = None) -> None:
+        """
+        Args:
+            wait: seconds that Kaggle asks to wait.
+        """
+        super().__init__(what)
+        self.wait = wait
+
+
+class Client:
+    """One signed-in `KaggleApi`."""
+
+    def __init__(self, patience: float = PATIENCE) -> None:
+        """
+        Args:
+            patience: seconds to go on trying when Kaggle does not answer.
+
+        Raises:
+            UserError: there are no credentials.
+            KaggleError: Kaggle does not take them, or does not answer.
+        """
+        self.patience = patience
+        self._place = credentials()
+        self.api = self._sign_in()
+
+    @property
+    def owner(self) -> str:
+        """The user's name on Kaggle."""
+        return str(self.api.config_values[self.api.CONFIG_NAME_USER])
+
+    def call(self, what: str, function: Callable[..., T], *arguments: Any, no: str = "", **options: Any) -> T:
+        """Call a function of the client until it answers.
+
+        Args:
+            what: the attempt in words, such as "push".
+            no: what to do about a 403 or a 404.
+
+        Raises:
+            KaggleError: Kaggle refuses, or the patience ends.
+        """
+        deadline, delay = time.monotonic() + self.patience, FIRST_DELAY
+        while True:
+            try:
+                # What the client prints is for its own command line, links with signatures included.
+                with contextlib.redirect_stdout(io.StringIO()):
+                    return function(*arguments, **options)
+            except Exception as error:
+                passing = self._judge(what, error, no)
+            wait = delay if passing.wait is None else passing.wait
+            if time.monotonic() + wait > deadline:
+                asked = f" and asks to wait {passing.wait:.0f} s" if passing.wait else ""
+                raise KaggleError(f"{what}: {passing}{asked}; try again later")
+            warn(f"{what}: {passing}; trying again in {wait:.1f} s")
+            time.sleep(wait)
+            delay = min(2 * delay, LONGEST_DELAY)
+
+    def _judge(self, what: str, error: Exception, no: str) -> PassingError:
+        """Tell what may pass from what is final, which is raised."""
+        import requests
+
+        if isinstance(error, UserError | KaggleError):
+            raise error
+        if isinstance(error, PassingError):
+            return error
+        if isinstance(error, requests.HTTPError) and error.response is not None:
+            return self._judge_status(what, error.response, no)
+        if isinstance(error, requests.RequestException):
+            # Its text may hold the address with a signature; its name says enough.
+            return PassingError(f"the connection failed ({type(error).__name__})")
+        if isinstance(error, json.JSONDecodeError):
+            return PassingError("Kaggle answered with something that is not JSON")
+        if isinstance(error, KeyError):
+            raise KaggleError(f"{what}: this client does not know Kaggle's answer {error}") from None
+        if isinstance(error, ValueError):
+            raise KaggleError(f"{what}: {plain(str(error))}{_then(no)}") from None
+        if isinstance(error, OSError):
+            raise UserError(f"{what}: {error.strerror or type(error).__name__} ({error.filename})") from None
+        raise error
+
+    def _judge_status(self, what: str, response: Any, no: str) -> PassingError:
+        status = response.status_code
+        if status == 429 or status >= 500:
+            return PassingError(f"Kaggle answered {status}", _retry_after(response))
+        reason = _message(response)
+        if status == 401:
+            raise KaggleError(
+                f"{what}: Kaggle does not accept the credentials of {self._place} (401: {reason}); "
+                "make a new token in Kaggle's settings, under API"
+            )
+        raise KaggleError(f"{what}: Kaggle answered {status} ({reason}){_then(no)}")
+
+    def _sign_in(self) -> Any:
+        """Make the client, which reads the credentials and asks Kaggle about a token at import."""
+        if not sys.stderr.isatty():
+            # tqdm reads this when it is imported: a log gets a line now and then, not a bar.
+            os.environ.setdefault("TQDM_MININTERVAL", str(LOG_SECONDS))
+        with contextlib.redirect_stdout(io.StringIO()):
+            from kaggle import api
+        if api.CONFIG_NAME_AUTH_METHOD not in api.config_values:
+            try:
+                self.call("sign in", api.authenticate)
+            except SystemExit:
+                raise KaggleError(
+                    f"sign in: Kaggle does not accept the credentials of {self._place}; "
+                    "make a new token in Kaggle's settings, under API"
+                ) from None
+        return api
+
+
+def credentials() -> str:
+    """Name the place that the client will take credentials from; they themselves are not kept.
+
+    Raises:
+        UserError: there is none.
+    """
+    home = Path.home() / ".kaggle"
+    if os.environ.get("KAGGLE_API_TOKEN"):
+        return "KAGGLE_API_TOKEN"
+    for token in (home / "access_token", home / "access_token.txt"):
+        if token.is_file():
+            return str(token)
+    if os.environ.get("KAGGLE_USERNAME") and os.environ.get("KAGGLE_KEY"):
+        return "KAGGLE_USERNAME and KAGGLE_KEY"
+    key = _key_file()
+    if key:
+        read_json(key, ("username", "key"), "download it again from Kaggle's settings, under API")
+        return str(key)
+    if (home / "credentials.json").is_file():
+        return str(home / "credentials.json")
+    raise UserError(
+        "no Kaggle credentials: make a token in Kaggle's settings, under API, and put it into "
+        f"KAGGLE_API_TOKEN or {home / 'access_token'}, or its kaggle.json into {home}"
+    )
+
+
+def known_owner() -> str:
+    """The user's name as far as it is known without asking Kaggle; else `owner`."""
+    key = _key_file()
+    if os.environ.get("KAGGLE_USERNAME"):
+        return os.environ["KAGGLE_USERNAME"]
+    return str(read_json(key, ("username",), "repair it")["username"]) if key else "owner"
+
+
+def _key_file() -> Path | None:
+    own = os.environ.get("KAGGLE_CONFIG_DIR")
+    shared = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
+    folders = [Path(own)] if own else [Path.home() / ".kaggle", Path(shared) / "kaggle"]
+    return next((folder / "kaggle.json" for folder in folders if (folder / "kaggle.json").is_file()), None)
+
+
+def pauses() -> Iterator[float]:
+    """Seconds to wait between two looks: short at first, then `POLL_SECONDS`."""
+    pause = 0.5
+    while True:
+        yield pause
+        pause = min(1.5 * pause, POLL_SECONDS)
+
+
+def _retry_after(response: Any) -> float | None:
+    text = response.headers.get("Retry-After", "")
+    return float(text) if text.isdigit() else None
+
+
+def _message(response: Any) -> str:
+    """Kaggle's own words, else the status's name; a page's text says nothing."""
+    try:
+        return plain(str(response.json()["message"]))
+    except (ValueError, KeyError, TypeError):
+        return str(response.reason)
+
+
+def plain(text: str) -> str:
+    """The first line of a text from elsewhere, without what a terminal would obey."""
+    line = (text.strip().splitlines() or [""])[0][:300]
+    return "".join(letter if letter.isprintable() else " " for letter in line)
+
+
+def _then(advice: str) -> str:
+    return f"; {advice}" if advice else ""

@@ -1,0 +1,303 @@
+"""What runs inside a Kaggle kernel: its inputs found, its GPUs tried, its verbs run, its outputs listed."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NoReturn
+
+from humanmade import files, run
+from humanmade import recipe as recipes
+from humanmade.data import competition
+from humanmade.errors import UserError
+from humanmade.progress import warn
+from humanmade.run import Run
+
+OUTPUTS = "outputs.json"
+RUN_ID = "run_id.txt"
+SUBMISSION = "submission.csv"
+MOST_OUTPUTS = 200
+"""Files that Kaggle lists of a session's output."""
+PICTURES = (*competition.PICTURES, "test_data")
+"""Folders of pictures: far too many files to look through."""
+COMPLAINT = "humanmade: "
+"""How the last words of a command that failed begin."""
+ABOUT_A_RUN = ("folds.csv", "pictures.csv", "oof.csv", "scores.json")
+
+
+@dataclass
+class Session:
+    """One run of a kernel."""
+
+    inputs: Path
+    """Read-only, with a folder for each thing that is attached."""
+    working: Path
+    """What is left here is kept as output."""
+    scratch: Path
+    ranks: int = 1
+    """Processes that training is spread over: one a GPU."""
+    unfinished: bool = False
+    began: float = field(default_factory=time.monotonic)
+
+    def train(self, recipe: str, settings: Sequence[str], hours: float, resume: str) -> None:
+        """Train all folds of a recipe, then predict the test set.
+
+        Args:
+            hours: from the session's begin; what is not trained by then is left unfinished.
+            resume: `owner/slug` of an earlier session whose run is gone on with; may be empty.
+        """
+        name = recipes.load(recipe, settings).name
+        out = self.working / "runs" / name
+        if resume:
+            earlier = [folder for folder in self.runs_of(resume) if folder.name == name]
+            if not earlier:
+                self._refuse(f"{resume}: no run {name} of it among the inputs")
+            _copy(earlier[0], out)
+            print(f"going on with {earlier[0]}", flush=True)
+        overrides = [part for setting in settings for part in ("--set", setting)]
+        left = max(hours - (time.monotonic() - self.began) / 3600, 1e-6)
+        arguments = ["cv", recipe, *self.data(), *overrides, "--out", str(out), "--hours", f"{left:.6f}"]
+        self._humanmade([*arguments, *self.weights()], self.ranks)
+        self.unfinished = bool(Run(out).scores["unfinished"])
+        if (out / SUBMISSION).is_file():
+            shutil.copyfile(out / SUBMISSION, self.working / SUBMISSION)
+
+    def predict(self, recipe: str, references: Sequence[str], settings: Sequence[str]) -> None:
+        """Predict the test set with the runs of other kernels, into `runs/<name>-predict/`.
+
+        Args:
+            recipe: its TTA views are what the runs predict with.
+            references: `owner/slug` of kernels whose runs are attached.
+        """
+        views, data = recipes.load(recipe, settings).views, self.data()
+        made: list[Path] = []
+        for reference in references:
+            for source in self.runs_of(reference):
+                made.append(self.working / "runs" / f"{source.name}-predict")
+                self._predict(source, made[-1], views, data)
+        self._blend(made, [])
+
+    def blend(self, references: Sequence[str], settings: Sequence[str]) -> None:
+        """Blend the runs of other kernels into a submission.
+
+        Args:
+            settings: options of the verb, such as `method=rank`.
+        """
+        members = [folder for reference in references for folder in self.runs_of(reference)]
+        pairs = [setting.partition("=") for setting in settings]
+        self._blend(members, [part for key, _, value in pairs for part in (f"--{key}", value)])
+
+    def data(self) -> list[str]:
+        """`--data` of the competition: one folder, or one of tables and one of pictures.
+
+        Raises:
+            UserError: they are not among the inputs.
+        """
+        folders = list(self._folders())
+        tables = [each for each in folders if competition.holds(each) and (each / "test.csv").is_file()]
+        pictures = [each for each in folders if all((each / name).is_dir() for name in competition.PICTURES)]
+        if not tables or not pictures:
+            lacking = "train.csv and test.csv" if not tables else " and ".join(competition.PICTURES)
+            self._refuse(f"no folder with {lacking} among the inputs")
+        both = [folder for folder in pictures if folder in tables]
+        chosen = both[:1] or [tables[0], pictures[0]]
+        return [part for folder in chosen for part in ("--data", str(folder))]
+
+    def runs_of(self, reference: str) -> list[Path]:
+        """Runs that a kernel left, by name, wherever its outputs are mounted.
+
+        Raises:
+            UserError: there is none.
+        """
+        _, slug = reference.split("/")
+        found: dict[str, Path] = {}
+        for folder in self._folders():
+            place = f"/{folder.relative_to(self.inputs).as_posix()}/"
+            inside = f"/{reference}/" in place or place.startswith(f"/{slug}/")
+            if inside and (folder / "recipe.toml").is_file() and (folder / "folds.csv").is_file():
+                found.setdefault(folder.name, folder)
+        if not found:
+            self._refuse(f"{reference}: no run of it among the inputs")
+        return list(found.values())
+
+    def weights(self) -> list[str]:
+        """`--weights` with all attached weights in one folder; nothing where there are none."""
+        place = self.scratch / "weights"
+        for folder in self._folders():
+            for file in sorted(folder.glob("*.safetensors")):
+                ours = any((parent / "recipe.toml").is_file() for parent in file.parents)
+                if not ours and not (place / file.name).exists():
+                    files.make_folder(place)
+                    (place / file.name).symlink_to(file)
+        return ["--weights", str(place)] if place.is_dir() else []
+
+    def tree(self) -> str:
+        """What the inputs hold, for an error: four levels of at most a dozen entries each."""
+        lines: list[str] = []
+
+        def show(folder: Path, depth: int) -> None:
+            entries = sorted(folder.iterdir())
+            for entry in entries[:12]:
+                lines.append("  " * depth + entry.name + ("/" if entry.is_dir() else ""))
+                if entry.is_dir() and depth < 4 and entry.name not in PICTURES:
+                    show(entry, depth + 1)
+            if len(entries) > 12:
+                lines.append("  " * depth + f"... and {len(entries) - 12} more")
+
+        if self.inputs.is_dir():
+            show(self.inputs, 1)
+        return "\n".join([f"{self.inputs}/", *(lines or ["  (nothing)"])])
+
+    def _refuse(self, reason: str) -> NoReturn:
+        print(self.tree(), flush=True)
+        raise UserError(f"{reason}, which are listed above")
+
+    def finish(self, run_id: str) -> None:
+        """List the outputs with their hashes in `outputs.json`."""
+        for path in self.working.glob("runs/**/.*"):
+            path.unlink()  # half-written by a process that was ended
+        made = [*self.working.glob("[!.]*"), *self.working.glob("runs/**/*")]
+        listed = {
+            path.relative_to(self.working).as_posix(): _sha256(path)
+            for path in sorted(made)
+            if path.is_file() and path.name != OUTPUTS
+        }
+        if len(listed) >= MOST_OUTPUTS:
+            warn(f"{len(listed)} outputs; Kaggle lists {MOST_OUTPUTS} only: use fewer folds or seeds")
+        outputs = {"run_id": run_id, "unfinished": self.unfinished, "files": listed}
+        files.write_json(self.working / OUTPUTS, outputs)
+
+    def _folders(self) -> Iterator[Path]:
+        """All folders of the inputs in a fixed order, but for what is inside folders of pictures."""
+        for place, names, _ in os.walk(self.inputs):
+            names[:] = sorted(name for name in names if name not in PICTURES)
+            yield Path(place)
+
+    def _predict(self, source: Path, out: Path, views: list[str], data: list[str]) -> None:
+        """Predict with a run under other views, and keep what blending needs of it."""
+        if out.exists():
+            raise UserError(f"run {source.name}: of this name there are two; predict with them apart")
+        viewed = Run(self.scratch / out.name)
+        _copy(source, viewed.folder)
+        recipes.save(recipes.change(Run(source).recipe, views=views), viewed.folder / "recipe.toml")
+        test = ["--out", str(out / "test.csv")]
+        self._humanmade(["predict", str(viewed.folder), *data, *test, *self.weights()])
+        for name in ("recipe.toml", *ABOUT_A_RUN):
+            if (viewed.folder / name).is_file():
+                shutil.copyfile(viewed.folder / name, out / name)
+        self.unfinished |= bool(viewed.scores["unfinished"])
+
+    def _blend(self, members: Sequence[Path], options: Sequence[str]) -> None:
+        out = self.working / SUBMISSION
+        self._humanmade(["blend", *map(str, members), *self.data(), *options, "--out", str(out)])
+
+    def _humanmade(self, arguments: Sequence[str], ranks: int = 1) -> None:
+        """Run a verb in a process of its own, or in several that torchrun starts."""
+        launch = [sys.executable, "-m"]
+        if ranks > 1:
+            launch += ["torch.distributed.run", "--standalone", "--local-addr", "127.0.0.1"]
+            launch += ["--nproc-per-node", str(ranks), "-m"]
+        environment = os.environ | {"HUMANMADE_CACHE": str(self.scratch / "cache"), "HF_HUB_OFFLINE": "1"}
+        print("humanmade " + " ".join(arguments), flush=True)
+        command = [*launch, "humanmade", *arguments]
+        reason = "what it said stands above"
+        with subprocess.Popen(
+            command, cwd=self.scratch, env=environment, stderr=subprocess.PIPE, text=True, errors="replace"
+        ) as child:
+            assert child.stderr
+            for line in child.stderr:
+                sys.stderr.write(line)
+                if line.startswith(COMPLAINT):
+                    reason = line.removeprefix(COMPLAINT).strip()
+        if child.returncode:
+            raise UserError(f"{arguments[0]} ended with exit code {child.returncode}: {reason}")
+
+
+@contextlib.contextmanager
+def session(run_id: str, gpu: bool = True) -> Iterator[Session]:
+    """Begin a kernel's work, and list its outputs at the end, also after a failure.
+
+    For runs elsewhere than on Kaggle, `HUMANMADE_KAGGLE` stands for /kaggle, and `HUMANMADE_RANKS` asks
+    for that many processes without GPUs.
+
+    Args:
+        run_id: of the push; tells this session's outputs from those of the one before.
+        gpu: whether one is needed.
+
+    Raises:
+        SystemExit: with 2 and one line said, where a kernel without such handling would raise UserError.
+    """
+    root = Path(os.environ.get("HUMANMADE_KAGGLE", "/kaggle"))
+    scratch = Path(tempfile.mkdtemp(prefix="humanmade-scratch-"))
+    current = Session(root / "input", files.make_folder(root / "working"), scratch)
+    try:
+        files.write_text(current.working / RUN_ID, run_id + "\n")
+        print(", ".join(f"{name} {version}" for name, version in run.versions().items()), flush=True)
+        asked = os.environ.get("HUMANMADE_RANKS")
+        if asked:
+            current.ranks = int(asked)
+        elif gpu:
+            current.ranks = len(working_gpus())
+        yield current
+        current.finish(run_id)
+    except UserError as error:
+        current.unfinished = True
+        current.finish(run_id)
+        print(f"humanmade: {error}", file=sys.stderr, flush=True)
+        sys.exit(2)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    if current.unfinished:
+        print("unfinished: push with --resume goes on from here", flush=True)
+
+
+def working_gpus() -> list[str]:
+    """Compute on every GPU, in a process of its own; their names.
+
+    Raises:
+        UserError: there is none, or one does not work.
+    """
+    command = [sys.executable, "-c", _TRY_GPUS]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    names = done.stdout.split("\n")[:-1]
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        raise UserError(
+            f"the GPU does not work ({reason}); Kaggle may have given an older kind than T4: push again"
+        )
+    if not names:
+        raise UserError("this session has no GPU, though kernel-metadata.json asks for one; push again")
+    print(f"GPUs: {', '.join(names)}", flush=True)
+    return names
+
+
+_TRY_GPUS = """
+import torch
+for number in range(torch.cuda.device_count()):
+    square = torch.ones(64, 64, device=f"cuda:{number}", dtype=torch.float16)
+    assert float((square @ square).float().sum()) == 64**3, "wrong results"
+    print(torch.cuda.get_device_name(number))
+"""
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a folder's files, but not that they cannot be written to."""
+    for path in sorted(source.rglob("*")):
+        if path.is_file():
+            place = target / path.relative_to(source)
+            files.make_folder(place.parent)
+            shutil.copyfile(path, place)

@@ -1,0 +1,310 @@
+"""The Kaggle commands: one verb a function, nothing but arguments."""
+
+from __future__ import annotations
+
+import argparse
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from humanmade.errors import Interrupted, UserError
+
+if TYPE_CHECKING:
+    from humanmade.kaggle.client import Client
+    from humanmade.kaggle.kernels import Pushed
+
+Verb = Callable[[argparse.Namespace], None]
+Adder = Callable[[Verb, str, str], argparse.ArgumentParser]
+
+DATA = Path("data")
+KERNELS = ("train", "predict", "blend")
+
+
+def data(asked: argparse.Namespace) -> None:
+    """Download the competition."""
+    from humanmade.kaggle import datasets
+
+    print(datasets.download(_client(asked), asked.data))
+
+
+def push(asked: argparse.Namespace) -> None:
+    """Run a kernel on Kaggle."""
+    from humanmade.kaggle import bundle, datasets, kernels
+    from humanmade.kaggle.client import known_owner
+    from humanmade.kaggle.kernels import Pushed
+
+    _check_push(asked)
+    client = None if asked.dry_run else _client(asked)
+    owner = client.owner if client else known_owner()
+    attached = _attached(asked, owner)
+    if client:
+        for reference, advice in attached.items():
+            datasets.require_ready(client, reference, advice)
+    own = f"{owner}/{bundle.slug(asked.kernel, asked.recipe)}"
+    order = bundle.Order(
+        kernel=asked.kernel,
+        recipe=asked.recipe,
+        owner=owner,
+        run_id=secrets.token_hex(8),
+        settings=tuple(asked.set),
+        hours=asked.hours,
+        runs=tuple(_owned(owner, name) for name in asked.runs),
+        resume=own if asked.resume else "",
+        weights=tuple(attached),
+    )
+    folder = bundle.build(order, Path("build/kernels"))
+    print(bundle.self_test(folder), flush=True)
+    if client is None:
+        print(f"{folder}: built and not pushed (--dry-run)")
+        return
+    before = Pushed(asked.kernel, asked.recipe, own, 0, order.run_id, "", "")
+    pushed = kernels.push(client, folder, before, asked.hours)
+    print(f"pushed {own} version {pushed.version}: {pushed.url}", flush=True)
+    if asked.wait:
+        _follow(client, pushed)
+    else:
+        kernel = asked.kernel
+        print(f"humanmade status {kernel} --wait follows it; humanmade pull {kernel} fetches its run")
+
+
+def status(asked: argparse.Namespace) -> None:
+    """Say how a pushed kernel does."""
+    from humanmade.kaggle import kernels
+
+    pushed = kernels.find(asked.kernel, asked.recipe)
+    client = _client(asked)
+    if asked.wait:
+        return _follow(client, pushed)
+    session = kernels.look(client, pushed)
+    what = f"{pushed.reference} version {pushed.version}, pushed {pushed.date}"
+    if session.status not in kernels.FINAL:
+        print(f"{what}: {session.status}")
+    elif session.run_id not in ("", pushed.run_id):
+        print(f"{what}: not started yet; Kaggle still shows the run before, {session.status}")
+    else:
+        kernels.judge(pushed, session)
+        print(f"{what}: COMPLETE; humanmade pull {asked.kernel} fetches its run")
+
+
+def pull(asked: argparse.Namespace) -> None:
+    """Fetch a finished kernel's outputs."""
+    from humanmade.kaggle import kernels
+
+    pushed = kernels.find(asked.kernel, asked.recipe)
+    for line in kernels.pull(_client(asked), pushed, asked.force):
+        print(line)
+
+
+def submit(asked: argparse.Namespace) -> None:
+    """Send a submission and wait for its score."""
+    from humanmade import submission
+    from humanmade.data import manifest
+    from humanmade.kaggle import submissions
+
+    folders = asked.data or [DATA]
+    if not any((folder / "test.csv").is_file() for folder in folders):
+        raise UserError(f"{folders[0]}: holds no test.csv to check against; humanmade data downloads it")
+    ids = manifest.submission_ids(manifest.load(folders, pictures=False)).tolist()
+    submission.check(asked.file, ids)
+    if not asked.again:
+        submissions.refuse_sent(asked.file)
+    client = _client(asked)
+    row = submissions.send(client, asked.file, asked.message)
+    print(f"{asked.file}: sent, ref {row['ref']}; waiting for its score", flush=True)
+    try:
+        row = submissions.follow(client, row)
+    except KeyboardInterrupt:
+        raise Interrupted("it is sent; humanmade scores asks for its score") from None
+    foreseen = f"; out of fold {row['fold_score']}" if row["fold_score"] else ""
+    private = row["private"] or "not shown yet"
+    print(f"{asked.file}: public {row['public'] or 'not scored yet'}, private {private}{foreseen}")
+
+
+def scores(asked: argparse.Namespace) -> None:
+    """Bring the ledger up to date and print it."""
+    from humanmade.kaggle import submissions
+
+    rows = submissions.refresh(_client(asked))
+    print(submissions.as_text(rows) if rows else "nothing was submitted yet")
+
+
+def weights(asked: argparse.Namespace) -> None:
+    """Upload pretrained weights as private datasets."""
+    from humanmade.kaggle import datasets
+
+    found = {name: datasets.find_weights(name, asked.weights) for name in asked.names}
+    client = _client(asked)
+    for name, paths in found.items():
+        reference = datasets.push_weights(client, name, paths)
+        print(f"{name}: ready in {reference}; push attaches it to recipes that need it", flush=True)
+
+
+def add(adder: Adder) -> None:
+    """Add the verbs to the command line."""
+    _add_data(adder)
+    _add_push(adder)
+    for verb, what in (
+        (status, "say how a pushed kernel does"),
+        (pull, "fetch a finished kernel's outputs, verify them, and land its run in runs/"),
+    ):
+        parser = adder(verb, what, f"humanmade {verb.__name__} train --recipe convnext_tiny")
+        parser.add_argument("kernel", metavar="KERNEL", help=f"{', '.join(KERNELS)}, or a kernel's slug")
+        parser.add_argument(
+            "--recipe", default="", metavar="R", help="which recipe's (default: the last pushed)"
+        )
+        if verb is status:
+            parser.add_argument("--wait", action="store_true", help="follow it until it has ended")
+        else:
+            parser.add_argument("--force", action="store_true", help="replace a run of the same name")
+        _add_patience(parser)
+    _add_submit(adder)
+    what = "bring the ledger of submissions up to date with Kaggle and print it"
+    _add_patience(adder(scores, what, "humanmade scores"))
+    _add_weights(adder)
+
+
+def _add_data(adder: Adder) -> None:
+    what = "download the competition's tables and pictures, going on where an earlier download broke off"
+    parser = adder(data, what, "humanmade data --data data")
+    parser.add_argument("--data", type=Path, default=DATA, metavar="D", help="the folder (default: data)")
+    _add_patience(parser)
+
+
+def _add_push(adder: Adder) -> None:
+    what = "run a recipe on Kaggle's GPUs, from one self-contained script"
+    parser = adder(push, what, "humanmade push train --recipe convnext_tiny --wait")
+    add = parser.add_argument
+    add("kernel", choices=KERNELS, metavar="KERNEL", help=f"which kernel: {', '.join(KERNELS)}")
+    add("--recipe", default="", metavar="R", help="a shipped recipe's name or a .toml file")
+    add("--set", action="append", default=[], metavar="key=value", help="override a recipe key; repeatable")
+    add(
+        "--hours",
+        type=_hours,
+        default=11.0,
+        metavar="H",
+        help="stop in time to end within H hours (default: 11)",
+    )
+    add(
+        "--run",
+        dest="runs",
+        action="append",
+        default=[],
+        metavar="KERNEL",
+        help="predict, blend: take up the outputs of this kernel, by slug or owner/slug; repeatable",
+    )
+    add("--resume", action="store_true", help="train: go on from the outputs of this kernel's last run")
+    add(
+        "--attach",
+        action="append",
+        default=[],
+        metavar="DATASET",
+        help="weights, by slug or owner/slug (default: what weights push made for the recipe); repeatable",
+    )
+    add("--wait", action="store_true", help="follow it until it has ended")
+    add("--dry-run", action="store_true", help="only build and test the script; needs no account")
+    _add_patience(parser)
+
+
+def _add_submit(adder: Adder) -> None:
+    what = "check a submission, send it, wait for its score, write it into the ledger"
+    parser = adder(submit, what, 'humanmade submit submissions/two.csv -m "two probes"')
+    add = parser.add_argument
+    add("file", type=Path, metavar="FILE", help="the submission")
+    add("-m", "--message", default="", metavar="TEXT", help="its description")
+    add("--again", action="store_true", help="send it although the ledger has it")
+    add(
+        "--data",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="D",
+        help="folder with test.csv (default: data); repeatable",
+    )
+    _add_patience(parser)
+
+
+def _add_weights(adder: Adder) -> None:
+    what = "upload pretrained weights as private datasets, which kernels can attach"
+    parser = adder(weights, what, "humanmade weights push vit_small_patch14_dinov2.lvd142m")
+    add = parser.add_argument
+    add("action", choices=("push",), metavar="push", help="what to do with them")
+    add("names", nargs="+", metavar="NAME", help="a timm model with its tag, or an autoencoder")
+    add("--weights", type=Path, metavar="W", help="folder to look in first (default: HUMANMADE_WEIGHTS)")
+    _add_patience(parser)
+
+
+def _add_patience(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--patience",
+        type=_seconds,
+        default=300.0,
+        metavar="S",
+        help="seconds to go on trying when Kaggle does not answer (default: 300)",
+    )
+
+
+def _client(asked: argparse.Namespace) -> Client:
+    from humanmade.kaggle.client import Client
+
+    return Client(asked.patience)
+
+
+def _follow(client: Client, pushed: Pushed) -> None:
+    from humanmade.kaggle import kernels
+
+    try:
+        kernels.follow(client, pushed)
+    except KeyboardInterrupt:
+        advice = f"the kernel runs on; humanmade status {pushed.kernel} --wait follows it again"
+        raise Interrupted(advice) from None
+    what = f"{pushed.reference} version {pushed.version}"
+    print(f"{what}: COMPLETE; humanmade pull {pushed.kernel} fetches its run")
+
+
+def _check_push(asked: argparse.Namespace) -> None:
+    if (asked.kernel == "blend") == bool(asked.recipe):
+        need = "takes no --recipe" if asked.recipe else "needs --recipe, a shipped name or a .toml file"
+        raise UserError(f"push {asked.kernel}: {need}")
+    if (asked.kernel == "train") == bool(asked.runs):
+        need = "takes no --run" if asked.runs else "needs --run, a kernel whose outputs it takes up"
+        raise UserError(f"push {asked.kernel}: {need}")
+    if asked.resume and asked.kernel != "train":
+        raise UserError(f"push {asked.kernel}: only train can --resume")
+
+
+def _attached(asked: argparse.Namespace, owner: str) -> dict[str, str]:
+    """Datasets of weights, as `owner/slug`, each with what to do where it is not there."""
+    from humanmade import recipe as recipes
+    from humanmade.kaggle import datasets
+
+    if asked.attach or not asked.recipe:
+        return {_owned(owner, name): "give another --attach" for name in asked.attach}
+    advice = "humanmade weights push {} uploads these weights; --attach names another dataset with them"
+    return {
+        f"{owner}/{datasets.weights_slug(name)}": advice.format(name)
+        for name in datasets.weights_of(recipes.load(asked.recipe, asked.set))
+    }
+
+
+def _owned(owner: str, name: str) -> str:
+    """A kernel or dataset with its owner, who is the user unless given."""
+    return name if "/" in name else f"{owner}/{name}"
+
+
+def _hours(text: str) -> float:
+    return _bounded(text, 12.0, "a number of hours above 0, at most 12")
+
+
+def _seconds(text: str) -> float:
+    return _bounded(text, 86400.0, "a number of seconds above 0, at most 86400")
+
+
+def _bounded(text: str, most: float, expected: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= most:
+        raise argparse.ArgumentTypeError(f"'{text}' is not {expected}")
+    return value

@@ -1,0 +1,146 @@
+"""The ledger of submissions: what was sent, what made it, what it scored.
+
+`submissions/ledger.csv` is kept in git and written by several people. Git joins both sides' lines
+(`merge=union` in `.gitattributes`), so a merge may repeat the header and leave two versions of a row;
+reading takes both, and the rows of one submission become one: what is empty in one comes from the other.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from humanmade.errors import UserError
+from humanmade.files import read_json, write_json, write_text
+
+LEDGER = Path("submissions/ledger.csv")
+COLUMNS = (
+    "file",
+    "sha256",
+    "runs",
+    "blend",
+    "threshold",
+    "fold_score",
+    "shifted_score",
+    "forecast",
+    "kernel",
+    "version",
+    "ref",
+    "date",
+    "public",
+    "private",
+    "note",
+)
+KEYS = ("ref", "sha256")
+
+Row = dict[str, str]
+
+
+def read(path: Path = LEDGER) -> list[Row]:
+    """Rows in the order in which they were first written; none if there is no ledger.
+
+    Raises:
+        UserError: a line is not of the ledger's columns.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        return []
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not readable ({error})") from None
+    rows, columns = [], []
+    for line, cells in enumerate(csv.reader(io.StringIO(text, newline="")), 1):
+        if set(KEYS) <= set(cells):
+            columns = cells
+        elif len(cells) != len(columns) and cells:
+            raise UserError(
+                f"{path}: line {line}: {len(cells)} values for {len(columns)} columns; repair the line"
+            )
+        elif cells:
+            rows.append(dict(zip(columns, cells, strict=True)))
+    return joined(rows)
+
+
+def record(new: Iterable[Row], path: Path = LEDGER) -> list[Row]:
+    """Add rows, or fill in those of submissions that are there; no row is ever removed.
+
+    Returns:
+        All rows.
+    """
+    rows = joined([*read(path), *new])
+    columns = [*COLUMNS, *sorted({key for row in rows for key in row} - set(COLUMNS))]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    # A value with a line end would be torn apart by a merge.
+    writer.writerows({key: " ".join(value.split()) for key, value in row.items()} for row in rows)
+    write_text(path, text.getvalue())
+    return rows
+
+
+def joined(rows: Sequence[Row]) -> list[Row]:
+    """Make the rows of one submission one row; of two values the later one counts.
+
+    Rows belong together by `ref`; a row without one by `sha256`.
+    """
+    kept: list[Row] = []
+    for row in rows:
+        match = next((old for old in kept if _same(old, row)), None)
+        if match is None:
+            kept.append(dict(row))
+        else:
+            match.update({key: value for key, value in row.items() if value})
+    return kept
+
+
+def _same(old: Row, new: Row) -> bool:
+    refs = old.get("ref", ""), new.get("ref", "")
+    if all(refs):
+        return refs[0] == refs[1]
+    return bool(new.get("sha256")) and old.get("sha256") == new.get("sha256")
+
+
+def leaderboard(run: str, rows: Sequence[Row]) -> tuple[float | None, float | None]:
+    """Public and private score of the latest scored submission that was made of this run alone."""
+    scored = [row for row in rows if row.get("runs") == run and score(row, "public") is not None]
+    return (score(scored[-1], "public"), score(scored[-1], "private")) if scored else (None, None)
+
+
+def score(row: Row, column: str) -> float | None:
+    """A score of a row as a number; None where there is none."""
+    try:
+        return float(row.get(column, ""))
+    except ValueError:
+        return None
+
+
+def sha256(path: Path) -> str:
+    """Hash of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def note_origin(
+    submission: Path, runs: Sequence[str], blend: str, threshold: str, fold_score: float | None
+) -> None:
+    """Leave `<submission>.json` beside a submission: what the ledger will say of it."""
+    origin = {"runs": list(runs), "blend": blend, "threshold": threshold, "fold_score": fold_score}
+    write_json(origin_file(submission), {"sha256": sha256(submission)} | origin)
+
+
+def origin(submission: Path) -> dict[str, Any] | None:
+    """What `note_origin` noted of these very bytes; None if nothing."""
+    note = origin_file(submission)
+    if not note.is_file():
+        return None
+    noted = read_json(note, ("sha256", "runs", "blend", "threshold", "fold_score"), "remove it")
+    return noted if noted["sha256"] == sha256(submission) else None
+
+
+def origin_file(submission: Path) -> Path:
+    """Where the origin of a submission is noted."""
+    return submission.with_name(submission.name + ".json")

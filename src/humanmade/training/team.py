@@ -1,0 +1,125 @@
+"""The processes that torchrun started together, and how they wait for one another.
+
+They meet at torchrun's own store, which outlives every rank: no process group is needed as long as
+each rank trains folds of its own. A process group exists exactly while ranks share one fold's data,
+and `humanmade.training.loop` looks for that.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import cache
+
+import torch
+from torch import distributed
+
+from humanmade.errors import Interrupted, UserError
+
+PATIENCE = timedelta(days=2)
+"""How long ranks wait for one another: a fold may take many hours. torchrun ends them if one fails."""
+
+FAILED = "failed"
+"""Counts in the store the ranks that failed."""
+
+
+@dataclass
+class Team:
+    """This process among those that torchrun started; alone, it is rank 0 of 1."""
+
+    rank: int = 0
+    count: int = 1
+    store: distributed.Store | None = field(default=None, repr=False)
+    meetings: int = 0
+    failed_first: bool | None = None
+
+    @property
+    def leads(self) -> bool:
+        """Whether this is the rank that writes what belongs to the whole run."""
+        return self.rank == 0
+
+    def meet(self, word: str = "") -> list[str]:
+        """Wait for all ranks; what each of them said, by rank."""
+        if self.store is None:
+            return [word]
+        self.meetings += 1
+        self.store.set(f"{self.meetings}/{self.rank}", word)
+        keys = [f"{self.meetings}/{rank}" for rank in range(self.count)]
+        self.store.wait(keys, PATIENCE)
+        return [self.store.get(key).decode() for key in keys]
+
+    def any(self, flag: bool) -> bool:
+        """Wait for all ranks; whether any of them says yes."""
+        return "yes" in self.meet("yes" if flag else "no")
+
+    @contextlib.contextmanager
+    def first(self) -> Iterator[None]:
+        """Let rank 0 go through a block before the others, which then find its files and say nothing."""
+        if self.leads:
+            yield
+            self.meet()
+            return
+        self.meet()
+        with quiet():
+            yield
+
+    def fail(self) -> bool:
+        """Report that this rank fails; whether it is the first to, so that one line is said for all."""
+        if self.failed_first is None:
+            self.failed_first = self.store is None or self.store.add(FAILED, 1) == 1
+        return self.failed_first
+
+    @contextlib.contextmanager
+    def sharing(self) -> Iterator[None]:
+        """Let ranks share the data of what is trained inside (DistributedDataParallel)."""
+        if self.store is None:
+            yield
+            return
+        backend = "gloo"
+        if torch.cuda.is_available():
+            backend = "nccl"
+            torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+        store = distributed.PrefixStore("group", self.store)
+        distributed.init_process_group(
+            backend, store=store, rank=self.rank, world_size=self.count, timeout=PATIENCE
+        )
+        try:
+            yield
+        except (UserError, Interrupted):
+            self.fail()  # before the others find this rank gone
+            raise
+        except RuntimeError:
+            if not self.store.check([FAILED]):
+                raise
+            raise UserError("another rank ended this run") from None
+        finally:
+            distributed.destroy_process_group()
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Print nothing: another rank says the same."""
+    with (
+        open(os.devnull, "w") as nowhere,  # noqa: PTH123
+        contextlib.redirect_stdout(nowhere),
+        contextlib.redirect_stderr(nowhere),
+    ):
+        yield
+
+
+@cache
+def team() -> Team:
+    """The team of this process: of torchrun's environment, else one of its own."""
+    count = int(os.environ.get("WORLD_SIZE", "1"))
+    if count == 1 or "TORCHELASTIC_RUN_ID" not in os.environ:
+        return Team()
+    store, rank, count = next(iter(distributed.rendezvous("env://")))
+    return Team(rank, count, store)
+
+
+def sharing() -> bool:
+    """Whether ranks share the data of what is trained now."""
+    return distributed.is_available() and distributed.is_initialized()

@@ -1,0 +1,184 @@
+"""The competition's data down, weights up: whole, safe, and going on where it broke off."""
+
+import io
+import json
+import shutil
+import zipfile
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from humanmade.data.competition import DATASET, SLUG
+from humanmade.errors import UserError
+from humanmade.kaggle import datasets
+from humanmade.kaggle.datasets import weights_slug
+from tests.conftest import MakeFolder
+from tests.kaggle.conftest import Kit
+from tests.kaggle.standin import PAGE, Dataset, StandIn
+
+
+def zipped(members: dict[str, bytes]) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return packed.getvalue()
+
+
+@pytest.fixture
+def contents(standin: StandIn, competition_folder: MakeFolder) -> dict[str, bytes]:
+    """What Kaggle has: tables in the competition; tables, pictures and more in the dataset."""
+    folder = competition_folder(pairs=4, test=6)
+    found = {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    standin.archives[SLUG] = zipped({name: found[name] for name in ("train.csv", "test.csv")})
+    more = {"test_data/old.jpg": b"old", "test_v2_labels.csv": b"id,label\n", "../outside.jpg": b"out"}
+    standin.archives[DATASET] = zipped(found | more)
+    return found
+
+
+def there() -> dict[str, bytes]:
+    return {p.relative_to("data").as_posix(): p.read_bytes() for p in Path("data").rglob("*") if p.is_file()}
+
+
+def test_data_brings_the_competition_and_nothing_else(kit: Kit, standin: StandIn, contents):
+    said = kit("data")
+    assert "data: complete; 8 train pictures in 4 pairs, 6 test pictures" in said
+    assert there() == contents and not Path("outside.jpg").exists()
+    asked = len(standin.calls)
+    assert "complete" in kit("data") and len(standin.calls) == asked
+
+
+def test_only_what_is_missing_is_unpacked_and_the_user_s_stays(kit: Kit, contents):
+    mine = sorted(name for name in contents if name.startswith("train_data"))[0]
+    Path("data/train_data").mkdir(parents=True)
+    (Path("data") / mine).write_bytes(b"mine")
+    kit("data")
+    assert there() == contents | {mine: b"mine"}
+
+
+def test_a_broken_download_goes_on(kit: Kit, standin: StandIn, contents):
+    slug = DATASET.split("/")[1]
+    standin.fail(f"GET {slug}.zip", 0)
+    kit("data")
+    assert there() == contents
+    assert [name for name, _ in standin.fetched].count(f"archives/{DATASET}.zip") == 2
+
+
+def test_the_next_command_goes_on_with_a_part(kit: Kit, standin: StandIn, contents):
+    archive, slug = standin.archives[DATASET], DATASET.split("/")[1]
+    part = Path("data/.downloads") / f"{slug}.zip"
+    part.parent.mkdir(parents=True)
+    part.write_bytes(archive[:100])
+    note = {"validator": f'"{len(archive)}"', "size": len(archive)}
+    Path(f"{part}.kaggle-partial").write_text(json.dumps(note))
+    kit("data")
+    assert there() == contents and (f"archives/{DATASET}.zip", 100) in standin.fetched
+
+
+def test_the_rules_must_be_accepted(kit: Kit, standin: StandIn, contents):
+    standin.accepted_rules = False
+    line = kit("data", code=3)
+    assert f"https://www.kaggle.com/competitions/{SLUG}/rules" in line and "403" in line
+    standin.accepted_rules = True
+    kit("data")
+
+
+def test_an_error_page_or_a_cut_archive_is_no_archive(kit: Kit, standin: StandIn, contents):
+    good = standin.archives[DATASET]
+    for bad in (PAGE, good[: len(good) // 2]):
+        standin.archives[DATASET] = bad
+        assert "no whole zip archive came" in kit("data", code=3)
+    damaged = bytearray(good)
+    damaged[len(good) // 3] ^= 255
+    standin.archives[DATASET] = bytes(damaged)
+    assert "damaged (Bad CRC-32" in kit("data", code=3)
+    assert not list(Path("data").rglob("*.zip")) and all(contents[name] == there()[name] for name in there())
+    standin.archives[DATASET] = good
+    kit("data")
+    assert there() == contents
+
+
+def test_pictures_that_the_dataset_lacks_are_named(kit: Kit, standin: StandIn, contents):
+    lost = sorted(name for name in contents if name.startswith("test_data_v2"))[0]
+    standin.archives[DATASET] = zipped({n: c for n, c in contents.items() if n != lost})
+    assert f"1 of 14 pictures are missing, {lost} first" in kit("data", code=3)
+
+
+def test_a_bomb_is_not_unpacked(kit: Kit, standin: StandIn, contents):
+    name = next(name for name in contents if name.startswith("train_data"))
+    standin.archives[DATASET] = zipped(contents | {name: bytes(80 * 2**20)})
+    assert "claims 83886080 bytes" in kit("data", code=3)
+    assert set(there()) <= {"train.csv", "test.csv"} | {n for n in there() if n.startswith(".downloads")}
+
+
+def test_tables_that_point_elsewhere_are_refused(kit: Kit, standin: StandIn, contents):
+    evil = contents["test.csv"].replace(b"test_data_v2/", b"../", 1)
+    standin.archives[SLUG] = zipped({"train.csv": contents["train.csv"], "test.csv": evil})
+    assert "leaves the folder" in kit("data", code=2)
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> Path:
+    folder = tmp_path / "weights"
+    folder.mkdir()
+    save_file({"x": torch.ones(5)}, folder / "resnet18.safetensors")
+    for half in ("encoder", "decoder"):
+        save_file({"x": torch.ones(3)}, folder / f"taef2_{half}.safetensors")
+    return folder
+
+
+def test_weights_become_private_datasets_and_then_versions(kit: Kit, standin: StandIn, weights: Path):
+    said = kit("weights", "push", "resnet18", "--weights", weights)
+    assert "resnet18: ready in tester/humanmade-resnet18" in said
+    pushed = standin.datasets["tester/humanmade-resnet18"]
+    assert pushed.private and pushed.files == {
+        "resnet18.safetensors": (weights / "resnet18.safetensors").read_bytes()
+    }
+    # Just after a new version Kaggle still shows the one before as ready.
+    standin.new_dataset_statuses = ["READY", "BLOBS_RECEIVED", "READY"]
+    kit("weights", "push", "resnet18", "taef2", "--weights", weights)
+    assert standin.datasets["tester/humanmade-resnet18"].version == 2
+    halves = {"taef2_encoder.safetensors", "taef2_decoder.safetensors"}
+    assert set(standin.datasets["tester/humanmade-taef2"].files) == halves
+
+
+def test_weights_that_did_not_arrive_are_no_success(kit: Kit, standin: StandIn, weights: Path):
+    standin.fail("PUT taef2_decoder.safetensors", 500, times=99)
+    line = kit("weights", "push", "taef2", "--weights", weights, code=3)
+    assert "taef2_decoder.safetensors did not arrive whole" in line
+
+
+def test_weights_that_are_nowhere_or_damaged(kit: Kit, standin: StandIn, weights: Path):
+    (weights / "resnet18.safetensors").write_bytes(b"cut")
+    with pytest.raises(UserError, match="damaged weights"):
+        datasets.find_weights("resnet18", weights)
+    assert "'nonsense' is not in timm" in kit("weights", "push", "nonsense", "--weights", weights, code=2)
+    assert standin.calls == []
+
+
+def test_a_push_needs_its_weights_ready(kit: Kit, standin: StandIn):
+    push = ("push", "train", "--recipe", "probe_dinov2_s")
+    assert "humanmade weights push vit_small_patch14_dinov2 uploads" in kit(*push, code=2)
+    name = "tester/humanmade-vit-small-patch14-dinov2"
+    standin.datasets[name] = Dataset({}, statuses=["BLOBS_RECEIVED"])
+    assert f"dataset {name}: is blobs_received" in kit(*push, code=2)
+    standin.datasets[name] = Dataset({})
+    kit(*push)
+    (asked,) = [asked for method, asked in standin.calls if method == "SaveKernel"]
+    assert name in asked["datasetDataSources"]
+
+
+def test_slugs_of_weights_fit_and_differ():
+    long = "vit_large_patch14_reg4_dinov2_with_a_long_name.lvd142m"
+    slugs = {weights_slug(name) for name in (long, long + "b", "vit.a", "vit_b.a")}
+    assert len(slugs) == 4 and all(6 <= len(slug) <= 50 for slug in slugs)
+
+
+def test_room_is_checked_before_unpacking(kit: Kit, contents, monkeypatch: pytest.MonkeyPatch):
+    Path("a.zip").write_bytes(zipped(contents))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(1, 1, 2**30))
+    with pytest.raises(UserError, match="make room"):
+        datasets._unpack(Path("a.zip"), {"train.csv": Path("train.csv")}, 2**20, "tables")
+    assert not Path("train.csv").exists()

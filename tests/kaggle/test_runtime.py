@@ -1,0 +1,263 @@
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from humanmade.cli import main
+from humanmade.data import competition
+from humanmade.errors import UserError
+from humanmade.kaggle import runtime
+from humanmade.kaggle.bundle import Order, build
+from humanmade.kaggle.runtime import Session
+from tests.conftest import MakeFolder
+
+OWNER, DATASET = competition.DATASET.split("/")
+LAYOUTS = {
+    "new": (f"competitions/{competition.SLUG}", f"datasets/{OWNER}/{DATASET}", "notebooks/tester/"),
+    "old": (competition.SLUG, DATASET, ""),
+}
+
+
+def mount(root: Path, data: Path, layout: str = "new", copies: bool = False) -> Path:
+    """Lay a competition out as Kaggle mounts it: tables in one place, pictures (and copies) in another."""
+    tables, pictures, _ = (root / "input" / place for place in LAYOUTS[layout])
+    tables.mkdir(parents=True)
+    for name in ("train.csv", "test.csv"):
+        shutil.copy(data / name, tables)
+    for name in competition.PICTURES:
+        shutil.copytree(data / name, pictures / name)
+        if copies:
+            shutil.copy(data / f"{name.split('_')[0]}.csv", pictures)
+    return root
+
+
+@pytest.fixture
+def root(tmp_path: Path, competition_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A stand-in for /kaggle on a machine without GPUs."""
+    monkeypatch.setenv("HUMANMADE_KAGGLE", str(tmp_path / "kaggle"))
+    monkeypatch.setenv("HUMANMADE_RANKS", "1")
+    return mount(tmp_path / "kaggle", competition_folder(pairs=8, test=4))
+
+
+@pytest.fixture
+def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run the verbs in this process, which has everything loaded."""
+
+    def run(self: Session, arguments: list[str], ranks: int = 1) -> None:
+        monkeypatch.setenv("HUMANMADE_CACHE", str(self.scratch / "cache"))
+        if main(list(arguments)):
+            raise UserError(f"{arguments[0]} failed")
+
+    monkeypatch.setattr(Session, "_humanmade", run)
+
+
+def session_at(root: Path, tmp_path: Path) -> Session:
+    return Session(root / "input", root / "working", tmp_path)
+
+
+def outputs(root: Path) -> dict:
+    """What outputs.json says, after making sure that it tells the truth about every file."""
+    said = json.loads((root / "working/outputs.json").read_text())
+    there = {
+        path.relative_to(root / "working").as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in (root / "working").rglob("*")
+        if path.is_file() and path.name != "outputs.json"
+    }
+    assert said["files"] == there
+    return said
+
+
+def as_input(root: Path, slug: str, layout: str = "new") -> None:
+    """Attach what the session left to the next one, read-only, as `tester/slug`."""
+    place = root / "input" / (LAYOUTS[layout][2] + slug)
+    shutil.copytree(root / "working", place)
+    shutil.rmtree(root / "working")
+    for path in place.rglob("*"):
+        path.chmod(0o555 if path.is_dir() else 0o444)
+
+
+def test_the_pushed_train_script_runs_on_two_ranks(root: Path, tiny_network: Path, tmp_path: Path):
+    order = Order("train", str(tiny_network), "tester", "feed", settings=("epochs=1",))
+    folder = build(order, tmp_path / "build")
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    environment |= {"HUMANMADE_RANKS": "2", "TMPDIR": str(tmp_path), "SECRET": "5ec2e7"}
+    script = folder / "humanmade-train-tiny.py"
+    (root / "working").mkdir()
+    done = subprocess.run(
+        [sys.executable, script],
+        cwd=root / "working",
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    said = outputs(root)
+    assert said["run_id"] == "feed" and not said["unfinished"]
+    run = root / "working/runs/tiny"
+    assert (root / "working/submission.csv").read_bytes() == (run / "submission.csv").read_bytes()
+    assert "epochs = 1" in (run / "recipe.toml").read_text()
+    assert json.loads((run / "scores.json").read_text())["commit"] == "", "the packed package ran"
+    assert len(json.loads((run / "scores.json").read_text())["folds"]) == 3
+    assert "timm " in done.stdout and "5ec2e7" not in done.stdout + done.stderr
+    assert {path.name for path in (root / "working").iterdir()} == {
+        "runs",
+        "submission.csv",
+        "run_id.txt",
+        "outputs.json",
+    }
+    assert not list(tmp_path.glob("humanmade-scratch-*")), "nothing is left in the scratch space"
+
+
+def test_out_of_time_it_ends_well_and_the_next_session_goes_on(
+    root: Path, in_process: None, tiny_network: Path, capsys: pytest.CaptureFixture[str]
+):
+    recipe = str(tiny_network)
+    with runtime.session("one") as session:
+        session.train(recipe, (), 1e-9, "")
+    said = outputs(root)
+    assert said["unfinished"] and "submission.csv" not in said["files"]
+    assert "push with --resume" in capsys.readouterr().out
+    as_input(root, "humanmade-train-tiny")
+    with runtime.session("two") as session:
+        session.train(recipe, (), 11.0, "tester/humanmade-train-tiny")
+    said = outputs(root)
+    assert not said["unfinished"] and said["run_id"] == "two" and "submission.csv" in said["files"]
+    assert "was started before" in capsys.readouterr().out
+
+
+def test_a_stopped_fold_keeps_its_checkpoint_until_it_is_finished(
+    root: Path, in_process: None, tiny_network: Path, monkeypatch: pytest.MonkeyPatch
+):
+    from humanmade.training.budget import Budget
+
+    steps = iter(range(100))
+    over = property(lambda self: next(steps) >= 4)
+    with monkeypatch.context() as patched:
+        patched.setattr(Budget, "over", over)
+        with runtime.session("one") as session:
+            session.train(str(tiny_network), (), 11.0, "")
+    assert "runs/tiny/fold0/last.pt" in outputs(root)["files"]
+    as_input(root, "humanmade-train-tiny", "old")
+    with runtime.session("two") as session:
+        session.train(str(tiny_network), (), 11.0, "tester/humanmade-train-tiny")
+    assert not [name for name in outputs(root)["files"] if name.endswith("last.pt")]
+
+
+def test_predict_and_blend_take_other_kernels_runs(root: Path, in_process: None, tiny_probe: Path):
+    recipe = str(tiny_probe)
+    with runtime.session("one") as session:
+        session.train(recipe, (), 11.0, "")
+    trained = pd.read_csv(root / "working/runs/tinyprobe/test.csv")
+    as_input(root, "first")
+    with runtime.session("two") as session:
+        session.predict(recipe, ["tester/first"], ['views=["identity", "hflip"]'])
+    viewed = root / "working/runs/tinyprobe-predict"
+    predicted = pd.read_csv(viewed / "test.csv")
+    assert predicted["id"].tolist() == trained["id"].tolist()
+    assert not predicted["logit"].equals(trained["logit"]), "the views are the order's"
+    assert (root / "working/submission.csv").is_file() and not outputs(root)["unfinished"]
+    assert 'views = ["identity", "hflip"]' in (viewed / "recipe.toml").read_text()
+    as_input(root, "second", "old")
+    with runtime.session("three", gpu=False) as session:
+        session.blend(["tester/first", "tester/second"], ["method=rank", "prevalence=0.25"])
+    labels = pd.read_csv(root / "working/submission.csv")
+    assert labels["id"].tolist() == trained["id"].tolist() and labels["label"].sum() == 1
+    assert set(outputs(root)["files"]) == {"submission.csv", "run_id.txt"}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("copies", [False, True])
+def test_the_data_is_found_wherever_it_is_mounted(
+    tmp_path: Path, competition_folder: MakeFolder, layout: str, copies: bool
+):
+    root = mount(tmp_path / "kaggle", competition_folder(pairs=4, test=2), layout, copies)
+    tables, pictures, _ = (str(root / "input" / place) for place in LAYOUTS[layout])
+    wanted = ["--data", pictures] if copies else ["--data", tables, "--data", pictures]
+    assert session_at(root, tmp_path).data() == wanted
+
+
+def test_missing_data_is_named_with_what_is_there(root: Path, tmp_path: Path, capsys):
+    (root / "input" / LAYOUTS["new"][0] / "test.csv").unlink()
+    with pytest.raises(UserError, match=r"no folder with train\.csv and test\.csv among the inputs"):
+        session_at(root, tmp_path).data()
+    out = capsys.readouterr().out
+    assert "ai-vs-human-generated-dataset/" in out and "train_data/" in out and ".jpg" not in out
+    shutil.rmtree(root / "input" / LAYOUTS["new"][1] / "test_data_v2")
+    (root / "input" / LAYOUTS["new"][0] / "test.csv").write_text("id\n")
+    with pytest.raises(UserError, match="no folder with train_data and test_data_v2"):
+        session_at(root, tmp_path).data()
+    with pytest.raises(UserError, match="among the inputs"):
+        session_at(tmp_path / "nowhere", tmp_path).data()
+
+
+def test_runs_are_told_apart_by_owner_and_slug(tmp_path: Path):
+    inputs = tmp_path / "kaggle/input"
+    for place in (
+        "notebooks/tester/one/runs/a",
+        "notebooks/other/one/runs/b",
+        "two/runs/c",
+        "two-more/runs/d",
+    ):
+        (inputs / place).mkdir(parents=True)
+        (inputs / place / "recipe.toml").write_text("")
+        (inputs / place / "folds.csv").write_text("")
+    session = session_at(tmp_path / "kaggle", tmp_path)
+    found = {name: [run.name for run in session.runs_of(name)] for name in ("tester/one", "tester/two")}
+    assert found == {"tester/one": ["a"], "tester/two": ["c"]}
+    with pytest.raises(UserError, match="tester/three: no run of it"):
+        session.runs_of("tester/three")
+
+
+def test_attached_weights_are_joined_and_a_runs_own_are_not_among_them(tmp_path: Path):
+    inputs = tmp_path / "kaggle/input"
+    session = session_at(tmp_path / "kaggle", tmp_path)
+    assert session.weights() == []
+    for name in ("datasets/o/x/a.safetensors", "y/b.safetensors", "z/runs/r/fold0/model.safetensors"):
+        (inputs / name).parent.mkdir(parents=True)
+        (inputs / name).write_text(name)
+    (inputs / "z/runs/r/recipe.toml").write_text("")
+    option, place = session.weights()
+    assert option == "--weights"
+    assert {path.name: path.read_text() for path in Path(place).iterdir()} == {
+        "a.safetensors": "datasets/o/x/a.safetensors",
+        "b.safetensors": "y/b.safetensors",
+    }
+
+
+def test_without_a_gpu_it_stops_at_once_with_one_line(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.delenv("HUMANMADE_RANKS")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    with pytest.raises(SystemExit) as ended, runtime.session("one") as session:
+        session.train("demo", (), 11.0, "")
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.startswith("humanmade: this session has no GPU")
+    assert outputs(root)["unfinished"]
+
+
+def test_a_gpu_that_does_not_compute_is_named(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(runtime, "_TRY_GPUS", "raise RuntimeError('no kernel image is available')")
+    with pytest.raises(UserError, match=r"the GPU does not work .*no kernel image.*push again"):
+        runtime.working_gpus()
+    monkeypatch.setattr(runtime, "_TRY_GPUS", "print('Tesla T4')\nprint('Tesla T4')")
+    assert runtime.working_gpus() == ["Tesla T4", "Tesla T4"]
+
+
+def test_a_failing_verb_ends_the_kernel_with_its_reason(root: Path, tiny_probe: Path, capfd):
+    broken = next((root / "input" / LAYOUTS["new"][1] / "train_data").iterdir())
+    broken.write_bytes(b"broken")
+    with pytest.raises(SystemExit) as ended, runtime.session("one") as session:
+        session.train(str(tiny_probe), (), 11.0, "")
+    assert ended.value.code == 2
+    last = capfd.readouterr().err.strip().splitlines()[-1]
+    assert last.startswith("humanmade: cv ended with exit code 2: 1 of 20 pictures cannot be read")
+    assert outputs(root)["run_id"] == "one"

@@ -1,0 +1,78 @@
+"""The same command under torchrun: folds dealt out to two processes, or one fold's data shared by them."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from humanmade.cli import main
+from tests.conftest import MakeFolder
+
+EXACT = ["--set", "backbone=test_vit", "--set", "drop_rate=0"]
+"""A network without batch norm and dropout, whose steps do not depend on how a batch is cut."""
+
+
+def torchrun(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """`humanmade cv` on two processes of this machine, one thread each."""
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--local-addr", "127.0.0.1"]
+    command = [*launch, "--nproc-per-node", "2", "-m", "humanmade", "cv", *map(str, arguments)]
+    package = Path(main.__code__.co_filename).parents[1]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(package)}
+    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120, check=False)
+
+
+def alone(*arguments: object) -> None:
+    assert main(["cv", *map(str, arguments)]) == 0
+
+
+def losses(run: str) -> list[float]:
+    lines = Path(run, "fold0/log.jsonl").read_text().splitlines()
+    return [json.loads(line)["loss"] for line in lines]
+
+
+def test_folds_over_ranks_give_the_rows_and_logits_of_one_process(
+    tiny_network: Path, competition_folder: MakeFolder
+):
+    folder = competition_folder(pairs=9, test=4)
+    done = torchrun(tiny_network, "--data", folder, "--out", "two")
+    assert done.returncode == 0, done.stderr
+    alone(tiny_network, "--data", folder, "--out", "one")
+    assert Path("two/folds.csv").read_bytes() == Path("one/folds.csv").read_bytes()
+    for name in ("oof.csv", "test.csv"):
+        two, one = pd.read_csv(f"two/{name}"), pd.read_csv(f"one/{name}")
+        assert two.drop(columns="logit").equals(one.drop(columns="logit"))
+        assert np.abs(two["logit"] - one["logit"]).max() < 1e-3
+    assert len(json.loads(Path("two/scores.json").read_text())["folds"]) == 3
+    assert done.stdout.count("run folder: two") == 1, "one rank speaks for all"
+    assert main(["check", "two/submission.csv", "--data", str(folder)]) == 0
+
+
+def test_a_fold_shared_by_ranks_learns_as_by_one_process(tiny_network: Path, manifest_folder: MakeFolder):
+    folder = manifest_folder(pairs=9, test=2)
+    arguments = [tiny_network, "--data", folder, *EXACT, "--fold", 0, "--set", "epochs=4", "--out"]
+    alone(*arguments, "one")
+    stopped = torchrun(*arguments, "two", "--hours", 1e-9)
+    assert stopped.returncode == 0 and "time budget is used up" in stopped.stderr, stopped.stderr
+    done = torchrun(*arguments, "two")
+    assert done.returncode == 0, done.stderr
+    assert losses("two") == pytest.approx(losses("one"), rel=1e-4)
+    two, one = pd.read_csv("two/oof.csv"), pd.read_csv("one/oof.csv")
+    assert two["id"].tolist() == one["id"].tolist()
+    assert np.abs(two["logit"] - one["logit"]).max() < 1e-3
+    assert not list(Path("two").rglob("last.pt"))
+
+
+def test_a_failing_rank_ends_all_with_one_line(tiny_network: Path, manifest_folder: MakeFolder):
+    folder = manifest_folder(pairs=9)
+    diverging = ["lr=100", "optimiser=sgd", "clip_grad=0", "epochs=40"]
+    settings = [part for value in diverging for part in ("--set", value)]
+    done = torchrun(tiny_network, "--data", folder, "--out", "r", "--fold", 0, *settings)
+    assert done.returncode != 0
+    said = [line for line in done.stderr.splitlines() if line.startswith("humanmade:")]
+    assert len(said) == 1 and "training diverged" in said[0]
+    assert "cli.py" not in done.stderr, "no traceback of ours"

@@ -1,0 +1,100 @@
+"""The ledger: one row a submission, whoever wrote it and whatever git made of it."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from humanmade import ledger
+from humanmade.errors import UserError
+
+KEPT = Path(__file__).parents[1] / "submissions"
+
+
+def row(ref: str, **values: str) -> ledger.Row:
+    return {"ref": ref, "sha256": f"hash of {ref}", "file": f"{ref}.csv", **values}
+
+
+def test_rows_are_added_filled_in_and_never_lost():
+    ledger.record([row("1", runs="a"), row("2")])
+    ledger.record([row("2", public="0.7"), row("3")])
+    rows = ledger.read()
+    assert [(r["ref"], r["public"]) for r in rows] == [("1", ""), ("2", "0.7"), ("3", "")]
+    ledger.record([row("2", public="")])
+    assert ledger.read()[1]["public"] == "0.7"
+    header = ledger.LEDGER.read_text().splitlines()[0]
+    assert header == ",".join(ledger.COLUMNS)
+
+
+def test_a_file_sent_twice_has_two_rows_and_one_without_ref_finds_its_own():
+    ledger.record([row("1", sha256="same"), row("2", sha256="same")])
+    ledger.record([{"sha256": "same", "note": "found"}])
+    assert [(r["ref"], r["note"]) for r in ledger.read()] == [("1", "found"), ("2", "")]
+
+
+def test_a_merge_with_two_headers_and_two_versions_of_a_row_is_read():
+    ledger.record([row("1"), row("2", public="0.7", note="with, comma\nand line end")])
+    text = ledger.LEDGER.read_text()
+    lines = text.splitlines()
+    other = lines[2].replace("0.7", "")
+    ledger.LEDGER.write_text("\n".join([*lines, lines[0], other, lines[1], "ref,sha256,new", "4,d,x", ""]))
+    rows = ledger.read()
+    assert [r["ref"] for r in rows] == ["1", "2", "4"]
+    assert rows[1]["public"] == "0.7" and rows[1]["note"] == "with, comma and line end"
+    assert rows[2]["new"] == "x"
+    ledger.record([])
+    assert len(ledger.LEDGER.read_text().splitlines()) == 4 and ledger.read()[2]["new"] == "x"
+
+
+def test_a_torn_line_is_named():
+    ledger.record([row("1")])
+    with ledger.LEDGER.open("a") as file:
+        file.write("<<<<<<< mine\n")
+    with pytest.raises(UserError, match="line 3: 1 values for 15 columns"):
+        ledger.read()
+
+
+def git(*arguments: str) -> None:
+    identity = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"]
+    subprocess.run(["git", *identity, *arguments], check=True, capture_output=True)
+
+
+@pytest.mark.skipif(not shutil.which("git"), reason="no git here")
+def test_git_merges_two_peoples_ledgers():
+    shutil.copytree(KEPT, "submissions", ignore=shutil.ignore_patterns("*.json"))
+    git("init", "-q", "-b", "main")
+    ledger.record([row("1")])
+    git("add", "-A")
+    git("commit", "-qm", "first")
+    git("checkout", "-qb", "theirs")
+    ledger.record([row("1", public="0.6"), row("2", note="theirs")])
+    git("commit", "-qam", "theirs")
+    git("checkout", "-q", "main")
+    ledger.record([row("1", private="0.5"), row("3", note="mine")])
+    git("commit", "-qam", "mine")
+    git("merge", "-q", "theirs", "-m", "both")
+    rows = {r["ref"]: r for r in ledger.read()}
+    assert set(rows) == {"1", "2", "3"}
+    assert rows["1"]["public"] == "0.6" and rows["1"]["private"] == "0.5"
+
+
+def test_the_leaderboard_score_of_a_run_is_of_it_alone():
+    rows = [
+        row("1", runs="a", public="0.6"),
+        row("2", runs="a b", public="0.9"),
+        row("3", runs="a", public="0.7", private="0.65"),
+        row("4", runs="a"),
+    ]
+    assert ledger.leaderboard("a", rows) == (0.7, 0.65)
+    assert ledger.leaderboard("b", rows) == (None, None)
+
+
+def test_an_origin_is_of_the_very_bytes():
+    Path("s.csv").write_text("id,label\n")
+    assert ledger.origin(Path("s.csv")) is None
+    ledger.note_origin(Path("s.csv"), ["a"], "mean", "by rank", 0.9)
+    noted = ledger.origin(Path("s.csv"))
+    assert noted and noted["runs"] == ["a"] and noted["fold_score"] == 0.9
+    Path("s.csv").write_text("id,label\nx,1\n")
+    assert ledger.origin(Path("s.csv")) is None

@@ -1,0 +1,46 @@
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from torch import distributed
+
+from humanmade.training.team import Team, sharing, team
+
+
+def together(store: distributed.Store, work) -> list[object]:
+    """What two ranks return from the same work, done side by side."""
+    with ThreadPoolExecutor(2) as pool:
+        return list(pool.map(lambda rank: work(Team(rank, 2, store)), range(2)))
+
+
+def test_ranks_hear_one_another_in_order():
+    def work(member: Team) -> object:
+        return [member.meet(f"I am {member.rank}"), member.any(member.rank == 1), member.any(False)]
+
+    assert together(distributed.HashStore(), work) == [[["I am 0", "I am 1"], True, False]] * 2
+
+
+def test_rank_0_goes_first(tmp_path: Path):
+    file = tmp_path / "made"
+
+    def work(member: Team) -> object:
+        with member.first():
+            there = file.exists()
+            file.touch()
+        return there
+
+    assert together(distributed.HashStore(), work) == [False, True]
+
+
+def test_one_rank_reports_a_failure_and_says_it_again_when_asked_again():
+    firsts = together(distributed.HashStore(), lambda member: (member.fail(), member.fail()))
+    assert sorted(map(repr, firsts)) == ["(False, False)", "(True, True)"]
+
+
+def test_alone_nothing_waits(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    team.cache_clear()
+    alone = team()
+    assert alone.leads and alone.meet("x") == ["x"] and alone.fail()
+    with alone.first(), alone.sharing():
+        assert not sharing()
