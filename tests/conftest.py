@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,6 +16,10 @@ os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
 os.environ["HF_HUB_OFFLINE"] = "1"
 # Tiny networks are faster on one thread, and several at once do not fight for the cores.
 os.environ["OMP_NUM_THREADS"] = "1"
+
+# Machines that run tests are busy; how long an example takes says nothing.
+hypothesis.settings.register_profile("kit", deadline=None)
+hypothesis.settings.load_profile("kit")
 
 BENCH = Path(__file__).parents[2] / "shared" / "bench"
 

@@ -19,6 +19,7 @@ from humanmade.data import manifest
 from humanmade.data.folds import Folds
 from humanmade.detectors import counterparts
 from humanmade.detectors.base import Detector
+from humanmade.detectors.embedding import name_sources
 from humanmade.errors import UserError
 from humanmade.evaluation import shifted
 from humanmade.evaluation.inference import fill_broken, member_logits
@@ -59,11 +60,13 @@ def cross_validate(recipe: Recipe, table: pd.DataFrame, current: Run, options: O
     manifest.check_trainable(table)
     manifest.check_test_readable(table)
     budget, ranks = Budget(options.hours), team()
+    data = run.fingerprint(table)
+    if recipe.split == "source":
+        table = name_sources(table, options.weights)
     folds = folding.make(table, recipe.folds, recipe.fold_seed, recipe.split)
     wanted = _wanted(options.fold, len(folds))
     detector = detectors.create(recipe, options.weights)
     job = _Job(detector, folds, table, current, budget, views.expand(recipe.views), options.weights)
-    data = run.fingerprint(table)
     with ranks.first():
         continued = current.start(recipe, data, folds.table, folds.rows[["id", "digest"]])
     try:

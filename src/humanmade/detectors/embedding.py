@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from humanmade import recipe as recipes
+from humanmade.data.folds import sources_by_label
 from humanmade.detectors.probe import Probe
 from humanmade.recipe import ProbeRecipe
 from humanmade.training.budget import Budget
@@ -36,6 +37,24 @@ def standardised(embedding: Embedding, reference: Embedding) -> Embedding:
     """Each dimension in units of a reference set's spread around its mean."""
     spread = reference.std(axis=0)
     return np.asarray((embedding - reference.mean(axis=0)) / np.where(spread > 0, spread, 1), np.float32)
+
+
+def name_sources(table: pd.DataFrame, weights: Path | None = None) -> pd.DataFrame:
+    """Give each class of the train rows at least two sources: what looks alike, where the data says less.
+
+    Raises:
+        UserError: the reference network's weights are nowhere.
+    """
+    train = table[table["split"] == "train"]
+    few = [len(names) < 2 for names in sources_by_label(train)]
+    lacking = (train["source"] == "") | train["label"].map({1: few[0], 0: few[1]})
+    if not lacking.any():
+        return table
+    blank = train.assign(source=train["source"].mask(lacking, ""))
+    made = pd.Series(made_sources(blank, embed(train, weights)), index=train.index)
+    count = made[lacking].nunique()
+    print(f"sources: {lacking.sum()} pictures without (enough of) them are {count} clusters of look-alikes")
+    return table.assign(source=table["source"].mask(table["split"] == "train", made))
 
 
 def made_sources(rows: pd.DataFrame, embedding: Embedding, count: int = 4, seed: int = 0) -> list[str]:
