@@ -161,3 +161,19 @@ def tiny_probe(tmp_path: Path) -> Path:
     path = tmp_path / "tinyprobe.toml"
     path.write_text(TINY_PROBE)
     return path
+
+
+@pytest.fixture(scope="session")
+def autoencoder_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Random weights of the latent autoencoder, under the pretrained ones' names."""
+    import torch
+    from safetensors.torch import save_file
+
+    from humanmade.detectors import latent
+
+    folder = tmp_path_factory.mktemp("weights")
+    torch.manual_seed(0)
+    network = latent.LatentAutoencoder()
+    for half in ("encoder", "decoder"):
+        save_file(getattr(network, half).state_dict(), folder / f"taef2_{half}.safetensors")
+    return folder
