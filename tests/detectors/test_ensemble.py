@@ -73,17 +73,10 @@ def test_weights_come_from_rows_an_inner_training_did_not_see(
     trained: list[set[str]] = []
     predicted: list[tuple[int, set[str]]] = []
     for _, member in made.members.values():
-        monkeypatch.setattr(
-            member, "fit", watched(member.fit, lambda rows, *_: trained.append(set(rows["id"])))
-        )
-        monkeypatch.setattr(
-            member,
-            "logits",
-            watched(
-                member.logits,
-                lambda _, rows, views: predicted.append(set(rows["id"])) if len(views) > 3 else None,
-            ),
-        )
+        fit = watched(member.fit, lambda rows, *_: trained.append(set(rows["id"])))
+        looks = watched(member.logits, lambda _, rows, views: predicted.append((len(views), set(rows["id"]))))
+        monkeypatch.setattr(member, "fit", fit)
+        monkeypatch.setattr(member, "logits", looks)
     made.fit(rows, rows[:0], 0, tmp_path / "fold0", Budget())
     inner, whole = trained[:2], trained[2:]
     assert all(ids == set(rows["id"]) for ids in whole) and all(len(ids) < len(rows) for ids in inner)
