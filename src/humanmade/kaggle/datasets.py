@@ -15,13 +15,14 @@ from typing import Any
 import pandas as pd
 
 from humanmade import cache, files
+from humanmade import recipe as recipes
 from humanmade.data import manifest
 from humanmade.data.competition import DATASET, PICTURES, SLUG
 from humanmade.errors import KaggleError, UserError
 from humanmade.kaggle.client import Client, pauses
 from humanmade.kaggle.submissions import RULES
 from humanmade.progress import Waiting, progress
-from humanmade.recipe import Recipe
+from humanmade.recipe import BackboneRecipe, EnsembleRecipe, Recipe, ReconstructionRecipe
 
 TABLES = ("train.csv", "test.csv")
 LARGEST_TABLE = 64 * 2**20
@@ -152,9 +153,12 @@ def weights_slug(name: str) -> str:
 
 def weights_of(recipe: Recipe) -> list[str]:
     """Names of the pretrained weights that a recipe wants, as `push_weights` takes them."""
-    values = vars(recipe)
-    backbone = values.get("backbone") if values.get("pretrained") else None
-    return [name for name in (backbone, values.get("autoencoder")) if name]
+    if isinstance(recipe, EnsembleRecipe):
+        of_members = [weights_of(recipes.load(name)) for name in recipe.members]
+        return list(dict.fromkeys(name for names in of_members for name in names))
+    names = [recipe.backbone] if isinstance(recipe, BackboneRecipe) and recipe.pretrained else []
+    remakes = isinstance(recipe, ReconstructionRecipe) or recipe.counterparts
+    return [*names, *([recipe.autoencoder] if remakes else [])]
 
 
 def require_ready(client: Client, reference: str, advice: str) -> None:
