@@ -110,6 +110,12 @@ def leaderboard(run: str, rows: Sequence[Row]) -> tuple[float | None, float | No
     return (score(scored[-1], "public"), score(scored[-1], "private")) if scored else (None, None)
 
 
+def foretold(rows: Sequence[Row]) -> list[tuple[float, float]]:
+    """F1 that was forecast and public F1 of every submission that has both."""
+    pairs = [(score(row, "forecast"), score(row, "public")) for row in rows]
+    return [(said, seen) for said, seen in pairs if said is not None and seen is not None]
+
+
 def score(row: Row, column: str) -> float | None:
     """A score of a row as a number; None where there is none."""
     try:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from humanmade import detectors
+from humanmade import detectors, metrics
 from humanmade import recipe as recipes
 from humanmade.cli import main
 from humanmade.data import folds, inventory, manifest
@@ -121,3 +121,10 @@ def test_another_ensembles_folder_is_refused(rows: pd.DataFrame, recipe: Path, t
     (tmp_path / "fold0/fusion.json").write_text(json.dumps(facts | {"members": ["a", "b"]}))
     with pytest.raises(UserError, match="is of a, b"):
         ensemble(recipe).verify(tmp_path / "fold0")
+
+
+def test_robust_cpu_learns(rows: pd.DataFrame, autoencoder_weights: Path, tmp_path: Path):
+    made = detectors.create(recipes.load("robust_cpu"), autoencoder_weights)
+    made.fit(rows, rows[:0], 0, tmp_path, Budget())
+    logits = made.logits(tmp_path, rows, ["identity"])[:, 0]
+    assert metrics.auc(rows["label"], logits) > 0.9

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from humanmade import ledger, metrics
+from humanmade.evaluation.forecast import Forecast, sharpened
 from humanmade.run import Run
 
 FEWEST_SCORES = 3
@@ -17,11 +18,12 @@ FEWEST_SCORES = 3
 
 def compare(runs: Sequence[Run], submitted: Sequence[ledger.Row] = ()) -> pd.DataFrame:
     """One row a run, best `selection` first: `run, selection, f1, spread, auc, logloss, corrupted,
-    worst_corrupted, look_alikes, counterparts, forecast, low, high, worst_source, folds, seconds, public,
-    private`, then `fold0`, `fold1`, ... with each fold's F1.
+    worst_corrupted, look_alikes, counterparts, forecast, low, high, forecast_f1, worst_source, folds,
+    seconds, public, private`, then `fold0`, `fold1`, ... with each fold's F1.
 
     `selection` weighs the AUC on clean held-out pictures with the mean over shifted ones: the
-    corruptions and the forecast's worlds. `spread` is the standard deviation over folds; `folds` counts
+    corruptions and the forecast's worlds. The forecast is sharpened by what earlier ones missed on the
+    leaderboard. `spread` is the standard deviation over folds; `folds` counts
     the finished ones; `public` and `private` are the leaderboard's scores of what was submitted of that
     run alone.
     """
@@ -29,18 +31,24 @@ def compare(runs: Sequence[Run], submitted: Sequence[ledger.Row] = ()) -> pd.Dat
     return table.sort_values("selection", ascending=False, na_position="last", ignore_index=True)
 
 
-def rank_correlation(table: pd.DataFrame) -> float | None:
-    """Spearman's correlation of fold F1 and public score; None with fewer than three scores, or all equal."""
-    scored = table.dropna(subset=["f1", "public"])
+def rank_correlation(table: pd.DataFrame, foretelling: str = "f1") -> float | None:
+    """Spearman's correlation of a column (fold F1, say) and the public score.
+
+    None with fewer than three scores, or all equal.
+    """
+    scored = table.dropna(subset=[foretelling, "public"])
     if len(scored) < FEWEST_SCORES:
         return None
-    correlation = scored["f1"].rank().corr(scored["public"].astype(float).rank())
+    correlation = scored[foretelling].astype(float).rank().corr(scored["public"].astype(float).rank())
     return None if np.isnan(correlation) else float(correlation)
 
 
 def _row(run: Run, submitted: Sequence[ledger.Row]) -> dict[str, object]:
     scores = run.scores
     public, private = ledger.leaderboard(run.name, submitted)
+    said = Forecast(**scores["forecast"]) if scores.get("forecast") else None
+    if said:
+        said = sharpened(said, ledger.foretold(submitted))
     folds = scores["folds"]
     f1 = [fold["f1"] for fold in folds]
     row: dict[str, object] = {
@@ -54,9 +62,10 @@ def _row(run: Run, submitted: Sequence[ledger.Row]) -> dict[str, object]:
         "worst_corrupted": scores.get("corrupted", {}).get("worst", {}).get("auc"),
         "look_alikes": scores.get("shifted", {}).get("look_alikes"),
         "counterparts": scores.get("shifted", {}).get("counterparts"),
-        "forecast": (scores.get("forecast") or {}).get("auc"),
-        "low": (scores.get("forecast") or {}).get("low"),
-        "high": (scores.get("forecast") or {}).get("high"),
+        "forecast": said and said.auc,
+        "low": said and said.low,
+        "high": said and said.high,
+        "forecast_f1": said and said.f1,
         "worst_source": scores.get("sources", {}).get("worst"),
         "folds": f"{len(folds)}{' (unfinished)' if scores.get('unfinished') else ''}",
         "seconds": sum(fold["seconds"] for fold in folds),
@@ -75,7 +84,29 @@ def _selection(scores: dict[str, Any]) -> float | None:
     return metrics.selection(scores["auc"], float(np.mean(known)) if known else None)
 
 
+SHOWN = {
+    "run": "run",
+    "selection": "select",
+    "f1": "F1",
+    "auc": "AUC",
+    "corrupted": "corrupted",
+    "worst_corrupted": "worst",
+    "look_alikes": "alikes",
+    "counterparts": "remade",
+    "forecast": "forecast",
+    "interval": "80 %",
+    "forecast_f1": "its F1",
+    "public": "public",
+    "private": "private",
+    "folds": "folds",
+}
+"""Columns for a terminal, with their headings; the CSV has all of them."""
+
+
 def as_text(table: pd.DataFrame) -> str:
-    """Lay the comparison out for a terminal."""
-    shown = table.drop(columns=[column for column in table if table[column].isna().all()])
+    """Lay the comparison out for a terminal: AUC but for F1 and the leaderboard."""
+    ends = zip(table["low"], table["high"], strict=True)
+    spans = [f"{low:.2f}-{high:.2f}" if pd.notna(low) else "-" for low, high in ends]
+    shown = table.assign(interval=spans)[list(SHOWN)].rename(columns=SHOWN)
+    shown = shown.drop(columns=[column for column in shown if shown[column].isna().all()])
     return shown.to_string(index=False, na_rep="-", float_format=lambda value: f"{value:.3f}")

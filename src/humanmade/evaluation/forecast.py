@@ -36,6 +36,8 @@ PRIOR = 3.0
 """Past submissions that the forecast's own word weighs as much as."""
 
 _NORMAL = NormalDist()
+_HALVES = _NORMAL.inv_cdf((1 + COVERED) / 2)
+"""Standard deviations on either side of the forecast."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,6 @@ def forecast(
     shift: float,
     test_size: int,
     prevalence: float,
-    past: Sequence[tuple[float, float]] = (),
 ) -> Forecast:
     """Forecast the AUC on a test set of `test_size` pictures.
 
@@ -106,23 +107,34 @@ def forecast(
         folds: AUC of each fold.
         worlds: AUC where the folds' help is taken away.
         shift: 0 to 1, of `Distance`.
-        past: F1 forecast and F1 on the leaderboard of earlier submissions, which correct it.
     """
     away = np.array([CHANCE, *worlds.values()])
     known = float(np.mean(folds))
     auc = (1 - shift) * known + shift * float(away.mean())
     spread = np.hypot((1 - shift) * float(np.std(folds)), shift * float(away.std()) / np.sqrt(len(away)))
     spread = float(np.hypot(spread, _sampling(auc, test_size, prevalence)))
-    f1 = f1_at_prevalence(auc, prevalence)
-    if past:
-        missed = np.array([seen - said for said, seen in past])
-        share = len(missed) / (len(missed) + PRIOR)
-        f1 = float(np.clip(f1 + share * missed.mean(), 0, 1))
-        auc = auc_of_f1(f1, prevalence)
-        # What earlier forecasts missed by replaces, bit by bit, what the worlds disagree by.
-        spread = float(np.sqrt((1 - share) * spread**2 + share * missed.var()))
-    half = _NORMAL.inv_cdf((1 + COVERED) / 2) * spread
-    return Forecast(auc, f1, max(0.0, auc - half), min(1.0, auc + half))
+    return _around(auc, spread, prevalence)
+
+
+def sharpened(said: Forecast, past: Sequence[tuple[float, float]], prevalence: float = 0.5) -> Forecast:
+    """Correct a forecast by what earlier ones missed.
+
+    Args:
+        past: of earlier submissions the F1 that was forecast, uncorrected, and that of the leaderboard.
+    """
+    if not past:
+        return said
+    missed = np.array([seen - foretold for foretold, seen in past])
+    share = len(missed) / (len(missed) + PRIOR)
+    auc = auc_of_f1(float(np.clip(said.f1 + share * missed.mean(), 0, 1)), prevalence)
+    spread = (said.high - said.low) / 2 / _HALVES
+    # What earlier forecasts scatter by replaces, bit by bit, what the worlds disagree by.
+    return _around(auc, float(np.sqrt((1 - share) * spread**2 + share * missed.var())), prevalence)
+
+
+def _around(auc: float, spread: float, prevalence: float) -> Forecast:
+    half = _HALVES * spread
+    return Forecast(auc, f1_at_prevalence(auc, prevalence), max(0.0, auc - half), min(1.0, auc + half))
 
 
 def f1_at_prevalence(auc: float, prevalence: float) -> float:

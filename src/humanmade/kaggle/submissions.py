@@ -159,7 +159,7 @@ def describe(file: Path) -> Row:
     if len(noted["runs"]) == len(runs) == 1:
         scores = runs[0].scores
         row["shifted_score"] = _number(scores.get("corrupted", {}).get("mean", {}).get("f1"))
-        row["forecast"] = _number(scores.get("forecast", {}).get("f1"))
+        row["forecast"] = _number((scores.get("forecast") or {}).get("f1"))
     kernels = [
         files.read_json(run.folder / KERNEL_NOTE, ("kernel", "version"), "pull the run again")
         for run in runs

@@ -1,0 +1,101 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from humanmade.cli import main
+from humanmade.data import folds, inventory, manifest
+from humanmade.detectors.base import Detector
+from humanmade.evaluation import shifted
+from humanmade.images.corruptions import CORRUPTIONS
+from humanmade.recipe import Recipe
+from humanmade.training.budget import Budget
+from tests.conftest import MakeFolder
+
+
+@given(st.integers(2, 60), st.integers(2, 40))
+def test_samples_are_balanced_and_keep_pairs_whole(pairs: int, count: int):
+    names = [f"p{number}" for number in range(pairs)]
+    table = pd.DataFrame({"id": [f"{n}-{k}" for n in names for k in (0, 1)], "label": [0, 1] * pairs})
+    table["pair"] = np.repeat(names, 2)
+    part = shifted.sample(table, count)
+    assert len(part) == 2 * min(pairs, count // 2) and part["label"].mean() == 0.5
+    assert (part.groupby("pair").size() == 2).all()
+    mixed = table.sample(frac=1, random_state=1)
+    assert set(shifted.sample(mixed, count)["id"]) == set(part["id"]), "whatever the order of the rows"
+
+
+def test_mean_and_worst_of_the_grid():
+    labels = np.tile([0, 1], 20)
+    table = pd.DataFrame(dict.fromkeys(CORRUPTIONS, labels * 2.0 - 1) | {"label": labels, "fold": 0})
+    table["noise8"] = 1 - 2.0 * labels
+    found = shifted.scores(table, by_fold=False)
+    assert found["jpeg50"] == {"auc": 1.0, "f1": 1.0} and found["worst"] == {"auc": 0.0, "f1": 0.0}
+    assert found["mean"]["auc"] == pytest.approx(1 - 1 / len(CORRUPTIONS))
+    shifted_folds = table.assign(fold=np.repeat([0, 1], 20))
+    shifted_folds.loc[20:, "jpeg50"] += 10  # as another model's logits may be
+    assert shifted.scores(shifted_folds, by_fold=False)["jpeg50"]["auc"] < 0.8
+    assert shifted.scores(shifted_folds, by_fold=True)["jpeg50"]["auc"] == 1.0
+
+
+def test_a_run_is_scored_under_every_corruption(tiny_probe: Path, manifest_folder: MakeFolder, capsys):
+    folder = manifest_folder(pairs=12)
+    assert main(["cv", str(tiny_probe), "--data", str(folder), "--out", "r"]) == 0
+    scores = json.loads(Path("r/scores.json").read_text())
+    assert set(scores["corrupted"]) == {*CORRUPTIONS, "mean", "worst"}
+    assert set(scores["forecast"]) == {"auc", "f1", "low", "high"}
+    table = pd.read_csv("r/fold0/corrupted.csv").set_index("id")
+    oof = pd.read_csv("r/oof.csv").set_index("id")["logit"]
+    assert np.allclose(table["clean"], oof[table.index], atol=1e-6)
+    assert not np.allclose(table["jpeg30"], table["clean"])
+    shown = capsys.readouterr().out
+    assert "corrupted: mean AUC" in shown and "forecast on a wholly shifted test set: AUC" in shown
+
+
+class ByGroup(Detector):
+    """Remembers the labels of the look-alikes that it was trained on, and nothing else."""
+
+    def __init__(self) -> None:
+        self.seen: dict[str, float] = {}
+
+    def fit(self, train, valid, seed, folder, budget) -> int:
+        self.seen = dict(zip(train["source"], 2.0 * train["label"] - 1, strict=True))
+        return len(train)
+
+    def verify(self, folder) -> None:
+        pass
+
+    def logits(self, folder, rows, views) -> np.ndarray:
+        return np.array([[self.seen.get(source, 0.0)] for source in rows["source"]])
+
+
+def test_look_alikes_are_held_out_together(manifest_folder: MakeFolder):
+    table = inventory.attach(manifest.load([manifest_folder(pairs=24)]))
+    rows = folds.make(table.assign(pair=""), 3, 0, "pairs").rows
+    kind = np.arange(len(rows)) // 2 % 4
+    rows["source"] = [f"{label}-{k}" for label, k in zip(rows["label"], kind, strict=True)]
+    rows["group"] = np.arange(len(rows))
+    embedding = (np.eye(8)[kind] * 30 + np.random.default_rng(0).normal(size=(len(rows), 8))).astype(
+        np.float32
+    )
+    found = shifted.look_alike_aucs(ByGroup(), Recipe("probe"), rows, embedding, 0, None, Budget())
+    assert found == [0.5] * 4, "what it remembers is of no use for a cluster that it never saw"
+
+
+def test_reconstructions_of_held_out_photos(
+    tiny_probe: Path, manifest_folder: MakeFolder, autoencoder_weights: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("HUMANMADE_WEIGHTS", str(autoencoder_weights))
+    folder = manifest_folder(pairs=9)
+    assert main(["cv", str(tiny_probe), "--data", str(folder), "--out", "r"]) == 0
+    scores = json.loads(Path("r/scores.json").read_text())
+    assert 0 <= scores["shifted"]["counterparts"] <= 1
+    for fold in range(3):
+        table = pd.read_csv(f"r/fold{fold}/counterparts.csv")
+        held_out = pd.read_csv(f"r/fold{fold}/oof.csv")["id"]
+        assert set(table["id"].str.partition("#")[0]) <= set(held_out)
+        assert table["label"].mean() == 0.5
