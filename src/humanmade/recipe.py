@@ -148,6 +148,8 @@ class TrainedRecipe(TensorRecipe):
     """Largest norm of a step's gradient; 0 is off."""
     ema: float = 0.0
     """Decay of the weights' moving average, which then is what predicts; 0 is off."""
+    swa: float = 0.0
+    """Share of all steps, at the end, whose weights are averaged alike instead of by `ema`; 0 is off."""
     patience: int = 0
     """Epochs without a better selection score before a fold stops; 0 trains all epochs and keeps
     the last. Above 0, the best epoch is kept, so out-of-fold scores are slightly optimistic."""
@@ -160,6 +162,8 @@ class TrainedRecipe(TensorRecipe):
         require(0 < self.lr <= 100, "lr", self.lr, "above 0, at most 100")
         require(0 <= self.weight_decay <= 100, "weight_decay", self.weight_decay, "0 to 100")
         require(0 <= self.ema < 1, "ema", self.ema, "0 to below 1")
+        require(0 <= self.swa < 1, "swa", self.swa, "a share of 0 to below 1")
+        require(not (self.swa and self.ema), "swa", self.swa, "0 where ema is on: one average predicts")
         require(0 <= self.warmup < 1, "warmup", self.warmup, "a share of 0 to below 1")
         require(0 < self.layer_decay <= 1, "layer_decay", self.layer_decay, "above 0, at most 1")
         require(self.patience >= 0, "patience", self.patience, "0 or more epochs")

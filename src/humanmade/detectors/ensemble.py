@@ -18,6 +18,7 @@ from humanmade.detectors.base import Detector, Logits
 from humanmade.errors import UserError
 from humanmade.fusion import CLEAN
 from humanmade.images import views as viewing
+from humanmade.images.corruptions import SELECTING
 from humanmade.recipe import EnsembleRecipe, Recipe
 from humanmade.seeding import stable_seed
 from humanmade.training.budget import Budget
@@ -27,9 +28,6 @@ FUSION = "fusion.json"
 
 INNER = "inner"
 """Trainings on part of a fold's rows, from which weights are learned."""
-
-SHIFTS = ("jpeg50", "down2up", "noise8", "messenger")
-"""Corruptions under which held-out inner rows judge the members."""
 
 
 class Ensemble(Detector):
@@ -131,9 +129,9 @@ class Ensemble(Detector):
         inner = folder / INNER
         self._fit_members(inside, held_out, seed, inner, budget)
         labels, folds = held_out["label"].to_numpy(), np.zeros(len(held_out), dtype=np.int64)
-        logits = np.stack(self._member_logits(inner, held_out, ["identity", *SHIFTS]), axis=2)
+        logits = np.stack(self._member_logits(inner, held_out, ["identity", *SELECTING]), axis=2)
         logits = logits / self._scales(inner, inside)
-        views = (CLEAN, *SHIFTS)
+        views = (CLEAN, *SELECTING)
         found = {view: fusion.View(labels, folds, logits[:, k]) for k, view in enumerate(views)}
         return fusion.weigh(self.recipe.method, found)
 

@@ -28,6 +28,7 @@ from humanmade.detectors.base import Detector, Logits
 from humanmade.detectors.weights import create_backbone, pretrained_settings
 from humanmade.errors import UserError
 from humanmade.images.augment import Augmentation
+from humanmade.images.corruptions import SELECTING
 from humanmade.images.views import Frame
 from humanmade.progress import progress
 from humanmade.recipe import NetworkRecipe
@@ -182,9 +183,13 @@ class Network(Detector):
     def _validate(self, network: nn.Module, valid: pd.DataFrame) -> dict[str, float]:
         if valid.empty:
             return {"selection": 0.0}
-        logits = self._predict(network, valid, ["identity"], "validating")[:, 0]
-        scores = metrics.summary(valid["label"], logits)
-        return scores | {"selection": scores["auc"]}
+        # Only where epochs are chosen between are corrupted pictures worth their time.
+        shifts = SELECTING if self.recipe.patience else ()
+        logits = self._predict(network, valid, ["identity", *shifts], "validating")
+        scores = metrics.summary(valid["label"], logits[:, 0])
+        corrupted = [metrics.auc(valid["label"], column) for column in logits[:, 1:].T]
+        selection = metrics.selection(scores["auc"], float(np.mean(corrupted)) if corrupted else None)
+        return scores | {"selection": selection}
 
     @torch.inference_mode()
     def _predict(self, network: nn.Module, rows: pd.DataFrame, views: Sequence[str], what: str) -> Logits:

@@ -98,6 +98,9 @@ CORRUPTIONS: dict[str, Corruption] = {
 }
 
 
+SELECTING = ("jpeg50", "down2up", "noise8", "messenger")
+"""Corruptions under which epochs and members are chosen; the chain `repost` is kept for judging alone."""
+
 DRAWING = frozenset({"noise8", "crop70", "colour20", "screenshot", "repost"})
 """Corruptions that draw at random; the others do the same whatever the seed."""
 

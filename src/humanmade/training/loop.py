@@ -38,6 +38,19 @@ MIN_LR_SHARE = 0.01
 """Learning rate at the start of the warm-up and at the end, as a share of the peak."""
 
 
+class EqualAverage(ModelEmaV3):
+    """The plain mean of the weights after each step from `first` on (SWA, Izmailov et al. 2018)."""
+
+    def __init__(self, network: torch.nn.Module, first: int) -> None:
+        super().__init__(network)
+        self.first = first
+
+    def get_decay(self, step: int | None = None) -> float:
+        """Share of the mean so far after `step` steps: before `first` the mean is the network itself."""
+        earlier = max(0, (step or 0) - self.first)
+        return earlier / (earlier + 1)
+
+
 class Trainer:
     """One training, from its first step or from where it was stopped.
 
@@ -81,12 +94,18 @@ class Trainer:
         )
         self.schedule = _schedule(self.optimiser, recipe, recipe.epochs * self.steps_per_epoch)
         self.scaler = machine.scaler()
-        self.average = ModelEmaV3(network, recipe.ema, use_warmup=True) if recipe.ema else None
+        self.average = self._start_average()
         self.step = 0
         self.loss_sum, self.pictures = 0.0, 0
         """Since the epoch began."""
         self.log: list[dict[str, float]] = []
         self.best: dict[str, Any] = {"selection": float("-inf"), "epoch": -1, "weights": None}
+
+    def _start_average(self) -> ModelEmaV3 | None:
+        recipe, steps = self.recipe, self.recipe.epochs * self.steps_per_epoch
+        if recipe.swa:
+            return EqualAverage(self.network, first=round((1 - recipe.swa) * steps))
+        return ModelEmaV3(self.network, recipe.ema, use_warmup=True) if recipe.ema else None
 
     @property
     def result(self) -> torch.nn.Module:
