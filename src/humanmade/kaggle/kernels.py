@@ -306,21 +306,21 @@ def _download(client: Client, pushed: Pushed, hashes: dict[str, str], scratch: P
                     f"{pushed.reference}: {name} is not among its {len(links)} outputs; push it again"
                 )
             try:
-                _fetch(client, links[name], scratch / name, hashes[name])
+                _fetch(client, name, links[name], scratch, hashes[name])
             except KaggleError as error:
                 if attempt == 2:
                     raise
                 warn(f"{error}; asking for new links")
 
 
-def _fetch(client: Client, link: str, path: Path, digest: str) -> None:
-    with files.whole_file(path) as aside:
-        client.call(f"output {path.name}", _get, link, aside)
+def _fetch(client: Client, name: str, link: str, scratch: Path, digest: str) -> None:
+    with files.whole_file(scratch / name) as aside:
+        client.call(f"output {name}", _get, link, aside)
         if ledger.sha256(aside) != digest:
             with aside.open("rb") as file:
                 page = file.read(200).lstrip()[:1] == b"<"
             found = "an error page" if page else "other bytes"
-            raise KaggleError(f"output {path.name}: its link served {found}, not what the kernel wrote")
+            raise KaggleError(f"output {name}: its link served {found}, not what the kernel wrote")
 
 
 def _get(link: str, path: Path) -> None:

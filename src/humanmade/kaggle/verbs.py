@@ -53,7 +53,7 @@ def push(asked: argparse.Namespace) -> None:
         resume=own if asked.resume else "",
         weights=tuple(attached),
     )
-    folder = bundle.build(order, Path("build/kernels"))
+    folder = bundle.build(order, Path("build"))
     print(bundle.self_test(folder), flush=True)
     if client is None:
         print(f"{folder}: built and not pushed (--dry-run)")
