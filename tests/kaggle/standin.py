@@ -282,7 +282,9 @@ class StandIn:
         return {} if status == "NOT_YET_PERSISTED" else {"status": status}
 
     def get_dataset(self, asked: Json) -> Json:
-        return {"currentVersionNumber": self.dataset(asked).version}
+        """The version that is there; the one in preparation does not count."""
+        there = self.dataset(asked)
+        return {"currentVersionNumber": there.version - (len(there.statuses) > 1)}
 
     def dataset_files(self, asked: Json) -> Json:
         files = self.dataset(asked).files
