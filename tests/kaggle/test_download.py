@@ -41,9 +41,11 @@ def test_data_brings_the_competition_and_nothing_else(kit: Kit, standin: StandIn
 def test_only_what_is_missing_is_unpacked_and_the_user_s_stays(kit: Kit, contents):
     mine = sorted(name for name in contents if name.startswith("train_data"))[0]
     Path("data/train_data").mkdir(parents=True)
+    table = contents["train.csv"].replace(b"\r\n", b"\n")
+    Path("data/train.csv").write_bytes(table)
     (Path("data") / mine).write_bytes(b"mine")
     kit("data")
-    assert there() == contents | {mine: b"mine"}
+    assert there() == contents | {mine: b"mine", "train.csv": table}
 
 
 def test_a_broken_download_goes_on(kit: Kit, standin: StandIn, contents):

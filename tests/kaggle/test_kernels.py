@@ -188,6 +188,13 @@ def test_a_damaged_list_of_outputs_is_refused(text: str):
         read_listing(text, NAME, "1")
 
 
+def test_a_list_of_another_run_is_refused():
+    listing = outputs({}, RUN, run_id="1")["outputs.json"].decode()
+    assert read_listing(listing, NAME, "1")["files"].keys() == RUN.keys()
+    with pytest.raises(KaggleError, match="another run's outputs"):
+        read_listing(listing, NAME, "2")
+
+
 def test_a_run_that_is_still_going_is_not_pulled(kit: Kit, standin: StandIn):
     kit(*PUSH)
     assert "is QUEUED; humanmade status train --wait" in kit("pull", "train", code=3)

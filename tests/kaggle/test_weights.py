@@ -25,18 +25,18 @@ def folder(tmp_path: Path) -> Path:
 
 def test_weights_become_private_datasets_and_then_versions(kit: Kit, standin: StandIn, folder: Path):
     said = kit("weights", "push", "resnet18", "--weights", folder)
-    assert "resnet18: ready in tester/humanmade-resnet18" in said
-    pushed = standin.datasets["tester/humanmade-resnet18"]
+    assert "resnet18: ready in tester/humanmade-weights-resnet18" in said
+    pushed = standin.datasets["tester/humanmade-weights-resnet18"]
     assert pushed.private and pushed.files == {
         "resnet18.safetensors": (folder / "resnet18.safetensors").read_bytes()
     }
     # Just after a new version Kaggle still shows the one before as ready.
     standin.new_dataset_statuses = ["READY", "BLOBS_RECEIVED", "READY"]
     kit("weights", "push", "resnet18", "taef2", "--weights", folder)
-    versioned = standin.datasets["tester/humanmade-resnet18"]
+    versioned = standin.datasets["tester/humanmade-weights-resnet18"]
     assert versioned.version == 2 and versioned.statuses == ["READY"]
     halves = {"taef2_encoder.safetensors", "taef2_decoder.safetensors"}
-    assert set(standin.datasets["tester/humanmade-taef2"].files) == halves
+    assert set(standin.datasets["tester/humanmade-weights-taef2"].files) == halves
 
 
 def test_weights_that_did_not_arrive_are_no_success(kit: Kit, standin: StandIn, folder: Path):
@@ -56,13 +56,14 @@ def test_weights_that_are_nowhere_or_damaged(kit: Kit, standin: StandIn, folder:
 def test_a_push_needs_its_weights_ready(kit: Kit, standin: StandIn):
     push = ("push", "train", "--recipe", "probe_dinov2_s")
     assert "humanmade weights push vit_small_patch14_dinov2 uploads" in kit(*push, code=2)
-    name = "tester/humanmade-vit-small-patch14-dinov2"
+    name = "tester/humanmade-weights-vit-small-patch14-dinov2"
     standin.datasets[name] = Dataset({}, statuses=["BLOBS_RECEIVED"])
     assert f"dataset {name}: is blobs_received" in kit(*push, code=2)
     standin.datasets[name] = Dataset({})
     kit(*push)
-    (asked,) = [asked for method, asked in standin.calls if method == "SaveKernel"]
-    assert name in asked["datasetDataSources"]
+    kit(*push, "--attach", "friend/weights")
+    attached = [asked["datasetDataSources"] for method, asked in standin.calls if method == "SaveKernel"]
+    assert name in attached[0] and name not in attached[1] and "friend/weights" in attached[1]
 
 
 def test_slugs_of_weights_fit_and_differ():

@@ -22,7 +22,7 @@ PREPARING_SECONDS = 3600.0
 
 def slug(name: str) -> str:
     """The dataset that weights of a name are kept in; Kaggle takes 6 to 50 characters."""
-    whole = "humanmade-" + re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+    whole = "humanmade-weights-" + re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
     short = f"{whole[:41].rstrip('-')}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
     return whole if len(whole) <= 50 else short
 
@@ -35,11 +35,14 @@ def of_recipe(recipe: Recipe) -> list[str]:
 
 
 def require_ready(client: Client, reference: str, advice: str) -> None:
-    """Refuse a dataset that a kernel would start without.
+    """Refuse a dataset of the user's that a kernel would start without.
 
     Raises:
         UserError: it is not there, or not ready.
     """
+    if reference.split("/")[0] != client.owner:
+        # Kaggle tells the state of one's own datasets only; of others it tells at the push.
+        return
     found = state(client, reference)
     if found == "absent":
         raise UserError(f"dataset {reference}: not on Kaggle; {advice}")
@@ -101,6 +104,9 @@ def push(client: Client, name: str, paths: Sequence[Path]) -> str:
     title = slug(name)
     reference = f"{client.owner}/{title}"
     before = _version(client, reference)
+    if before:
+        # Kaggle refuses a version while the one before is in preparation.
+        _wait_until_ready(client, reference, before)
     # The client goes on with an upload that broke off if it finds the same path again.
     folder = cache.folder("uploads") / title
     shutil.rmtree(folder, ignore_errors=True)
@@ -117,7 +123,7 @@ def push(client: Client, name: str, paths: Sequence[Path]) -> str:
     shutil.rmtree(folder)
     if answer.error or (answer.status or "ok").lower() != "ok":
         raise KaggleError(f"{what}: Kaggle refused it ({answer.error or answer.status})")
-    _wait_until_ready(client, reference, before)
+    _wait_until_ready(client, reference, before + 1)
     _check_arrived(client, reference, paths)
     return reference
 
@@ -154,15 +160,15 @@ def state(client: Client, reference: str) -> str:
     return client.call(f"look for {reference}", ask)
 
 
-def _wait_until_ready(client: Client, reference: str, before: int) -> None:
-    """Wait for the version after `before` to be ready; until then Kaggle may show the one before."""
+def _wait_until_ready(client: Client, reference: str, version: int) -> None:
+    """Wait for a version to be ready; until then Kaggle may show that the one before is."""
     with Waiting(reference) as line:
         for pause in pauses():
             found = state(client, reference)
             line.show(found)
             if found == "failed":
                 raise KaggleError(f"{reference}: Kaggle could not prepare the dataset; push it again")
-            if found == "ready" and _version(client, reference) > before:
+            if found == "ready" and _version(client, reference) >= version:
                 return
             if line.seconds > PREPARING_SECONDS:
                 raise KaggleError(f"{reference}: still '{found}'; look at it on Kaggle, or push it again")
