@@ -12,7 +12,6 @@ import shutil
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from humanmade import files, ledger
 from humanmade.errors import KaggleError, UserError
@@ -96,7 +95,7 @@ def push(client: Client, folder: Path, pushed: Pushed, hours: float) -> Pushed:
             f"stop it at {answer.url}, and correct what is attached"
         )
     named = "/".join(answer.ref.strip("/").split("/")[-2:]) or metadata["id"]
-    if named != metadata["id"]:
+    if named.lower() != metadata["id"].lower():
         raise KaggleError(f"{what}: Kaggle calls it {named}; title and id do not agree, rename one of them")
     date = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     done = Pushed(**asdict(pushed) | {"version": answer.version_number, "url": answer.url, "date": date})
@@ -212,7 +211,8 @@ def judge(pushed: Pushed, session: Session) -> None:
         raise KaggleError(f"{what}: Kaggle shows another run's {session.status}; look at {pushed.url}")
     if session.status == "COMPLETE":
         raise KaggleError(f"{what}: ended without {outputs.OUTPUTS} ({reason}); its log is {kept}")
-    raise KaggleError(f"{what}: {session.status} ({reason}); its log is {kept}")
+    saved = "; push --resume goes on from what it saved" if session.run_id else ""
+    raise KaggleError(f"{what}: {session.status} ({reason}); its log is {kept}{saved}")
 
 
 def pull(client: Client, pushed: Pushed, force: bool = False) -> list[str]:
@@ -246,7 +246,12 @@ def pull(client: Client, pushed: Pushed, force: bool = False) -> list[str]:
     _refuse_replacing([RUNS / name for name in runs], force)
     scratch = STATE / f"{pushed.slug}-{pushed.run_id}"
     outputs.download(client, pushed.reference, listing["files"], scratch)
-    lines = [_land_run(scratch, name, pushed, listing) for name in runs]
+    for name in runs:
+        if not (scratch / "runs" / name / "recipe.toml").is_file():
+            raise KaggleError(
+                f"{pushed.reference}: its outputs hold no recipe.toml of run {name}; push again"
+            )
+    lines = [_land_run(scratch, name, pushed, listing["unfinished"]) for name in runs]
     lines += _land_submission(scratch, pushed, force)
     shutil.rmtree(scratch)
     return lines
@@ -265,11 +270,9 @@ def _refuse_replacing(folders: list[Path], force: bool) -> None:
             raise UserError(f"{folder}: is another run; move it away, or give --force to replace it")
 
 
-def _land_run(scratch: Path, name: str, pushed: Pushed, listing: dict[str, Any]) -> str:
+def _land_run(scratch: Path, name: str, pushed: Pushed, unfinished: bool) -> str:
     """Move a fetched run to its place, beside which it was verified."""
     fetched, place = Run(scratch / "runs" / name), RUNS / name
-    if not (fetched.folder / "recipe.toml").is_file():
-        raise KaggleError(f"{pushed.reference}: its outputs hold no recipe.toml of run {name}; push it again")
     folds = len(fetched.scores["folds"])
     note = {key: asdict(pushed)[key] for key in ("version", "run_id", "url", "date")}
     files.write_json(fetched.folder / KERNEL_NOTE, {"kernel": pushed.reference} | note)
@@ -277,8 +280,8 @@ def _land_run(scratch: Path, name: str, pushed: Pushed, listing: dict[str, Any])
         old = scratch / f"replaced-{name}"
         place.replace(old)
     fetched.folder.replace(place)
-    unfinished = "; unfinished: push --resume goes on with it" if listing["unfinished"] else ""
-    return f"{place}: {folds} folds{unfinished}"
+    more = "; unfinished: push --resume goes on with it" if unfinished else ""
+    return f"{place}: {folds} folds{more}"
 
 
 def _land_submission(scratch: Path, pushed: Pushed, force: bool) -> list[str]:
