@@ -132,7 +132,7 @@ mine = [getattr(node, "module", None) or "" for node in tree.body]
 tree.body = tree.body[: next(i for i, name in enumerate(mine) if name.startswith("humanmade"))]
 exec(compile(tree, sys.argv[1], "exec"), {"__name__": "__main__"})
 import humanmade
-assert pathlib.Path(humanmade.__file__).is_relative_to(pathlib.Path.cwd()), humanmade.__file__
+assert pathlib.Path(humanmade.__file__).resolve().is_relative_to(pathlib.Path.cwd()), humanmade.__file__
 names = [module.name for module in pkgutil.walk_packages(humanmade.__path__, "humanmade.")]
 for name in names:
     importlib.import_module(name)
