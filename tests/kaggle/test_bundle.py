@@ -85,6 +85,13 @@ def test_an_own_recipe_travels(tmp_path: Path, tiny_network: Path):
         build(replace(ORDER, recipe=str(clash)), tmp_path / "out")
 
 
+def test_an_ensemble_of_own_recipes_is_refused(tmp_path: Path, tiny_network: Path):
+    own = tmp_path / "both.toml"
+    own.write_text(f'detector = "ensemble"\nmembers = ["spectrum", "{tiny_network}"]\n')
+    with pytest.raises(UserError, match=r"members names .*tiny\.toml; a kernel carries shipped members only"):
+        build(replace(ORDER, recipe=str(own), settings=()), tmp_path / "out")
+
+
 def test_slugs_are_kaggles_5_to_50_characters():
     assert slug("train", "convnext_tiny") == "humanmade-train-convnext-tiny"
     assert slug("blend", "") == "humanmade-blend"

@@ -153,8 +153,10 @@ def _kernel_folder(kernel: str) -> Path:
 
 def _check(order: Order) -> None:
     """Refuse what would only fail on Kaggle."""
-    if order.recipe:
-        recipe.load(order.recipe, order.settings)
+    wanted = recipe.load(order.recipe, order.settings) if order.recipe else None
+    for member in wanted.members if isinstance(wanted, recipe.EnsembleRecipe) else []:
+        if member.endswith(".toml"):
+            raise UserError(f"recipe: members names {member}; a kernel carries shipped members only")
     useless = [each for each in order.settings if order.kernel == "predict" and not each.startswith("views=")]
     if useless:
         raise UserError(f"--set {useless[0]}: runs predict as they were trained; only views= can be set")
