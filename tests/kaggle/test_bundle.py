@@ -107,6 +107,8 @@ def test_slugs_are_kaggles_5_to_50_characters():
         ({"recipe": "convnext"}, "recipe 'convnext': not found"),
         ({"settings": ("epoch=1",)}, "has no key 'epoch'"),
         ({"owner": "a/b"}, "owner 'a/b'"),
+        ({"hours": 12.5}, "hours 12.5: a session lasts at most 12"),
+        ({"hours": 0.0}, "hours 0: a session"),
         ({"runs": ("tester/x",)}, "'train': takes no runs"),
         ({"weights": ("weights",)}, "'weights': expected owner/slug"),
         ({"kernel": "predict", "resume": "a/b", "settings": ()}, "'predict': takes no resume"),

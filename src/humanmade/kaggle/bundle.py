@@ -25,6 +25,8 @@ ROOT = Path(humanmade.__file__).parent
 METADATA = "kernel-metadata.json"
 LIMIT = 900_000
 """Bytes of a script; Kaggle's server refuses 1 MB and more."""
+LONGEST = 12
+"""Hours of a session on Kaggle."""
 PACKED = (".py", ".toml", ".typed")
 IMAGE = {
     *("PIL", "albumentations", "cv2", "imagehash", "jinja2", "kaggle", "matplotlib", "numpy", "pandas"),
@@ -108,6 +110,7 @@ def self_test(folder: Path) -> str:
     advice = "build it again"
     metadata = files.read_json(folder / METADATA, ("code_file",), advice)
     script = folder / str(metadata["code_file"])
+    print(f"{folder}: unpacking it and importing all of it, as Kaggle would", flush=True)
     with tempfile.TemporaryDirectory() as scratch:
         command = [sys.executable, "-I", "-c", _IMPORT_ALL, str(script.resolve())]
         environment = os.environ | {"TMPDIR": scratch}
@@ -160,6 +163,8 @@ def _check(order: Order) -> None:
     useless = [each for each in order.settings if order.kernel == "predict" and not each.startswith("views=")]
     if useless:
         raise UserError(f"--set {useless[0]}: runs predict as they were trained; only views= can be set")
+    if not 0 < order.hours <= LONGEST:
+        raise UserError(f"hours {order.hours:g}: a session lasts at most {LONGEST}; give fewer")
     if not re.fullmatch(r"[A-Za-z0-9_-]+", order.owner):
         raise UserError(f"owner '{order.owner}': not a Kaggle user name")
     for reference in (*order.runs, *order.weights, *filter(None, [order.resume])):

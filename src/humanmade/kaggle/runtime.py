@@ -213,6 +213,7 @@ class Session:
             launch += ["torch.distributed.run", "--standalone", "--local-addr", "127.0.0.1"]
             launch += ["--nproc-per-node", str(ranks), "-m"]
         environment = os.environ | {"HUMANMADE_CACHE": str(self.scratch / "cache"), "HF_HUB_OFFLINE": "1"}
+        environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // ranks)))
         print("humanmade " + " ".join(arguments), flush=True)
         command = [*launch, "humanmade", *arguments]
         reason = "what it said stands above"
