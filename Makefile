@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready
+TWIN := .twin
 RUN_KIT := $(VENV)/bin/humanmade
 DATA ?=
 RECIPE ?=
@@ -14,7 +15,8 @@ data_flags = $(foreach folder,$(DATA),--data $(folder))
 export MSG
 
 .DEFAULT_GOAL := help
-.PHONY: help cv data audit push status pull compare blend check submit scores weights explain demo test lint clean
+.PHONY: help cv data audit push status pull weights compare blend check submit scores explain demo
+.PHONY: test twin lint clean
 
 help:  ## this list
 	@echo "make TARGET [RECIPE=...] [DATA='folder ...'] [ARGS='more options of the command']"
@@ -71,8 +73,19 @@ demo: $(READY)  ## write the embedded demo competition into OUT (default build/d
 test: $(READY)  ## the tests
 	@$(VENV)/bin/python -m pytest $(ARGS)
 
+$(TWIN)/.ready: kernels/constraints.txt $(READY)
+	@echo "making a twin of Kaggle's image in $(TWIN) (its versions; torch is shared with $(VENV))"
+	$(VENV)/bin/python -m venv --clear $(TWIN)
+	$(TWIN)/bin/python -m pip install --quiet --no-deps --requirement kernels/constraints.txt
+	$(VENV)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+		> $$($(TWIN)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/zz-shared.pth
+	@touch $@
+
+twin: $(TWIN)/.ready  ## the pushed scripts under the versions of Kaggle's image, without network
+	@$(VENV)/bin/python -m pytest tests/kaggle/test_twin.py $(ARGS)
+
 lint: $(READY)  ## ruff and mypy
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy
 
 clean:  ## remove the environment and build products; runs and data stay
-	rm -rf $(VENV) build dist
+	rm -rf $(VENV) $(TWIN) build dist

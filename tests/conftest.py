@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,6 +16,10 @@ os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
 os.environ["HF_HUB_OFFLINE"] = "1"
 # Tiny networks are faster on one thread, and several at once do not fight for the cores.
 os.environ["OMP_NUM_THREADS"] = "1"
+
+# Machines that run tests are busy; how long an example takes says nothing.
+hypothesis.settings.register_profile("kit", deadline=None)
+hypothesis.settings.load_profile("kit")
 
 BENCH = Path(__file__).parents[2] / "shared" / "bench"
 
@@ -160,3 +165,19 @@ def tiny_probe(tmp_path: Path) -> Path:
     path = tmp_path / "tinyprobe.toml"
     path.write_text(TINY_PROBE)
     return path
+
+
+@pytest.fixture(scope="session")
+def autoencoder_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Random weights of the latent autoencoder, under the pretrained ones' names."""
+    import torch
+    from safetensors.torch import save_file
+
+    from humanmade.detectors import latent
+
+    folder = tmp_path_factory.mktemp("weights")
+    torch.manual_seed(0)
+    network = latent.LatentAutoencoder()
+    for half in ("encoder", "decoder"):
+        save_file(getattr(network, half).state_dict(), folder / f"taef2_{half}.safetensors")
+    return folder

@@ -138,7 +138,7 @@ def predict(asked: argparse.Namespace) -> None:
 
 def blend(asked: argparse.Namespace) -> None:
     """Blend runs or CSVs of logits into a checked submission."""
-    from humanmade import ledger, metrics, submission
+    from humanmade import fusion, ledger, metrics, submission
     from humanmade.data import manifest
     from humanmade.evaluation import blend as blending
     from humanmade.run import Run
@@ -165,6 +165,10 @@ def blend(asked: argparse.Namespace) -> None:
     submission.write(asked.out, ids, labels)
     names = [name if name.endswith(".csv") else Run.find(name).name for name in asked.runs]
     ledger.note_origin(asked.out, names, asked.method, how, blending.fold_score(members, asked.method))
+    if asked.method in fusion.LEARNED:
+        weights, nested = blending.learn(members, asked.method)
+        shares = ", ".join(f"{name} {weight:.2f}" for name, weight in zip(names, weights, strict=True))
+        print(f"weights: {shares}; nested selection score {nested:.3f}")
     print(f"{asked.out}: {len(ids)} rows, {labels.sum()} labelled 1 ({how})")
     if not asked.data:
         print("not checked against a test.csv: give --data for that")
@@ -219,7 +223,11 @@ def audit(asked: argparse.Namespace) -> None:
     from humanmade.evaluation import audit as auditing
 
     table = inventory.attach(manifest.load(_data_or_demo(asked.data)[0]), asked.skip_broken)
-    print(auditing.as_text(auditing.audit(table)))
+    found = auditing.audit(table, asked.weights)
+    print(auditing.as_text(found))
+    drawn = auditing.draw_duplicates(asked.out, found, table)
+    if drawn:
+        print(f"{asked.out}: {drawn} of {len(found.duplicates)} near-duplicates side by side")
 
 
 def explain(asked: argparse.Namespace) -> None:
@@ -267,6 +275,21 @@ def reconstruct(asked: argparse.Namespace) -> None:
     network = latent.load_autoencoder(asked.autoencoder, asked.weights)
     rows = latent.write_counterparts(photos, asked.out, network, asked.autoencoder)
     print(f"{asked.out}: {len(rows) // 2} photos with their counterparts, as a data folder with pairs")
+
+
+def bench(asked: argparse.Namespace) -> None:
+    """Measure recipes side by side."""
+    from humanmade import bench as benching
+    from humanmade import files
+
+    lines = benching.read_lines(asked.recipes)
+    same = benching.Bench(asked.data, asked.shifted, asked.out, asked.fold, asked.seeds, asked.weights)
+    table = benching.measure(lines, same)
+    said = [benching.as_markdown(table, asked.columns.split(",") if asked.columns else ())]
+    said += benching.forecast_errors(table)
+    print("\n\n".join(said))
+    if asked.markdown:
+        files.write_text(asked.markdown, "\n\n".join([asked.title, *said]).strip() + "\n")
 
 
 def demo(asked: argparse.Namespace) -> None:
@@ -329,6 +352,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_explain(verbs)
     _add_audit(verbs)
     _add_reconstruct(verbs)
+    _add_bench(verbs)
     add = _adder(verbs, demo, "write the embedded demo competition", "humanmade demo build/demo")
     add.add_argument("folder", type=Path, metavar="DIR", help="a folder that does not exist yet")
     kaggle_verbs.add(partial(_adder, verbs))
@@ -443,7 +467,13 @@ def _add_blend(verbs: Subparsers) -> None:
     )
     add = parser.add_argument
     add("runs", nargs="+", metavar="RUN|CSV", help="runs, or CSVs with id,logit")
-    add("--method", default="mean", help="the fusion rule: mean or rank (default: mean)")
+    add(
+        "--method",
+        choices=("mean", "rank", "weights", "climb", "stack"),
+        default="mean",
+        help="the fusion rule; the last three learn weights from held-out logits, clean and corrupted "
+        "(default: mean)",
+    )
     add("--out", type=Path, metavar="CSV", required=True, help="the submission to write")
     _add_data(parser, required=False)
     _add_prevalence(parser)
@@ -490,7 +520,37 @@ def _add_audit(verbs: Subparsers) -> None:
     what = "say what gives the label away without a detector"
     parser = _adder(verbs, audit, what, "humanmade audit --data data")
     _add_data(parser, required=False)
+    _add_weights(parser)
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("build/duplicates.png"),
+        metavar="PNG",
+        help="where near-duplicates are drawn side by side, if there are any (default: build/duplicates.png)",
+    )
     _add_skip_broken(parser, "leave out pictures that cannot be read")
+
+
+def _add_bench(verbs: Subparsers) -> None:
+    what = "measure recipes side by side: folds, forecast, and a set they were not trained on"
+    example = 'humanmade bench probe_lite0 "probe_lite0 head=difference" --data train --shifted wild'
+    parser = _adder(verbs, bench, what, example)
+    add = parser.add_argument
+    add("recipes", nargs="+", metavar="LINE", help="recipe key=value ..., or a .txt file with such lines")
+    add("--data", type=Path, required=True, metavar="D", help="the data folder to train on")
+    add(
+        "--shifted",
+        type=Path,
+        metavar="D",
+        help="a labelled folder to predict as an unlabelled test set (default: the test rows of --data)",
+    )
+    add("--fold", type=_fold, metavar="k", help="train this fold only, or 'all' rows at once")
+    add("--seeds", type=_count, default=1, metavar="N", help="trainings of each line, averaged (default: 1)")
+    add("--out", type=Path, default=Path("runs/bench"), metavar="R", help="folder of the runs")
+    add("--columns", default="", metavar="a,b", help="columns to print (default: all)")
+    add("--markdown", type=Path, metavar="MD", help="write what is printed there too")
+    add("--title", default="", help="the first lines of that file")
+    _add_weights(parser)
 
 
 def _add_explain(verbs: Subparsers) -> None:

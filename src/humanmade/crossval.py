@@ -6,8 +6,7 @@ import contextlib
 import shutil
 import tempfile
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +17,16 @@ from humanmade import detectors, files, metrics, run, submission
 from humanmade.data import folds as folding
 from humanmade.data import manifest
 from humanmade.data.folds import Folds
+from humanmade.detectors import counterparts
 from humanmade.detectors.base import Detector
+from humanmade.detectors.embedding import name_sources
 from humanmade.errors import UserError
-from humanmade.evaluation.inference import fill_broken, mean_logits
+from humanmade.evaluation import shifted
+from humanmade.evaluation.inference import fill_broken, member_logits
+from humanmade.evaluation.outlook import look_around, look_at_fold, outlook
 from humanmade.images import views
 from humanmade.progress import warn
-from humanmade.recipe import Recipe
+from humanmade.recipe import EnsembleRecipe, Recipe
 from humanmade.run import ALL, Run
 from humanmade.training.budget import Budget, OutOfTimeError
 from humanmade.training.team import Team, quiet, team
@@ -57,11 +60,14 @@ def cross_validate(recipe: Recipe, table: pd.DataFrame, current: Run, options: O
     manifest.check_trainable(table)
     manifest.check_test_readable(table)
     budget, ranks = Budget(options.hours), team()
-    view_names = views.expand(recipe.views)
+    data = run.fingerprint(table)
+    if recipe.split == "source":
+        with ranks.first():
+            table = name_sources(table, options.weights)
     folds = folding.make(table, recipe.folds, recipe.fold_seed, recipe.split)
     wanted = _wanted(options.fold, len(folds))
     detector = detectors.create(recipe, options.weights)
-    data = run.fingerprint(table)
+    job = _Job(detector, folds, table, current, budget, views.expand(recipe.views), options.weights)
     with ranks.first():
         continued = current.start(recipe, data, folds.table, folds.rows[["id", "digest"]])
     try:
@@ -71,17 +77,19 @@ def cross_validate(recipe: Recipe, table: pd.DataFrame, current: Run, options: O
         left = [key for key in wanted if key not in done]
         ranks.meet()
         if left:
-            good = table[~table["broken"]]
-            _prepare(detector, good, view_names, budget, ranks)
+            _prepare(job, ranks)
             if ranks.count > 1:
-                detector = detectors.create(recipe, options.weights)  # one that sees what all prepared
+                # One that sees what all prepared.
+                job = replace(job, detector=detectors.create(recipe, options.weights))
         if len(wanted) < ranks.count:
             with ranks.sharing():
                 for key in left:
-                    _share_fold(detector, folds, key, table, current, budget, view_names, ranks)
+                    _share_fold(job, key, ranks)
         else:
             for key in left[ranks.rank :: ranks.count]:
-                _train_fold(detector, folds, key, table, current, budget, view_names)
+                if budget.over:
+                    budget.stop()
+                _train_fold(job, key)
     except OutOfTimeError:
         warn("the time budget is used up; going on with the folds that are finished")
     except UserError:
@@ -92,35 +100,48 @@ def cross_validate(recipe: Recipe, table: pd.DataFrame, current: Run, options: O
     ranks.meet()
     if not ranks.leads:
         return {}
+    try:
+        look_around(current, job.detector, folds, table, options.weights, budget)
+    except OutOfTimeError:
+        warn("the time budget is used up; the forecast goes without look-alikes")
     return collect(current, table, folds, data, options.prevalence)
 
 
-def _prepare(
-    detector: Detector, rows: pd.DataFrame, view_names: Sequence[str], budget: Budget, ranks: Team
-) -> None:
+@dataclass(frozen=True)
+class _Job:
+    """What the training of every fold needs."""
+
+    detector: Detector
+    folds: Folds
+    table: pd.DataFrame
+    current: Run
+    budget: Budget
+    view_names: tuple[str, ...]
+    weights: Path | None
+
+
+def _prepare(job: _Job, ranks: Team) -> None:
     """Let each rank prepare its share of the rows; all run out of time together."""
     late = False
     try:
-        detector.prepare(rows[ranks.rank :: ranks.count], view_names, budget)
+        rows = ranks.share(job.folds.rows)
+        training = counterparts.extend(rows, job.current.recipe, job.weights, job.budget)
+        predicted = ranks.share(job.table[~job.table["broken"]])
+        job.detector.prepare(training, predicted, job.view_names, job.budget)
     except OutOfTimeError:
         late = True
     if ranks.any(late):
         raise OutOfTimeError
 
 
-def _share_fold(
-    detector: Detector,
-    folds: Folds,
-    key: int | str,
-    table: pd.DataFrame,
-    current: Run,
-    budget: Budget,
-    view_names: Sequence[str],
-    ranks: Team,
-) -> None:
-    """Train one fold on all ranks together: the others keep what they write to themselves."""
-    if ranks.any(budget.over):
-        budget.stop()
+def _share_fold(job: _Job, key: int | str, ranks: Team) -> None:
+    """Train one fold on all ranks together: the others keep what they write to themselves.
+
+    Rank 0 watches the time for all; no rank may leave where another waits for it.
+    """
+    current, late = job.current, False
+    if ranks.any(job.budget.over):
+        job.budget.stop()
     with contextlib.ExitStack() as stack:
         if not ranks.leads:
             stack.enter_context(quiet())
@@ -128,9 +149,14 @@ def _share_fold(
             shutil.copy(current.folder / "recipe.toml", scratch)
             if current.fold(key).is_dir():
                 shutil.copytree(current.fold(key), scratch / current.fold(key).name)
-            current = Run(scratch)
+            job = replace(job, current=Run(scratch), budget=Budget())
         ranks.meet()
-        _train_fold(detector, folds, key, table, current, budget, view_names, ranks.leads)
+        try:
+            _train_fold(job, key, ranks.leads)
+        except OutOfTimeError:
+            late = True
+    if ranks.any(late):
+        raise OutOfTimeError
 
 
 def _welcome_back(current: Run, detector: Detector) -> None:
@@ -147,15 +173,20 @@ def collect(current: Run, table: pd.DataFrame, folds: Folds, data: str, prevalen
     """Join what the finished folds left into oof.csv, test.csv, submission.csv and scores.json."""
     done = current.finished()
     scored = [key for key in done if isinstance(key, int)]
-    held_out = {
-        key: pd.Series(current.fold_logits(key, "oof.csv", ids), index=ids)
-        for key in scored
-        for ids in [folds.validation(key)["id"]]
-    }
+    held_out = _held_out(current, folds, scored, "oof.csv")
     oof = _out_of_fold(folds, held_out)
     if scored:
         files.write_csv(current.folder / "oof.csv", oof)
+        for member in current.recipe.member_names if isinstance(current.recipe, EnsembleRecipe) else []:
+            name = f"oof_{member}.csv"
+            own = _out_of_fold(folds, _held_out(current, folds, scored, name))
+            files.write_csv(current.folder / name, own)
+    corrupted = current.corrupted(scored, folds.rows.set_index("id")["label"])
+    grid = shifted.scores(corrupted, current.recipe.split == "source") if len(corrupted) else {}
+    test_size = int((table["split"] == "test").sum())
     scores = _scores(current, folds, oof, held_out) | {
+        "corrupted": grid,
+        **outlook(current, oof, grid, test_size, prevalence),
         "unfinished": not (len(scored) == len(folds) or ALL in done),
         "versions": run.versions(),
         "seed": current.recipe.seeds[0],
@@ -176,24 +207,15 @@ def _wanted(fold: int | str | None, count: int) -> list[int | str]:
     return [fold]
 
 
-def _train_fold(
-    detector: Detector,
-    folds: Folds,
-    key: int | str,
-    table: pd.DataFrame,
-    current: Run,
-    budget: Budget,
-    view_names: Sequence[str],
-    predict: bool = True,
-) -> None:
+def _train_fold(job: _Job, key: int | str, predict: bool = True) -> None:
     """Train one fold with every seed, predict its held-out and the test rows, and mark it done."""
-    if budget.over:
-        budget.stop()
+    detector, folds, table, current, budget = job.detector, job.folds, job.table, job.current, job.budget
     train = folds.training(key) if isinstance(key, int) else folds.rows
     valid = folds.validation(key) if isinstance(key, int) else folds.rows[:0]
     test = table[(table["split"] == "test") & ~table["broken"]]
     members, folder = current.members(key), current.fold(key)
     print(f"fold {key}: {len(train)} pictures to train on, {len(valid)} held out", flush=True)
+    train = counterparts.extend(train, current.recipe, job.weights, budget)
     fits = [_fit(detector, train, valid, seed, place, budget) for seed, place in members]
     if not predict:
         return
@@ -201,12 +223,16 @@ def _train_fold(
     places = [place for _, place in members]
     fitted = time.monotonic()
     facts: dict[str, Any] = {"fold": key}
-    for name, rows in (("oof.csv", valid), ("test.csv", test)):
+    for name, rows in (("oof", valid), ("test", test)):
         if len(rows):
-            logits = mean_logits(detector, places, rows, view_names)
-            files.write_csv(folder / name, pd.DataFrame({"id": rows["id"], "logit": logits}))
-            if name == "oof.csv":
-                facts |= metrics.summary(rows["label"], logits)
+            found = member_logits(detector, places, rows, job.view_names)
+            for member, own in found.items():
+                own_name = f"{name}_{member}.csv" if member else f"{name}.csv"
+                files.write_csv(folder / own_name, pd.DataFrame({"id": rows["id"], "logit": own}))
+            if name == "oof":
+                facts |= metrics.summary(rows["label"], found[""])
+    if len(valid):
+        look_at_fold(detector, places, valid, folder, len(folds), job.weights, budget)
     # Folds still to come must leave time to predict with what there is.
     budget.reserve = max(budget.reserve, time.monotonic() - fitted)
     seconds = training + time.monotonic() - fitted
@@ -233,6 +259,15 @@ def _fit(
     spent = {"pictures": pictures, "seconds": time.monotonic() - began}
     files.write_json(note, spent)
     return spent
+
+
+def _held_out(current: Run, folds: Folds, scored: list[int], name: str) -> dict[int, pd.Series[float]]:
+    """Logits that each finished fold wrote of the rows it held out, by id."""
+    return {
+        key: pd.Series(current.fold_logits(key, name, ids), index=ids)
+        for key in scored
+        for ids in [folds.validation(key)["id"]]
+    }
 
 
 def _out_of_fold(folds: Folds, held_out: dict[int, pd.Series[float]]) -> pd.DataFrame:

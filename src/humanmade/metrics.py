@@ -53,6 +53,15 @@ def summary(labels: npt.ArrayLike, logits: npt.ArrayLike) -> dict[str, float]:
     }
 
 
+SHIFTED_SHARE = 0.7
+"""Weight of the shifted pictures wherever something is chosen by a score; clean ones have the rest."""
+
+
+def selection(clean: float, shifted: float | None) -> float:
+    """The score by which epochs, weights and runs are chosen; without a shifted score, the clean one."""
+    return clean if shifted is None else (1 - SHIFTED_SHARE) * clean + SHIFTED_SHARE * shifted
+
+
 def all_ones_f1(prevalence: float) -> float:
     """What answering 1 everywhere scores: the baseline of every table."""
     return 2 * prevalence / (1 + prevalence)

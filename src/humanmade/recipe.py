@@ -43,6 +43,14 @@ class Recipe:
     """The detector is trained once per seed; logits are averaged."""
     views: list[str] = field(default_factory=lambda: ["identity"])
     """Test-time views (`humanmade.images.views`), averaged as logits."""
+    counterparts: list[float] = field(default_factory=list)
+    """Scales at which every training photo is also shown beside its reconstruction; empty is off."""
+    counterpart_blend: float = 0.0
+    """Share of the reconstructions that are mixed with their photo, in pixels or in frequencies."""
+    real_fakes: bool = True
+    """Train on the generated pictures of the data too, not on counterparts alone."""
+    autoencoder: str = "taef2"
+    """What reconstructs: `<name>_encoder.safetensors` and `<name>_decoder.safetensors`."""
 
     def check(self) -> None:
         """Refuse values that cannot work, naming the key."""
@@ -53,6 +61,11 @@ class Recipe:
         for seed in [self.fold_seed, *self.seeds]:
             require(0 <= seed < 2**32, "seeds, fold_seed", seed, "0 to 4294967295")
         require(len(self.views) > 0, "views", self.views, "at least one view, such as identity")
+        good = all(0.25 <= scale <= 2 for scale in self.counterparts)
+        require(good, "counterparts", self.counterparts, "scales of 0.25 to 2")
+        require(0 <= self.counterpart_blend <= 1, "counterpart_blend", self.counterpart_blend, "0 to 1")
+        good = self.real_fakes or len(self.counterparts) > 0
+        require(good, "real_fakes", self.real_fakes, "true, or scales in counterparts")
 
 
 @dataclass(frozen=True)
@@ -96,13 +109,20 @@ class BackboneRecipe(TensorRecipe):
 class LinearHeadRecipe(PictureRecipe):
     """Keys of the detectors with a logistic regression on top."""
 
+    head: Literal["logistic", "difference"] = "logistic"
+    """Logistic regression, or its limit under strongest shrinkage: the difference of the class means."""
     shrinkage: list[float] = field(default_factory=lambda: [1e-4, 1e-3, 1e-2, 1e-1])
     """Values of the logistic regression's C; the inner folds choose among several."""
     inner_folds: int = 3
+    inner_split: Literal["groups", "clusters"] = "groups"
+    """What inner folds keep apart: groups, or clusters of look-alikes, as a shifted set would."""
+    training_views: list[str] = field(default_factory=lambda: ["identity"])
+    """Views (`humanmade.images.views`) under which the head sees each training picture."""
 
     def check(self) -> None:
         super().check()
         require(self.inner_folds >= 2, "inner_folds", self.inner_folds, "at least 2")
+        require(len(self.training_views) > 0, "training_views", self.training_views, "at least one view")
         good = len(self.shrinkage) > 0 and all(value > 0 for value in self.shrinkage)
         require(good, "shrinkage", self.shrinkage, "positive numbers")
 
@@ -161,14 +181,26 @@ class NetworkRecipe(BackboneRecipe, TrainedRecipe):
     """Most degradations (compression, resizing, blur, noise, colour) that a training picture gets."""
     severity: float = 0.5
     """Strength of each degradation, 0 to 1."""
+    reencode: bool = False
+    """End every training picture in a JPEG of a drawn quality, both classes and pair members alike."""
+    consistency: float = 0.0
+    """Weight of the squared difference between the logits of a picture clean and degraded; 0 is off."""
     pair_sync: bool = True
     """Both members of a pair share a batch and every random draw."""
+    balance: bool = False
+    """Show the pictures of rare sources more often."""
+    lora: int = 0
+    """Rank of the corrections that a transformer learns instead of its weights; 0 trains the weights."""
 
     def check(self) -> None:
         super().check()
         require(0 <= self.label_smoothing < 1, "label_smoothing", self.label_smoothing, "below 1")
         for key, rate in (("drop_rate", self.drop_rate), ("drop_path_rate", self.drop_path_rate)):
             require(0 <= rate < 1, key, rate, "0 to below 1")
+        require(0 <= self.consistency <= 100, "consistency", self.consistency, "0 to 100")
+        good = not self.consistency or (self.chain > 0 and self.severity > 0)
+        require(good, "consistency", self.consistency, "a chain of degradations to be consistent under")
+        require(0 <= self.lora <= 256, "lora", self.lora, "0 to 256")
         require(0 <= self.chain <= 5, "chain", self.chain, "0 to 5 degradations")
         require(0 <= self.severity <= 1, "severity", self.severity, "0 to 1")
         low, high = self.scale_range if len(self.scale_range) == 2 else (0.0, 0.0)
@@ -197,8 +229,6 @@ class SpectrumRecipe(LinearHeadRecipe):
 class ReconstructionRecipe(TensorRecipe, LinearHeadRecipe):
     """What a pretrained autoencoder does to a picture, with a linear head."""
 
-    autoencoder: str = "taef2"
-    """Name of the weights: `<name>_encoder.safetensors` and `<name>_decoder.safetensors`."""
     shrinkage: list[float] = field(default_factory=lambda: [1e-3, 1e-2, 1e-1, 1.0])
 
     def check(self) -> None:
@@ -226,12 +256,38 @@ class VaeRecipe(TrainedRecipe, LinearHeadRecipe):
         require(0 <= self.beta <= 1000, "beta", self.beta, "0 to 1000")
 
 
+@dataclass(frozen=True)
+class EnsembleRecipe(Recipe):
+    """Several recipes trained on each fold, their logits fused. Members bring their own views."""
+
+    members: list[str] = field(default_factory=list)
+    """Recipes, shipped or by path; the ensemble's folds, seeds and split hold for all."""
+    method: Literal["mean", "weights", "climb", "stack"] = "mean"
+    """How logits are weighed (`humanmade.fusion`); all but `mean` train members once more, to learn."""
+
+    def check(self) -> None:
+        super().check()
+        require(
+            len(set(self.members)) == len(self.members) >= 2, "members", self.members, "two or more recipes"
+        )
+        for name in self.members:
+            kind = load(name).detector
+            require(kind != "ensemble", "members", name, "no ensemble in an ensemble")
+        require(not self.counterparts, "counterparts", self.counterparts, "none: members have their own")
+
+    @property
+    def member_names(self) -> list[str]:
+        """Names of the members' folders and files."""
+        return [Path(name).stem for name in self.members]
+
+
 KINDS: dict[str, type[Recipe]] = {
     "network": NetworkRecipe,
     "probe": ProbeRecipe,
     "spectrum": SpectrumRecipe,
     "reconstruction": ReconstructionRecipe,
     "vae": VaeRecipe,
+    "ensemble": EnsembleRecipe,
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -20,6 +21,8 @@ from humanmade.recipe import Recipe
 RUNS = Path("runs")
 DONE = "scores.json"
 """Written last in a fold's folder: the fold is finished."""
+CORRUPTED = "corrupted.csv"
+"""In a fold's folder: logits of a sample of its held-out rows under every corruption."""
 ALL = "all"
 """The fold that trains on everything."""
 PACKAGES = (
@@ -106,6 +109,22 @@ class Run:
             lacking = logits.index[logits.isna()]
             raise UserError(f"{path}: lacks {len(lacking)} ids, '{lacking[0]}' first; {retrain(path)}")
         return logits.to_numpy(dtype=np.float64)
+
+    def corrupted(self, keys: Sequence[int], labels: pd.Series[int]) -> pd.DataFrame:
+        """What finished folds wrote of corrupted pictures: `id, label, fold, clean` and the corruptions.
+
+        Args:
+            labels: of all train rows, by id. A picture that two folds held out stands there twice.
+        """
+        tables = []
+        for key in keys:
+            path = self.fold(key) / CORRUPTED
+            try:
+                table = files.read_numbers(path, ("id", "clean"))
+            except UserError as error:
+                raise UserError(f"{error}; {retrain(path)}") from None
+            tables.append(table.assign(label=table["id"].map(labels), fold=key))
+        return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
     def fold(self, key: int | str) -> Path:
         """The folder of a fold: 0, 1, ... or `all`."""

@@ -13,7 +13,6 @@ from humanmade.detectors.autoencoder import Reconstruction, VaeDetector
 from humanmade.errors import UserError
 from humanmade.training.budget import Budget, OutOfTimeError
 from tests.conftest import MakeFolder
-from tests.detectors.test_latent import weights  # noqa: F401 - a fixture
 from tests.training.test_loop import StopAfter
 
 SMALL = ["image_size=32", "workers=0", "precision=fp32"]
@@ -43,16 +42,18 @@ def test_divergence_of_the_prior_is_zero():
     assert autoencoder.divergence(mean + 1, log_variance).tolist() == [18, 18]
 
 
-def test_reconstruction_scores_pictures(rows: pd.DataFrame, weights: Path, tmp_path: Path):  # noqa: F811
+def test_reconstruction_scores_pictures(rows: pd.DataFrame, autoencoder_weights: Path, tmp_path: Path):
     recipe = recipes.load("reconstruction", SMALL)
-    made = detectors.create(recipe, weights)
+    made = detectors.create(recipe, autoencoder_weights)
     assert isinstance(made, Reconstruction)
-    made.prepare(rows, ["identity", "hflip"], Budget())
+    made.prepare(rows, rows, ["identity", "hflip"], Budget())
     made.fit(rows, rows[:0], 0, tmp_path / "fold0", Budget())
     made.verify(tmp_path / "fold0")
-    logits = detectors.create(recipe, weights).logits(tmp_path / "fold0", rows, ["identity", "hflip"])
+    logits = detectors.create(recipe, autoencoder_weights).logits(
+        tmp_path / "fold0", rows, ["identity", "hflip"]
+    )
     assert logits.shape == (24, 2) and ((logits[:, 0] > 0) == (rows["label"] == 1)).mean() > 0.8
-    other = detectors.create(recipes.change(recipe, image_size=40), weights)
+    other = detectors.create(recipes.change(recipe, image_size=40), autoencoder_weights)
     with pytest.raises(UserError, match="image_size"):
         other.verify(tmp_path / "fold0")
 

@@ -10,6 +10,7 @@ from humanmade.data import folds, inventory, manifest
 from humanmade.detectors import heads
 from humanmade.detectors.probe import Probe
 from humanmade.errors import UserError
+from humanmade.recipe import LinearHeadRecipe
 from humanmade.training.budget import Budget
 from humanmade.training.checkpoint import load_weights
 from tests.conftest import MakeFolder
@@ -37,7 +38,7 @@ def test_it_separates_what_it_was_fitted_on(rows: pd.DataFrame, tiny_probe: Path
 
 def test_features_are_computed_once_for_all_folds(rows: pd.DataFrame, tiny_probe: Path, tmp_path: Path):
     first = probe(tiny_probe)
-    first.prepare(rows, ["identity", "hflip"], Budget())
+    first.prepare(rows, rows, ["identity", "hflip"], Budget())
     later = probe(tiny_probe)
     later.extract = lambda pixels: pytest.fail("computed again")  # type: ignore[method-assign]
     later.fit(rows[:12], rows[12:], 0, tmp_path, Budget())
@@ -48,11 +49,11 @@ def test_features_depend_on_the_picture_alone(
     rows: pd.DataFrame, tiny_probe: Path, monkeypatch, tmp_path: Path
 ):
     made = probe(tiny_probe, "inference_batch=8")
-    made.prepare(rows, ["identity"], Budget())
+    made.prepare(rows, rows, ["identity"], Budget())
     whole = made.store.get(rows, "identity")
     monkeypatch.setenv("HUMANMADE_CACHE", str(tmp_path / "other"))
     again = probe(tiny_probe, "inference_batch=8")
-    again.prepare(rows[::-1][4:9], ["identity"], Budget())
+    again.prepare(rows[::-1][4:9], rows[::-1][4:9], ["identity"], Budget())
     assert (again.store.get(rows[::-1][4:9], "identity") == whole[::-1][4:9]).all()
 
 
@@ -73,7 +74,7 @@ def test_inner_folds_keep_groups_together():
     # A feature that names the group perfectly, labels at random by group: honest inner folds see nothing.
     features = np.eye(20)[groups]
     labels = rng.permutation(np.repeat([0, 1], 10))[groups]
-    _, tried = heads.fit_linear(features, labels, groups, [1e-3, 1e3], 3, 0)
+    _, tried = heads.fit_linear(features, labels, groups, LinearHeadRecipe("probe", shrinkage=[1e-3, 1e3]), 0)
     assert tried[1]["logloss"] > 0.6
 
 
@@ -87,7 +88,7 @@ def test_other_backbone_weights_are_refused(rows: pd.DataFrame, tiny_probe: Path
 @pytest.mark.parametrize("pool", ["mean", "mean_std"])
 def test_families_of_backbones(rows: pd.DataFrame, tiny_probe: Path, backbone: str, pool: str):
     made = probe(tiny_probe, f"backbone={backbone}", f"pool={pool}", "layers=[-1]")
-    made.prepare(rows[:3], ["identity"], Budget())
+    made.prepare(rows[:3], rows[:3], ["identity"], Budget())
     features = made.store.get(rows[:3], "identity")
     assert features.shape[0] == 3 and np.isfinite(features).all() and features.std(axis=0).max() > 0
 
@@ -95,6 +96,6 @@ def test_families_of_backbones(rows: pd.DataFrame, tiny_probe: Path, backbone: s
 def test_corrupted_views_are_kept_by_their_draw(rows: pd.DataFrame, tiny_probe: Path):
     made = probe(tiny_probe)
     twin = rows[:2].assign(pair=["x", "y"], digest=rows["digest"][0], path=rows["path"][0])
-    made.prepare(twin, ["noise8", "jpeg50"], Budget())
+    made.prepare(twin, twin, ["noise8", "jpeg50"], Budget())
     noisy, plain = made.store.get(twin, "noise8"), made.store.get(twin, "jpeg50")
     assert (noisy[0] != noisy[1]).any() and (plain[0] == plain[1]).all()

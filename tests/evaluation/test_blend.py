@@ -3,10 +3,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from humanmade import files
+from humanmade import files, fusion
 from humanmade import recipe as recipes
 from humanmade.errors import UserError
 from humanmade.evaluation import blend as blending
@@ -58,8 +56,6 @@ def test_other_ids_and_other_folds_are_refused(tmp_path: Path):
     b = run_of(tmp_path / "b", [1.0, 2.0, 3.0, 4.0], [0, 1, 0, 1], 1.0, [0, 1, 0, 1])
     with pytest.raises(UserError, match=r"folds\.csv differs"):
         blending.blend([blending.read_member(a), blending.read_member(b)], "mean")
-    with pytest.raises(UserError, match="known rules are mean, rank"):
-        blending.blend([one], "median")
     with pytest.raises(UserError, match="given twice"):
         blending.blend([one, one], "mean")
 
@@ -73,21 +69,12 @@ def test_bad_csvs_are_refused(tmp_path: Path):
         blending.read_member(csv_of(tmp_path / "y.csv", [1.0, 2.0], ["a", "a"]))
 
 
-@given(st.lists(st.integers(-50, 50).map(float), min_size=2, max_size=20, unique=True))
-def test_ranks_see_order_alone(values: list[float]):
-    logits = np.array(values)[:, None]
-    ranked = blending.rank(logits)
-    assert (np.argsort(ranked) == np.argsort(values)).all()
-    assert np.allclose(ranked, blending.rank(np.arctan(logits)))
-    assert abs(ranked.mean()) < 1e-9 and np.abs(ranked).max() < 1
-
-
 def test_the_oof_threshold_comes_with_a_nested_estimate(tmp_path: Path):
     run = run_of(tmp_path / "r", [1.0] * 4, [5.0, 7.0, 5.0, 7.0], 2.0, [0, 0, 1, 1])
     threshold, nested = blending.oof_threshold([blending.read_member(run)], "mean")
     assert threshold == pytest.approx(3.0) and nested == 1.0
     bare = blending.read_member(csv_of(tmp_path / "x.csv", [1.0, 2.0, 3.0, 4.0]))
-    with pytest.raises(UserError, match=r"needs runs with oof\.csv"):
+    with pytest.raises(UserError, match="is a bare CSV"):
         blending.oof_threshold([bare], "mean")
 
 
@@ -96,3 +83,16 @@ def test_test_order_and_missing_logits():
     assert blending.in_order(logits, ["b", "a"]).tolist() == [2.0, 1.0]
     with pytest.raises(UserError, match="1 test ids have no logit, 'c' first"):
         blending.in_order(logits, ["a", "c"])
+
+
+def test_weights_are_learned_from_held_out_logits(tmp_path: Path):
+    good = run_of(tmp_path / "good", [1.0, 2.0, 3.0, 4.0], [-1, 1, -2, 2], 1.0, [0, 0, 1, 1])
+    bad = run_of(tmp_path / "bad", [4.0, 3.0, 2.0, 1.0], [1, -1, 2, -2], 1.0, [0, 0, 1, 1])
+    members = [blending.read_member(good), blending.read_member(bad)]
+    for method in fusion.LEARNED:
+        weights, nested = blending.learn(members, method)
+        assert weights.tolist() == [1.0, 0.0] and nested == 1.0, method
+        assert blending.blend(members, method).tolist() == [1.0, 2.0, 3.0, 4.0]
+    bare = blending.read_member(csv_of(tmp_path / "x.csv", [1.0, 2.0, 3.0, 4.0]))
+    with pytest.raises(UserError, match="is a bare CSV"):
+        blending.blend([members[0], bare], "stack")

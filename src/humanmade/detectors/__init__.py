@@ -6,6 +6,7 @@ from pathlib import Path
 
 from humanmade.detectors.base import Detector
 from humanmade.recipe import (
+    EnsembleRecipe,
     NetworkRecipe,
     ProbeRecipe,
     Recipe,
@@ -41,4 +42,8 @@ def create(recipe: Recipe, weights: Path | None = None) -> Detector:
         from humanmade.detectors.autoencoder import VaeDetector
 
         return VaeDetector(recipe)
+    if isinstance(recipe, EnsembleRecipe):
+        from humanmade.detectors.ensemble import Ensemble
+
+        return Ensemble(recipe, weights)
     raise AssertionError(f"no detector for {type(recipe).__name__}")

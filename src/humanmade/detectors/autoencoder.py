@@ -23,11 +23,11 @@ from humanmade.data.loader import TrainingDataset, ViewDataset, fixed_size, view
 from humanmade.detectors import heads
 from humanmade.detectors.base import Detector, Logits
 from humanmade.detectors.features import Features, FeatureStore
-from humanmade.detectors.fixed import TRAINING_VIEW, FixedFeatures, fit_linear_head, load_head, save_head
+from humanmade.detectors.fixed import FixedFeatures, fit_linear_head, load_head, save_head
 from humanmade.detectors.latent import load_autoencoder
 from humanmade.errors import UserError
 from humanmade.images.augment import Augmentation
-from humanmade.images.views import Frame
+from humanmade.images.views import Frame, expand
 from humanmade.progress import progress
 from humanmade.recipe import ReconstructionRecipe, VaeRecipe
 from humanmade.seeding import stable_seed
@@ -171,8 +171,9 @@ class VaeDetector(Detector):
         held_out = valid[valid["label"] == 0]
         trainer.run(folder, budget, lambda model: self._watch(model, held_out), folder.name)
         save_weights(folder / MODEL, trainer.result.state_dict(), self._facts())
-        features = self._statistics(trainer.result, train, TRAINING_VIEW)
-        head, _ = fit_linear_head(features, train, recipe, seed)
+        names = expand(recipe.training_views)
+        features = np.concatenate([self._statistics(trainer.result, train, name) for name in names])
+        head, _ = fit_linear_head(features, pd.concat([train] * len(names)), recipe, seed)
         save_head(folder, head, self._facts())
         (folder / "last.pt").unlink(missing_ok=True)
         return len(dataset) * len(trainer.log)
@@ -215,7 +216,7 @@ class VaeDetector(Detector):
     def _watch(self, network: nn.Module, rows: pd.DataFrame) -> dict[str, float]:
         if rows.empty:
             return {"selection": 0.0}
-        errors = self._statistics(network, rows, TRAINING_VIEW)[:, 0]
+        errors = self._statistics(network, rows, "identity")[:, 0]
         return {"log_error": float(errors.mean()), "selection": -float(errors.mean())}
 
     @torch.inference_mode()

@@ -22,10 +22,18 @@ class Detector(ABC):
     predicted at once. Rows are those of `humanmade.data.manifest`, with `digest`.
     """
 
+    quick = False
+    """Whether it trains in seconds once it is prepared, so that it can be trained just to judge it."""
+
     def prepare(  # noqa: B027 - optional
-        self, rows: pd.DataFrame, views: Sequence[str], budget: Budget
+        self, training: pd.DataFrame, predicted: pd.DataFrame, views: Sequence[str], budget: Budget
     ) -> None:
-        """Do once what all folds would otherwise do again, such as computing features."""
+        """Do once what all folds would otherwise do again, such as computing features.
+
+        Args:
+            training: all rows that some fold trains on.
+            predicted: all rows that are predicted, under `views`.
+        """
 
     @abstractmethod
     def fit(self, train: pd.DataFrame, valid: pd.DataFrame, seed: int, folder: Path, budget: Budget) -> int:

@@ -17,18 +17,19 @@ from humanmade.detectors.base import Detector, Logits
 from humanmade.detectors.features import Features, FeatureStore
 from humanmade.errors import UserError
 from humanmade.files import write_text
+from humanmade.images.views import expand
 from humanmade.recipe import LinearHeadRecipe
 from humanmade.training.budget import Budget
 from humanmade.training.checkpoint import load_weights, save_weights
 
 HEAD = "head.safetensors"
-TRAINING_VIEW = "identity"
 
 
 class FixedFeatures(Detector):
     """Features from a store, and a linear head. Subclasses say what the features are."""
 
     recipe: LinearHeadRecipe
+    quick = True
 
     @property
     @abstractmethod
@@ -40,17 +41,31 @@ class FixedFeatures(Detector):
     def store(self) -> FeatureStore:
         """Where the features are kept."""
 
+    @property
+    def training_views(self) -> tuple[str, ...]:
+        """The views that the head learns from."""
+        return expand(self.recipe.training_views)
+
     @abstractmethod
     def extract(self, pixels: torch.Tensor) -> Features:
         """Features (n, dimensions) of what the store's loader gives."""
 
-    def prepare(self, rows: pd.DataFrame, views: Sequence[str], budget: Budget) -> None:
-        self.store.compute(rows, list(dict.fromkeys([TRAINING_VIEW, *views])), self.extract, budget)
+    def prepare(
+        self, training: pd.DataFrame, predicted: pd.DataFrame, views: Sequence[str], budget: Budget
+    ) -> None:
+        # Rows that are in both are decoded once for all their views.
+        both = training[training["id"].isin(predicted["id"])]
+        all_views = list(dict.fromkeys([*self.training_views, *views]))
+        self.store.compute(both, all_views, self.extract, budget)
+        self.store.compute(training, self.training_views, self.extract, budget)
+        self.store.compute(predicted, views, self.extract, budget)
 
     def fit(self, train: pd.DataFrame, valid: pd.DataFrame, seed: int, folder: Path, budget: Budget) -> int:
-        self.store.compute(train, [TRAINING_VIEW], self.extract)
-        features = self.store.get(train, TRAINING_VIEW).astype(np.float64)
-        tensors, tried = self.fit_head(features, train, seed)
+        names = self.training_views
+        self.store.compute(train, names, self.extract, budget)
+        features = np.concatenate([self.store.get(train, name) for name in names]).astype(np.float64)
+        # The views of a picture are one group, so inner folds keep them together.
+        tensors, tried = self.fit_head(features, pd.concat([train] * len(names)), seed)
         save_head(folder, tensors, self.facts)
         write_text(folder / "log.jsonl", "".join(json.dumps(line) + "\n" for line in tried))
         return len(train)
@@ -80,7 +95,7 @@ def fit_linear_head(
 ) -> tuple[heads.Tensors, list[dict[str, float]]]:
     """Fit a linear head to rows' labels, their groups kept together."""
     labels, groups = rows["label"].to_numpy(), rows["group"].to_numpy()
-    return heads.fit_linear(features, labels, groups, recipe.shrinkage, recipe.inner_folds, seed)
+    return heads.fit_linear(features, labels, groups, recipe, seed)
 
 
 def save_head(folder: Path, tensors: heads.Tensors, facts: dict[str, Any]) -> None:

@@ -2,69 +2,111 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from humanmade.data.folds import stratified_groups
 from humanmade.detectors.base import Logits
 from humanmade.errors import UserError
+from humanmade.recipe import LinearHeadRecipe
 
 Tensors: TypeAlias = dict[str, npt.NDArray[np.float64]]
 Matrix: TypeAlias = npt.NDArray[np.float64]
 Integers: TypeAlias = npt.NDArray[np.int64]
+Splits: TypeAlias = list[tuple[Integers, Integers]]
+
+C = "logisticregression__C"
 
 
 def fit_linear(
-    features: Matrix,
-    labels: Integers,
-    groups: Integers,
-    shrinkage: Sequence[float],
-    inner_folds: int,
-    seed: int,
+    features: Matrix, labels: Integers, groups: Integers, recipe: LinearHeadRecipe, seed: int
 ) -> tuple[Tensors, list[dict[str, float]]]:
-    """Fit a standardised logistic regression, its shrinkage chosen by inner folds that keep groups.
+    """Fit a linear head on standardised features.
 
     Args:
         features: (n, dimensions).
         labels: (n,) of 0 and 1.
         groups: (n,), what must not be split.
-        shrinkage: values of C; a single one is taken as it is.
+        recipe: which head; its shrinkage is chosen by inner folds if there are several.
 
     Returns:
         Tensors for `linear_logits`, and what each shrinkage scored.
     """
     from sklearn.linear_model import LogisticRegression
-    from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
+    from sklearn.preprocessing import StandardScaler
+
+    scaler = StandardScaler().fit(features)
+    standard = scaler.transform(features)
+    tried: list[dict[str, float]] = []
+    if recipe.head == "difference":
+        direction = standard[labels == 1].mean(axis=0) - standard[labels == 0].mean(axis=0)
+        direction /= max(float(np.linalg.norm(direction)), 1e-12)
+        scale = LogisticRegression(C=1.0).fit((standard @ direction)[:, None], labels)
+        weight, bias = direction * scale.coef_[0, 0], scale.intercept_[0]
+    else:
+        c = recipe.shrinkage[0]
+        if len(recipe.shrinkage) > 1:
+            c, tried = _choose_shrinkage(features, labels, groups, recipe, seed)
+        model = LogisticRegression(C=c, max_iter=1000).fit(standard, labels)
+        weight, bias = model.coef_[0], model.intercept_[0]
+    tensors = {"mean": scaler.mean_, "scale": scaler.scale_, "weight": weight, "bias": np.asarray(bias)}
+    return tensors, tried
+
+
+def _choose_shrinkage(
+    features: Matrix, labels: Integers, groups: Integers, recipe: LinearHeadRecipe, seed: int
+) -> tuple[float, list[dict[str, float]]]:
+    """The C that scores best on inner folds; equal scores go to the stronger shrinkage."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import GridSearchCV
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    model = make_pipeline(StandardScaler(), LogisticRegression(C=shrinkage[0], max_iter=1000))
-    tried: list[dict[str, float]] = []
-    if len(shrinkage) > 1:
-        fewest = min(len(np.unique(groups[labels == label])) for label in (0, 1))
-        if fewest < inner_folds:
-            raise UserError(
-                f"recipe: inner_folds = {inner_folds}, but a class has only {fewest} groups to train on; "
-                "lower it, or give shrinkage one value"
-            )
-        inner = StratifiedGroupKFold(inner_folds, shuffle=True, random_state=seed)
-        grid = {"logisticregression__C": list(shrinkage)}
-        search = GridSearchCV(model, grid, scoring="neg_log_loss", cv=inner)
-        model = search.fit(features, labels, groups=groups).best_estimator_
-        scores = search.cv_results_["mean_test_score"]
-        tried = [{"shrinkage": c, "logloss": -float(s)} for c, s in zip(shrinkage, scores, strict=True)]
-    else:
-        model.fit(features, labels)
-    scaler, head = model[0], model[1]
-    tensors = {
-        "mean": scaler.mean_,
-        "scale": scaler.scale_,
-        "weight": head.coef_[0],
-        "bias": np.asarray(head.intercept_[0]),
-    }
-    return tensors, tried
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+    by_groups = recipe.inner_split == "groups"
+    splits = (_group_splits if by_groups else _cluster_splits)(features, labels, groups, recipe, seed)
+    # Probabilities are off on look-alikes held out; their order is what counts there.
+    scoring = "neg_log_loss" if by_groups else "roc_auc"
+    grid = {C: sorted(recipe.shrinkage)}
+    search = GridSearchCV(model, grid, scoring=scoring, cv=splits, refit=False).fit(features, labels)
+    scores = [float(score) for score in search.cv_results_["mean_test_score"]]
+    name, sign = ("logloss", -1) if by_groups else ("auc", 1)
+    tried = [{"shrinkage": c, name: sign * score} for c, score in zip(grid[C], scores, strict=True)]
+    return float(search.best_params_[C]), tried
+
+
+def _group_splits(
+    features: Matrix, labels: Integers, groups: Integers, recipe: LinearHeadRecipe, seed: int
+) -> Splits:
+    fewest = min(len(np.unique(groups[labels == label])) for label in (0, 1))
+    if fewest < recipe.inner_folds:
+        raise UserError(
+            f"recipe: inner_folds = {recipe.inner_folds}, but a class has only {fewest} groups to train on; "
+            "lower it, or give shrinkage one value"
+        )
+    return stratified_groups(labels, groups, recipe.inner_folds, seed)
+
+
+def _cluster_splits(
+    features: Matrix, labels: Integers, groups: Integers, recipe: LinearHeadRecipe, seed: int
+) -> Splits:
+    """Fold k holds out cluster k of each class, and trains on no group of theirs."""
+    from sklearn.cluster import KMeans
+    from sklearn.preprocessing import StandardScaler
+
+    cluster = np.zeros(len(labels), dtype=np.int64)
+    for label in (0, 1):
+        part = StandardScaler().fit_transform(features[labels == label])
+        cluster[labels == label] = KMeans(recipe.inner_folds, n_init=2, random_state=seed).fit_predict(part)
+    splits: Splits = []
+    for k in range(recipe.inner_folds):
+        held_out = cluster == k
+        kept = ~np.isin(groups, groups[held_out])
+        if len(np.unique(labels[kept])) == 2:
+            splits.append((np.flatnonzero(kept), np.flatnonzero(held_out)))
+    return splits or _group_splits(features, labels, groups, recipe, seed)
 
 
 def linear_logits(tensors: Tensors, features: Matrix) -> Logits:

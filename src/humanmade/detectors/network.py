@@ -19,9 +19,11 @@ from humanmade.data.loader import (
     TrainingDataset,
     ViewDataset,
     fixed_size,
+    pair_keys,
     view_batches,
     worker_count,
 )
+from humanmade.detectors import lora
 from humanmade.detectors.base import Detector, Logits
 from humanmade.detectors.weights import create_backbone, pretrained_settings
 from humanmade.errors import UserError
@@ -36,6 +38,9 @@ from humanmade.training.device import Machine
 from humanmade.training.loop import Trainer
 
 CHECKPOINT = "model.safetensors"
+
+MOST_REPEATS = 8
+"""A picture shown more often than that within an epoch is learned by heart."""
 
 
 class Normalised(nn.Module):
@@ -77,14 +82,21 @@ class Network(Detector):
     def fit(self, train: pd.DataFrame, valid: pd.DataFrame, seed: int, folder: Path, budget: Budget) -> int:
         recipe = self.recipe
         torch.manual_seed(stable_seed("weights", seed))
-        network = self.machine.place(self.build())
+        network = self.build()
+        if recipe.lora:
+            lora.insert(network.backbone, recipe.lora)
+        placed = self.machine.place(network)
         low, high = recipe.scale_range
-        augment = Augmentation(self.frame, recipe.chain, recipe.severity, (low, high), recipe.flips)
-        dataset = TrainingDataset(train, augment, seed, recipe.pair_sync)
+        augment = Augmentation(
+            self.frame, recipe.chain, recipe.severity, (low, high), recipe.flips, recipe.reencode
+        )
+        draw = augment.clean_and_degraded if recipe.consistency else augment
+        dataset = TrainingDataset(_balanced(train) if recipe.balance else train, draw, seed, recipe.pair_sync)
         workers = worker_count(recipe.workers)
-        trainer = Trainer(network, dataset, recipe, self.machine, seed, workers, self._loss)
+        trainer = Trainer(placed, dataset, recipe, self.machine, seed, workers, self._loss)
         trainer.run(folder, budget, lambda model: self._validate(model, valid), folder.name)
         facts = self._facts() | {"start": self.start}
+        lora.merge(trainer.result)
         save_weights(folder / CHECKPOINT, trainer.result.state_dict(), facts)
         (folder / "last.pt").unlink(missing_ok=True)
         return len(dataset) * len(trainer.log)
@@ -141,12 +153,20 @@ class Network(Detector):
         return Normalised(backbone, settings["mean"], settings["std"])
 
     def _loss(self, network: nn.Module, pixels: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """Binary cross-entropy on smoothed labels, summed over the batch."""
+        """Binary cross-entropy on smoothed labels, summed over the batch.
+
+        Of a picture shown clean and degraded (n, 2, 3, height, width): the mean of both, and
+        `consistency` times the squared difference of their logits.
+        """
+        shown = pixels.flatten(0, 1) if pixels.ndim == 5 else pixels
         with self.machine.autocast():
-            logits = network(pixels).flatten()
+            logits = network(shown).float().view(len(labels), -1)
         smoothing = self.recipe.label_smoothing
-        targets = labels * (1 - smoothing) + smoothing / 2
-        return F.binary_cross_entropy_with_logits(logits.float(), targets, reduction="sum")
+        targets = (labels * (1 - smoothing) + smoothing / 2)[:, None].expand_as(logits)
+        loss = F.binary_cross_entropy_with_logits(logits, targets, reduction="none").mean(dim=1)
+        if logits.shape[1] == 2:
+            loss = loss + self.recipe.consistency * (logits[:, 0] - logits[:, 1]).square()
+        return loss.sum()
 
     def _facts(self) -> dict[str, Any]:
         """What inference depends on; it travels inside the checkpoint."""
@@ -184,6 +204,25 @@ class Network(Detector):
         if not np.isfinite(out).all():
             raise UserError("the network's logits are not finite: training diverged; lower lr")
         return out
+
+
+def _balanced(rows: pd.DataFrame) -> pd.DataFrame:
+    """Repeat the rows of small sources, so that within a class each source weighs about alike.
+
+    Pairs stay whole: a pair is repeated as its rarest member asks. Each repeat has a name of its own,
+    so its draws differ. No picture is repeated more than `MOST_REPEATS` times.
+    """
+    sizes = rows.groupby(["label", "source"])["id"].transform("size")
+    largest = sizes.groupby(rows["label"]).transform("max")
+    times = (largest / sizes).round().clip(1, MOST_REPEATS)
+    times = times.groupby(pd.Series(pair_keys(rows), index=rows.index)).transform("max").astype(int)
+    repeated = rows.loc[rows.index.repeat(times)]
+    number = repeated.groupby(level=0).cumcount().astype(str)
+    named = repeated["id"].where(number == "0", repeated["id"] + "~" + number)
+    paired = repeated["pair"].where(
+        (number == "0") | (repeated["pair"] == ""), repeated["pair"] + "~" + number
+    )
+    return repeated.assign(id=named, pair=paired).reset_index(drop=True)
 
 
 def _below(prefix: str, patterns: Any) -> Any:

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from PIL import Image, ImageDraw, ImageFont
 
 from humanmade import metrics
 from humanmade.data import inventory
-from humanmade.data.folds import join_groups
+from humanmade.data.folds import join_groups, stratified_groups
+from humanmade.data.loader import read_picture
+from humanmade.detectors.embedding import embed
+from humanmade.errors import UserError
+from humanmade.evaluation.forecast import FEWEST, Distance, chosen, distance
+from humanmade.files import whole_file
 from humanmade.images.facts import SHOWN
 from humanmade.images.hashing import near_pairs
+from humanmade.progress import warn
 
 STORED_NUMBERS = ["width", "height", "area", "aspect", "bytes_per_pixel", "quality", "exif", "profile"]
 STORED_KINDS = ["format", "mode", "tables", "subsampling"]
@@ -25,6 +34,8 @@ TWO_KINDS = 0.9
 
 SAMPLE = 6000
 """Rows that the classifiers see at most; more would not change a verdict."""
+
+LOOSE = "pairs do not share their content, so content can tell the label."
 
 Numbers = npt.NDArray[np.float64]
 
@@ -43,10 +54,13 @@ class Audit:
     """`auc` and `f1` of the label by a classifier on stored facts alone, in folds that keep groups."""
     adversarial: float | None
     """AUC of telling train from test by stored facts; None without test rows."""
+    embedded: Distance | None
+    """How far test is from train by frozen embeddings; None without test rows or without weights."""
     duplicates: pd.DataFrame
     """`first, second, first_split, second_split, same_label`: near-duplicates outside of pairs."""
     pairs: dict[str, float]
-    """Of pairs in train: their number, and the shares with one size and in adjacent rows."""
+    """Of pairs in train: their number, the shares with one size and in adjacent rows, and the median
+    Hamming distance of pHashes `inside` pairs and `across` pairs, of 64 bits."""
     kinds: list[str]
     """Facts by which the test set falls into two kinds while train does not tell labels by them."""
 
@@ -56,7 +70,7 @@ class Audit:
         return [*_about_labels(self), *_about_test(self), *_about_duplicates(self), *_about_pairs(self)]
 
 
-def audit(table: pd.DataFrame) -> Audit:
+def audit(table: pd.DataFrame, weights: Path | None = None) -> Audit:
     """Audit a table with the inventory's columns. Labels of test rows are not looked at."""
     table = table[~table["broken"] & table["split"].isin(["train", "test"])].reset_index(drop=True)
     facts = _numbers(inventory.survey(table["path"].tolist()))
@@ -71,6 +85,7 @@ def audit(table: pd.DataFrame) -> Audit:
         by_split=_alone(facts, (~train).astype(int), ("train", "test")),
         stored=_classified(stored[train], labels[train], groups[train]) or {},
         adversarial=(_classified(stored, (~train).astype(int), groups) or {}).get("auc"),
+        embedded=_embedded(table, train, weights),
         duplicates=_duplicates(table),
         pairs=_pairs(table[train], facts[train]),
         kinds=_kinds(facts[~train], _scores(by_label)),
@@ -109,7 +124,7 @@ def _classified(
 ) -> dict[str, float] | None:
     """AUC and F1 of boosted trees on facts, in folds that keep groups; None where it cannot be done."""
     from sklearn.ensemble import HistGradientBoostingClassifier
-    from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
+    from sklearn.model_selection import cross_val_predict
 
     if len(target) > SAMPLE:
         chosen = np.isin(groups, np.random.default_rng(0).permutation(np.unique(groups))[: SAMPLE // 2])
@@ -118,9 +133,50 @@ def _classified(
     if min(per_class) < 3:
         return None
     model = HistGradientBoostingClassifier(max_iter=60, min_samples_leaf=5, random_state=0)
-    folds = StratifiedGroupKFold(3, shuffle=True, random_state=0)
-    chance = cross_val_predict(model, facts, target, groups=groups, cv=folds, method="predict_proba")[:, 1]
+    folds = stratified_groups(target, groups, 3, 0)
+    chance = cross_val_predict(model, facts, target, cv=folds, method="predict_proba")[:, 1]
     return {"auc": metrics.auc(target, chance), "f1": metrics.f1(target, chance > 0.5)}
+
+
+def _embedded(table: pd.DataFrame, train: npt.NDArray[np.bool_], weights: Path | None) -> Distance | None:
+    """The distance of test from train by the reference network, of a sample of each."""
+    if min(train.sum(), (~train).sum()) < FEWEST:
+        return None
+    parts = [table[side].sort_values("id") for side in (train, ~train)]
+    parts = [part.iloc[chosen(len(part), seed)] for seed, part in enumerate(parts)]
+    try:
+        both = embed(pd.concat(parts), weights)
+    except UserError as error:
+        warn(f"train and test are not compared by embeddings: {error}")
+        return None
+    return distance(both[: len(parts[0])], both[len(parts[0]) :])
+
+
+def draw_duplicates(path: Path, found: Audit, table: pd.DataFrame, most: int = 24) -> int:
+    """Draw near-duplicates side by side, test against train first; how many are drawn."""
+    across = found.duplicates["first_split"] != found.duplicates["second_split"]
+    chosen_pairs = pd.concat([found.duplicates[across], found.duplicates[~across]]).head(most)
+    if chosen_pairs.empty:
+        return 0
+    files_of = dict(zip(table["id"], table["path"], strict=True))
+    columns, tile = 4, 128
+    rows = -(-len(chosen_pairs) // columns)
+    sheet = Image.new("RGB", (columns * (2 * tile + 24) + 8, rows * (tile + 40) + 8), "white")
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(11)
+    for number, pair in enumerate(chosen_pairs.to_dict("records")):
+        left, top = 8 + number % columns * (2 * tile + 24), 8 + number // columns * (tile + 40)
+        for side, name in enumerate((pair["first"], pair["second"])):
+            picture = read_picture(files_of[name])
+            small = cv2.resize(picture, (tile, tile), interpolation=cv2.INTER_AREA)
+            sheet.paste(Image.fromarray(small), (left + side * (tile + 4), top))
+            draw.text((left + side * (tile + 4), top + tile + 14), name[-20:], "black", font=font)
+        said = f"{pair['first_split']} / {pair['second_split']}"
+        if said == "train / train" and not pair["same_label"]:
+            said += ", opposite labels"
+        draw.text((left, top + tile + 1), said, "black", font=font)
+    with whole_file(path) as scratch:
+        sheet.save(scratch, "PNG")
+    return len(chosen_pairs)
 
 
 def _duplicates(table: pd.DataFrame) -> pd.DataFrame:
@@ -150,7 +206,15 @@ def _pairs(train: pd.DataFrame, facts: pd.DataFrame) -> dict[str, float]:
     whole = span.index[span["size"] == 2]
     same = (sizes.groupby("pair").nunique() == 1).all(axis=1)[whole]
     adjacent = (span["max"] - span["min"] == 1)[whole]
-    return {"pairs": len(whole), "same_size": float(same.mean()), "adjacent": float(adjacent.mean())}
+    hashes = named[named["pair"].isin(whole)].sort_values("pair")["phash"].to_numpy(dtype=np.uint64)
+    first, second = hashes[::2], hashes[1::2]
+    return {
+        "pairs": len(whole),
+        "same_size": float(same.mean()),
+        "adjacent": float(adjacent.mean()),
+        "inside": float(np.median(np.bitwise_count(first ^ second))),
+        "across": float(np.median(np.bitwise_count(first ^ np.roll(second, 1)))),
+    }
 
 
 def _kinds(test: pd.DataFrame, label_auc: dict[str, float]) -> list[str]:
@@ -221,6 +285,17 @@ def _about_test(found: Audit) -> list[str]:
             "does not. If one kind is the photos, that alone gives the test label away: it scores on this "
             "test set and detects nothing. No detector here sees it."
         )
+    if found.embedded:
+        far = found.embedded
+        lines.append(
+            f"By what the pictures show, test is told from train with AUC {far.auc:.2f}; {far.unlike:.0%} of "
+            "test is unlike anything in train (5 % would be usual). "
+            + (
+                "Read the forecast, not the folds."
+                if far.auc >= TELLING
+                else "Fold scores should carry over."
+            )
+        )
     if found.adversarial is None:
         return lines
     if found.adversarial < TELLING:
@@ -253,7 +328,10 @@ def _about_pairs(found: Audit) -> list[str]:
         return ["The data names no pairs."]
     lines = [
         f"{found.pairs['pairs']:.0f} pairs; {found.pairs['same_size']:.1%} have one size, "
-        f"{found.pairs['adjacent']:.1%} stand in adjacent rows. Folds and batches keep them whole."
+        f"{found.pairs['adjacent']:.1%} stand in adjacent rows. Folds and batches keep them whole.",
+        f"pHashes differ in {found.pairs['inside']:.0f} of 64 bits inside pairs, {found.pairs['across']:.0f} "
+        "across: "
+        + ("pairs share their content." if found.pairs["inside"] < 0.75 * found.pairs["across"] else LOOSE),
     ]
     if found.pairs["same_size"] < 0.9:
         lines.append("Members of a pair often differ in size: they may not be counterparts.")

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from humanmade import files, metrics
+from humanmade import files, fusion, metrics
 from humanmade.detectors.base import Logits
 from humanmade.errors import UserError
+from humanmade.images.corruptions import CORRUPTIONS
 from humanmade.run import Run
+
+SHIFTED_VIEWS = (fusion.CLEAN, *CORRUPTIONS)
 
 
 @dataclass(frozen=True)
@@ -25,23 +28,8 @@ class Member:
     oof: pd.DataFrame | None
     """`id, label, fold, logit`; None for a bare CSV."""
     folds: pd.DataFrame | None
-
-
-def mean(logits: Logits) -> Logits:
-    """Mean over members of (rows, members)."""
-    return np.asarray(logits.mean(axis=1))
-
-
-def rank(logits: Logits) -> Logits:
-    """Mean rank over members, scaled to -1 to 1: the middle of the set is 0."""
-    from scipy.stats import rankdata
-
-    ranks = (rankdata(logits, axis=0) - 0.5) / len(logits)
-    return np.asarray(2 * ranks.mean(axis=1) - 1)
-
-
-METHODS: dict[str, Callable[[Logits], Logits]] = {"mean": mean, "rank": rank}
-"""Every fusion rule, by its name."""
+    corrupted: pd.DataFrame | None = None
+    """`id, label, fold, clean` and a column a corruption, of a sample of the held-out rows."""
 
 
 def read_member(name: str) -> Member:
@@ -54,10 +42,14 @@ def read_member(name: str) -> Member:
         test, oof = files.read_numbers(run.folder / "test.csv", ("id", "logit")), None
         if (run.folder / "oof.csv").is_file():
             oof = files.read_numbers(run.folder / "oof.csv", ("id", "label", "fold", "logit"))
-        scale = run.scale or _spread(test)
+        scale, corrupted = run.scale or _spread(test), None
         if oof is not None:
+            scored = [key for key in run.finished() if isinstance(key, int)]
+            if scored:
+                corrupted = run.corrupted(scored, oof.set_index("id")["label"])
+                corrupted[list(SHIFTED_VIEWS)] /= scale
             oof = oof.assign(logit=oof["logit"] / scale)
-        return Member(name, test.set_index("id")["logit"] / scale, oof, run.assigned)
+        return Member(name, test.set_index("id")["logit"] / scale, oof, run.assigned, corrupted)
     table = files.read_numbers(Path(name), ("id", "logit"))[["id", "logit"]]
     return Member(name, table.set_index("id")["logit"] / _spread(table), None, None)
 
@@ -69,13 +61,11 @@ def _spread(table: pd.DataFrame) -> float:
 
 
 def blend(members: Sequence[Member], method: str) -> pd.Series[float]:
-    """Blend test logits, matched by id, in the order of the first member.
+    """Blend test logits by one of `fusion.METHODS`, matched by id, in the order of the first member.
 
     Raises:
-        UserError: the members' ids or folds differ, or there is no such rule.
+        UserError: the members' ids or folds differ, or weights cannot be learned.
     """
-    if method not in METHODS:
-        raise UserError(f"--method {method}: known rules are {', '.join(METHODS)}")
     first = members[0]
     twice = [member.name for i, member in enumerate(members) if member.name in {m.name for m in members[:i]}]
     if twice:
@@ -90,7 +80,40 @@ def blend(members: Sequence[Member], method: str) -> pd.Series[float]:
                 "blend runs of the same data, folds, fold_seed and split"
             )
     stacked = np.column_stack([member.test.reindex(first.test.index) for member in members])
-    return pd.Series(METHODS[method](stacked), index=first.test.index)
+    return pd.Series(_fused(members, method, stacked), index=first.test.index)
+
+
+def learn(members: Sequence[Member], method: str) -> tuple[Logits, float]:
+    """Weights (members,), and the selection score of weights learned on other folds than it is taken on.
+
+    Raises:
+        UserError: a member has no out-of-fold logits, or members' rows differ.
+    """
+    views = _views(members)
+    return fusion.weigh(method, views), fusion.nested_score(method, views)
+
+
+def _fused(members: Sequence[Member], method: str, logits: Logits) -> Logits:
+    if method == "rank":
+        return fusion.rank(logits)
+    weights = learn(members, method)[0] if method in fusion.LEARNED else np.ones(len(members))
+    return fusion.combine(logits, weights)
+
+
+def _views(members: Sequence[Member]) -> dict[str, fusion.View]:
+    """The members' held-out logits: clean, and corrupted."""
+    tables = _same_rows(members)
+    first = tables[0]
+    labels, folds = first["label"].to_numpy(dtype=np.int64), first["fold"].to_numpy(dtype=np.int64)
+    stacked = np.column_stack([table["logit"] for table in tables])
+    views = {fusion.CLEAN: fusion.View(labels, folds, stacked)}
+    samples = [member.corrupted for member in members if member.corrupted is not None]
+    if len(samples) < len(members):
+        return views
+    labels, folds = (samples[0][name].to_numpy(dtype=np.int64) for name in ("label", "fold"))
+    for name in CORRUPTIONS:
+        views[name] = fusion.View(labels, folds, np.column_stack([each[name] for each in samples]))
+    return views
 
 
 def in_order(logits: pd.Series[float], ids: Sequence[str]) -> pd.Series[float]:
@@ -111,17 +134,23 @@ def oof_threshold(members: Sequence[Member], method: str) -> tuple[float, float]
     Raises:
         UserError: a member has no out-of-fold logits, or members' rows differ.
     """
+    tables = _same_rows(members)
+    logits = _fused(members, method, np.column_stack([table["logit"] for table in tables]))
+    labels, folds = tables[0]["label"], tables[0]["fold"]
+    return metrics.best_threshold(labels, logits), metrics.nested_f1(labels, logits, folds)
+
+
+def _same_rows(members: Sequence[Member]) -> list[pd.DataFrame]:
+    """The members' out-of-fold tables by id, all of the same rows."""
     tables = []
     for member in members:
         if member.oof is None:
-            raise UserError(f"{member.name}: --threshold oof needs runs with oof.csv, not bare CSVs")
+            raise UserError(f"{member.name}: is a bare CSV; this needs runs with their oof.csv")
         tables.append(member.oof.set_index("id"))
     for member, table in zip(members, tables, strict=True):
         if not table.index.equals(tables[0].index):
             raise UserError(f"{member.name}: other folds are finished than in {members[0].name}")
-    logits = METHODS[method](np.column_stack([table["logit"] for table in tables]))
-    labels, folds = tables[0]["label"], tables[0]["fold"]
-    return metrics.best_threshold(labels, logits), metrics.nested_f1(labels, logits, folds)
+    return tables
 
 
 def fold_score(members: Sequence[Member], method: str) -> float | None:

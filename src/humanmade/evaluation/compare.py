@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from humanmade import ledger
+from humanmade import ledger, metrics
 from humanmade.run import Run
 
 FEWEST_SCORES = 3
@@ -15,14 +16,17 @@ FEWEST_SCORES = 3
 
 
 def compare(runs: Sequence[Run], submitted: Sequence[ledger.Row] = ()) -> pd.DataFrame:
-    """One row a run, best mean F1 first: `run, f1, spread, auc, logloss, worst_source, seconds`,
-    then `fold0`, `fold1`, ... with each fold's F1.
+    """One row a run, best `selection` first: `run, selection, f1, spread, auc, logloss, corrupted,
+    worst_corrupted, look_alikes, counterparts, forecast, low, high, worst_source, folds, seconds, public,
+    private`, then `fold0`, `fold1`, ... with each fold's F1.
 
-    `spread` is the standard deviation over folds; `folds` counts the finished ones; `public` and
-    `private` are the leaderboard's scores of what was submitted of that run alone.
+    `selection` weighs the AUC on clean held-out pictures with the mean over shifted ones: the
+    corruptions and the forecast's worlds. `spread` is the standard deviation over folds; `folds` counts
+    the finished ones; `public` and `private` are the leaderboard's scores of what was submitted of that
+    run alone.
     """
     table = pd.DataFrame([_row(run, submitted) for run in runs])
-    return table.sort_values("f1", ascending=False, na_position="last", ignore_index=True)
+    return table.sort_values("selection", ascending=False, na_position="last", ignore_index=True)
 
 
 def rank_correlation(table: pd.DataFrame) -> float | None:
@@ -41,10 +45,18 @@ def _row(run: Run, submitted: Sequence[ledger.Row]) -> dict[str, object]:
     f1 = [fold["f1"] for fold in folds]
     row: dict[str, object] = {
         "run": run.name,
+        "selection": _selection(scores),
         "f1": float(np.mean(f1)) if f1 else None,
         "spread": float(np.std(f1)) if f1 else None,
         "auc": scores.get("auc"),
         "logloss": scores.get("logloss"),
+        "corrupted": scores.get("corrupted", {}).get("mean", {}).get("auc"),
+        "worst_corrupted": scores.get("corrupted", {}).get("worst", {}).get("auc"),
+        "look_alikes": scores.get("shifted", {}).get("look_alikes"),
+        "counterparts": scores.get("shifted", {}).get("counterparts"),
+        "forecast": (scores.get("forecast") or {}).get("auc"),
+        "low": (scores.get("forecast") or {}).get("low"),
+        "high": (scores.get("forecast") or {}).get("high"),
         "worst_source": scores.get("sources", {}).get("worst"),
         "folds": f"{len(folds)}{' (unfinished)' if scores.get('unfinished') else ''}",
         "seconds": sum(fold["seconds"] for fold in folds),
@@ -52,6 +64,15 @@ def _row(run: Run, submitted: Sequence[ledger.Row]) -> dict[str, object]:
         "private": private,
     }
     return row | {f"fold{fold['fold']}": fold["f1"] for fold in folds}
+
+
+def _selection(scores: dict[str, Any]) -> float | None:
+    if scores.get("auc") is None:
+        return None
+    shifted = [scores.get("shifted", {}).get(name) for name in ("look_alikes", "counterparts")]
+    shifted.append(scores.get("corrupted", {}).get("mean", {}).get("auc"))
+    known = [value for value in shifted if value is not None]
+    return metrics.selection(scores["auc"], float(np.mean(known)) if known else None)
 
 
 def as_text(table: pd.DataFrame) -> str:

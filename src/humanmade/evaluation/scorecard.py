@@ -14,7 +14,7 @@ from humanmade.run import Run
 
 def as_text(scores: dict[str, Any], run: Run, table: pd.DataFrame) -> str:
     """Lay out the fold scores, what they mean and what was written."""
-    lines = [*_fold_table(scores["folds"]), *_overall(scores), *_written(run, table)]
+    lines = [*_fold_table(scores["folds"]), *_overall(scores), *_outlook(scores), *_written(run, table)]
     return "\n".join(lines)
 
 
@@ -48,6 +48,35 @@ def _overall(scores: dict[str, Any]) -> list[str]:
         worst = min((name for name in sources if name != "worst"), key=lambda name: sources[name])
         lines.append(f"worst source: {worst}, AUC {sources['worst']:.3f}")
     return lines
+
+
+def _outlook(scores: dict[str, Any]) -> list[str]:
+    """What corrupted pictures cost, and what the shifted test set will say."""
+    lines = []
+    grid, shifted, said = scores["corrupted"], scores["shifted"], scores["forecast"]
+    if grid:
+        names = [name for name in grid if name not in ("mean", "worst")]
+        worst = min(names, key=lambda name: grid[name]["auc"])
+        lines.append(
+            f"corrupted: mean AUC {grid['mean']['auc']:.3f}, worst {grid[worst]['auc']:.3f} ({worst})"
+        )
+    for name, what in WORLDS.items():
+        if name in shifted:
+            lines.append(f"{what}: AUC {shifted[name]:.3f}")
+    if said:
+        test = shifted.get("test")
+        told = f"this test set (told from train with AUC {test['auc']:.2f})" if test else ""
+        lines.append(
+            f"forecast on {told or 'a wholly shifted test set'}: AUC {said['auc']:.2f} "
+            f"(80 %: {said['low']:.2f} to {said['high']:.2f}), F1 at the prevalence {said['f1']:.2f}"
+        )
+    return lines
+
+
+WORLDS = {
+    "look_alikes": "look-alikes held out together",
+    "counterparts": "photos against their own reconstructions",
+}
 
 
 def _written(run: Run, table: pd.DataFrame) -> list[str]:

@@ -38,6 +38,7 @@ class Augmentation:
         severity: float = 0.5,
         scale_range: tuple[float, float] = (1.0, 1.0),
         flips: bool = True,
+        reencode: bool = False,
     ) -> None:
         """
         Args:
@@ -46,6 +47,7 @@ class Augmentation:
             severity: strength of each degradation, 0 to 1.
             scale_range: factors of random resizing, drawn before the crop.
             flips: mirror left to right half the time.
+            reencode: end in a JPEG of a drawn quality.
         """
         self.frame, self.scale_range = frame, scale_range
         # Degradations run on a square a little larger than the crop, not on the whole picture:
@@ -53,16 +55,24 @@ class Augmentation:
         # A squashed picture is seen whole, at the size that inference sees.
         self.context = frame.size if frame.crop == "squash" else frame.size + 16
         steps = [A.OneOf(degradations(severity), p=0.5) for _ in range(chain if severity > 0 else 0)]
-        self.pipeline = A.Compose([*steps, *([A.HorizontalFlip(p=0.5)] if flips else [])])
+        last = [A.ImageCompression(compression_type="jpeg", quality_range=(60, 96), p=1.0)]
+        self.degrade = A.Compose([*steps, *(last if reencode else [])])
+        self.flips = flips
 
     def __call__(self, picture: Picture, seed: int) -> Picture:
         """Draw one training picture; the same seed gives the same draws."""
+        return self.clean_and_degraded(picture, seed)[1]
+
+    def clean_and_degraded(self, picture: Picture, seed: int) -> Picture:
+        """The same draw without and with its degradations: (2, size, size, 3)."""
         rng = np.random.default_rng(seed)
         region = self._region(picture, rng)
-        self.pipeline.set_random_seed(seed)
-        degraded = self.pipeline(image=region)["image"]
+        if self.flips and rng.random() < 0.5:
+            region = np.ascontiguousarray(region[:, ::-1])
+        self.degrade.set_random_seed(seed)
+        degraded = self.degrade(image=region)["image"]
         top, left = rng.random(2)
-        return Frame(self.frame.size).cut(degraded, top, left)
+        return np.stack([Frame(self.frame.size).cut(each, top, left) for each in (region, degraded)])
 
     def _region(self, picture: Picture, rng: np.random.Generator) -> Picture:
         """Cut the region to degrade, resized on the way; positions are relative, so pairs agree."""

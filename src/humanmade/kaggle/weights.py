@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from humanmade import cache, files
+from humanmade import recipe as recipes
 from humanmade.errors import KaggleError, UserError
 from humanmade.kaggle.client import Client, pauses
 from humanmade.progress import Waiting
-from humanmade.recipe import Recipe
+from humanmade.recipe import BackboneRecipe, EnsembleRecipe, Recipe, ReconstructionRecipe
 
 PREPARING_SECONDS = 3600.0
 """Longest wait until Kaggle has prepared a dataset."""
@@ -29,9 +30,12 @@ def slug(name: str) -> str:
 
 def of_recipe(recipe: Recipe) -> list[str]:
     """Names of the pretrained weights that a recipe wants, as `push` takes them."""
-    values = vars(recipe)
-    backbone = values.get("backbone") if values.get("pretrained") else None
-    return [name for name in (backbone, values.get("autoencoder")) if name]
+    if isinstance(recipe, EnsembleRecipe):
+        of_members = [of_recipe(recipes.load(name)) for name in recipe.members]
+        return list(dict.fromkeys(name for names in of_members for name in names))
+    names = [recipe.backbone] if isinstance(recipe, BackboneRecipe) and recipe.pretrained else []
+    remakes = isinstance(recipe, ReconstructionRecipe) or recipe.counterparts
+    return [*names, *([recipe.autoencoder] if remakes else [])]
 
 
 def require_ready(client: Client, reference: str, advice: str) -> None:

@@ -47,4 +47,4 @@ class Machine:
     def pixels(self, batch: torch.Tensor) -> torch.Tensor:
         """Move 8-bit pictures here as floats of 0 to 1."""
         moved = batch.to(self.device, non_blocking=True).float().div_(255)
-        return moved.contiguous(memory_format=torch.channels_last)
+        return moved.contiguous(memory_format=torch.channels_last) if moved.ndim == 4 else moved

@@ -1,0 +1,131 @@
+"""Generated counterparts of the training photos, so that content cannot tell the classes apart.
+
+Each photo, at several scales, is encoded and decoded by a latent autoencoder: a pair that differs in
+the decoder's traces alone (DDA, Chen et al. 2025; AlignedForensics, Rajan et al. 2025). Some are mixed
+with their photo, in pixels or in frequencies, so that weak traces count as well.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+from torch import nn
+
+from humanmade import cache
+from humanmade.data.loader import read_picture
+from humanmade.detectors.latent import counterpart, load_autoencoder
+from humanmade.files import whole_file
+from humanmade.images.corruptions import rescale
+from humanmade.images.decode import Picture
+from humanmade.progress import progress
+from humanmade.recipe import Recipe
+from humanmade.seeding import stable_seed
+from humanmade.training.budget import Budget
+from humanmade.training.checkpoint import digest
+from humanmade.training.device import Machine
+
+CODE_VERSION = 1
+"""Raise when the same key would give other pictures."""
+
+WEAKEST = 0.4
+"""Least share of the reconstruction in a mixture."""
+
+
+def extend(rows: pd.DataFrame, recipe: Recipe, weights: Path | None, budget: Budget) -> pd.DataFrame:
+    """Add to training rows a pair for every photo and every scale of `recipe.counterparts`.
+
+    The pictures are made once and kept in the cache. New rows share their photo's group.
+
+    Raises:
+        UserError: the autoencoder's weights are nowhere.
+        OutOfTimeError: the budget is used up; what was made is kept.
+    """
+    if not recipe.counterparts:
+        return rows
+    photos = rows[rows["label"] == 0]
+    network: nn.Module = load_autoencoder(recipe.autoencoder, weights)
+    key = f"{CODE_VERSION}-{recipe.autoencoder}-{digest(network)[:16]}-{recipe.counterpart_blend:g}"
+    folder = cache.folder("counterparts") / key
+    machine = Machine.pick()
+    network = machine.place(network)
+    kept = rows if recipe.real_fakes else photos
+    made = [kept]
+    for scale in recipe.counterparts:
+        pairs = _pairs(photos, folder, scale)
+        _make(photos, pairs, scale, recipe.counterpart_blend, network, machine, budget)
+        made.append(pairs)
+    return pd.concat(made, ignore_index=True)
+
+
+def _pairs(photos: pd.DataFrame, folder: Path, scale: float) -> pd.DataFrame:
+    """Rows of photos at a scale (as they are at 1: nothing is added for them) and their counterparts."""
+    sides = []
+    for label in (0, 1):
+        names = photos["digest"] + f"-{scale:g}-{label}"
+        side = photos.assign(
+            id=photos["id"] + f"#{scale:g}-{label}",
+            path=[str(folder / f"{name}.png") for name in names],
+            digest=[f"{name}-{folder.name}" for name in names],
+            pair=photos["id"] + f"#{scale:g}",
+            label=label,
+        )
+        if label:
+            side["source"] = "counterparts"
+        sides.append(side)
+    return pd.concat(sides)
+
+
+def _make(
+    photos: pd.DataFrame,
+    pairs: pd.DataFrame,
+    scale: float,
+    blend: float,
+    network: nn.Module,
+    machine: Machine,
+    budget: Budget,
+) -> None:
+    half = len(photos)
+    jobs = [
+        job
+        for job in zip(photos["path"], pairs["path"][:half], pairs["path"][half:], strict=True)
+        if not all(Path(path).is_file() for path in job[1:])
+    ]
+    for source, plain, remade in progress(jobs, f"counterparts at {scale:g}", "photos", len(jobs)):
+        photo = read_picture(source)
+        photo = rescale(photo, scale) if scale != 1 else photo
+        rng = np.random.default_rng(stable_seed("counterpart", Path(remade).name))
+        _save(Path(plain), photo)
+        _save(Path(remade), _mixed(photo, counterpart(network, photo, machine), blend, rng))
+        if budget.over:
+            budget.stop()
+
+
+def _mixed(photo: Picture, remade: Picture, blend: float, rng: np.random.Generator) -> Picture:
+    """The reconstruction, or with chance `blend` a mixture of it with its photo."""
+    drawn, share, in_pixels = rng.random(), rng.uniform(WEAKEST, 1), rng.random() < 0.5
+    if drawn >= blend:
+        return remade
+    if in_pixels:
+        mixed = share * remade + (1 - share) * photo.astype(np.float64)
+    else:
+        mixed = photo + _band(remade.astype(np.float64) - photo, share)
+    return mixed.round().clip(0, 255).astype(np.uint8)
+
+
+def _band(difference: np.ndarray, share: float) -> np.ndarray:
+    """The lowest `share` of a difference's frequencies (height, width, 3) along each axis."""
+    height, width = difference.shape[:2]
+    spectrum = np.fft.rfft2(difference, axes=(0, 1))
+    rows = np.abs(np.fft.fftfreq(height))[:, None, None] <= share / 2
+    columns = np.fft.rfftfreq(width)[None, :, None] <= share / 2
+    return np.fft.irfft2(spectrum * (rows & columns), s=(height, width), axes=(0, 1))
+
+
+def _save(path: Path, picture: Picture) -> None:
+    done, data = cv2.imencode(".png", picture[:, :, ::-1])
+    assert done, "OpenCV lacks PNG"
+    with whole_file(path) as scratch:
+        scratch.write_bytes(data.tobytes())

@@ -1,0 +1,79 @@
+"""One frozen network's look at pictures, the same for every recipe: how far are two sets apart?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from humanmade import recipe as recipes
+from humanmade.data.folds import sources_by_label
+from humanmade.detectors.probe import Probe
+from humanmade.recipe import ProbeRecipe
+from humanmade.training.budget import Budget
+
+REFERENCE = "probe_lite0"
+"""The recipe whose features are the embedding: small, and its cache is shared with that recipe's runs."""
+
+Embedding = npt.NDArray[np.float32]
+
+
+def embed(rows: pd.DataFrame, weights: Path | None = None, budget: Budget | None = None) -> Embedding:
+    """Features (rows, dimensions) of every depth of the reference network.
+
+    Raises:
+        UserError: its weights are nowhere.
+    """
+    recipe = recipes.load(REFERENCE)
+    assert isinstance(recipe, ProbeRecipe)
+    probe = Probe(recipe, weights)
+    probe.store.compute(rows, ["identity"], probe.extract, budget)
+    return probe.store.get(rows, "identity").astype(np.float32)
+
+
+def standardised(embedding: Embedding, reference: Embedding) -> Embedding:
+    """Each dimension in units of a reference set's spread around its mean."""
+    spread = reference.std(axis=0)
+    return np.asarray((embedding - reference.mean(axis=0)) / np.where(spread > 0, spread, 1), np.float32)
+
+
+def name_sources(table: pd.DataFrame, weights: Path | None = None) -> pd.DataFrame:
+    """Give each class of the train rows at least two sources: what looks alike, where the data says less.
+
+    Raises:
+        UserError: the reference network's weights are nowhere.
+    """
+    train = table[table["split"] == "train"]
+    few = [len(names) < 2 for names in sources_by_label(train)]
+    lacking = (train["source"] == "") | train["label"].map({1: few[0], 0: few[1]})
+    if not lacking.any():
+        return table
+    blank = train.assign(source=train["source"].mask(lacking, ""))
+    made = pd.Series(made_sources(blank, embed(train, weights)), index=train.index)
+    count = made[lacking].nunique()
+    print(f"sources: {lacking.sum()} pictures without (enough of) them are {count} clusters of look-alikes")
+    return table.assign(source=table["source"].mask(table["split"] == "train", made))
+
+
+def made_sources(rows: pd.DataFrame, embedding: Embedding, count: int = 4, seed: int = 0) -> list[str]:
+    """Name a source for each labelled row that has none: clusters of each class's embeddings (k-means).
+
+    Where the data does not say where pictures come from, what looks alike is held out together.
+    """
+    from sklearn.cluster import KMeans
+    from sklearn.decomposition import PCA
+
+    sources = rows["source"].to_numpy(dtype=object)
+    for label, name in ((0, "photos"), (1, "generated")):
+        chosen = np.flatnonzero((rows["label"] == label).to_numpy() & (sources == ""))
+        if len(chosen) < count:
+            continue
+        features = embedding[chosen]
+        features = standardised(features, features)
+        dimensions = min(32, *features.shape)
+        reduced = PCA(dimensions, random_state=seed).fit_transform(features)
+        clusters = KMeans(count, n_init=4, random_state=seed).fit_predict(reduced)
+        sources[chosen] = [f"{name}-like-{cluster}" for cluster in clusters]
+    return [str(source) for source in sources]

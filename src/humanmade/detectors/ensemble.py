@@ -1,0 +1,164 @@
+"""Several detectors trained on the same fold, their logits fused into one."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from humanmade import detectors, files, fusion
+from humanmade import recipe as recipes
+from humanmade.detectors import counterparts
+from humanmade.detectors.base import Detector, Logits
+from humanmade.errors import UserError
+from humanmade.fusion import CLEAN
+from humanmade.images import views as viewing
+from humanmade.recipe import EnsembleRecipe, Recipe
+from humanmade.seeding import stable_seed
+from humanmade.training.budget import Budget
+
+FUSION = "fusion.json"
+"""Scales and weights of the members, in a fold's folder."""
+
+INNER = "inner"
+"""Trainings on part of a fold's rows, from which weights are learned."""
+
+SHIFTS = ("jpeg50", "down2up", "noise8", "messenger")
+"""Corruptions under which held-out inner rows judge the members."""
+
+
+class Ensemble(Detector):
+    """Members by recipe; each is trained in a folder of its own inside the fold's."""
+
+    def __init__(self, recipe: EnsembleRecipe, weights: Path | None = None) -> None:
+        self.recipe, self.weights = recipe, weights
+
+    @property
+    def quick(self) -> bool:  # type: ignore[override]
+        """Whether all members are."""
+        return all(detector.quick for _, detector in self.members.values())
+
+    @cached_property
+    def members(self) -> dict[str, tuple[Recipe, Detector]]:
+        """Each member's recipe and detector, by name."""
+        named = zip(self.recipe.member_names, self.recipe.members, strict=True)
+        made = {name: recipes.load(member) for name, member in named}
+        return {name: (member, detectors.create(member, self.weights)) for name, member in made.items()}
+
+    def prepare(
+        self, training: pd.DataFrame, predicted: pd.DataFrame, views: Sequence[str], budget: Budget
+    ) -> None:
+        for member, detector in self.members.values():
+            own = counterparts.extend(training, member, self.weights, budget)
+            detector.prepare(own, predicted, viewing.expand(member.views), budget)
+
+    def fit(self, train: pd.DataFrame, valid: pd.DataFrame, seed: int, folder: Path, budget: Budget) -> int:
+        weights = self._learn_weights(train, seed, folder, budget)
+        seen = self._fit_members(train, valid, seed, folder, budget)
+        # Scales need no labels: how far a member's logits spread on what the fold trains on.
+        facts = {
+            "members": list(self.members),
+            "scales": self._scales(folder, train),
+            "weights": weights.tolist(),
+        }
+        files.write_json(folder / FUSION, facts)
+        shutil.rmtree(folder / INNER, ignore_errors=True)
+        return seen
+
+    def verify(self, folder: Path) -> None:
+        self._fusion(folder)
+        for name, (_, detector) in self.members.items():
+            detector.verify(folder / name)
+
+    def logits(self, folder: Path, rows: pd.DataFrame, views: Sequence[str]) -> Logits:
+        return self.fuse(folder, self.by_member(folder, rows, views))
+
+    def by_member(self, folder: Path, rows: pd.DataFrame, views: Sequence[str]) -> Logits:
+        """Logits (rows, views, members) in units of each member's scale.
+
+        Under `identity` a member takes the mean over the views of its own recipe.
+        """
+        scales, _ = self._fusion(folder)
+        return np.stack(self._member_logits(folder, rows, views), axis=2) / scales
+
+    def fuse(self, folder: Path, logits: Logits) -> Logits:
+        """Fused logits of what `by_member` gave, its last axis gone."""
+        return fusion.combine(logits, self._fusion(folder)[1])
+
+    def _member_logits(self, folder: Path, rows: pd.DataFrame, views: Sequence[str]) -> list[Logits]:
+        found = []
+        for name, (member, detector) in self.members.items():
+            own = {view: _own_views(view, member) for view in views}
+            asked = list(dict.fromkeys(each for names in own.values() for each in names))
+            logits = detector.logits(folder / name, rows, asked)
+            places = ([asked.index(each) for each in names] for names in own.values())
+            found.append(np.column_stack([logits[:, place].mean(axis=1) for place in places]))
+        return found
+
+    def _fit_members(
+        self, train: pd.DataFrame, valid: pd.DataFrame, seed: int, folder: Path, budget: Budget
+    ) -> int:
+        """Train every member that an earlier start did not finish."""
+        seen = 0
+        for name, (member, detector) in self.members.items():
+            done = folder / name / "trained.json"
+            if done.is_file():
+                detector.verify(folder / name)
+            else:
+                print(f"{folder.name}: member {name}", flush=True)
+                files.make_folder(folder / name)
+                own = counterparts.extend(train, member, self.weights, budget)
+                pictures = detector.fit(own, valid, seed, folder / name, budget)
+                files.write_json(done, {"pictures": pictures})
+            seen += int(files.read_json(done, ("pictures",), f"remove {folder}")["pictures"])
+        return seen
+
+    def _learn_weights(
+        self, train: pd.DataFrame, seed: int, folder: Path, budget: Budget
+    ) -> npt.NDArray[np.float64]:
+        """Equal weights, or weights learned where an inner training did not look."""
+        if self.recipe.method not in fusion.LEARNED:
+            return np.full(len(self.members), 1 / len(self.members))
+        held_out = _inner_rows(train, seed)
+        inside = train[~train["group"].isin(held_out["group"])]
+        if min(held_out["label"].nunique(), inside["label"].nunique()) < 2:
+            raise UserError('ensemble: too few pictures to learn weights from; use method = "mean"')
+        inner = folder / INNER
+        self._fit_members(inside, held_out, seed, inner, budget)
+        labels, folds = held_out["label"].to_numpy(), np.zeros(len(held_out), dtype=np.int64)
+        logits = np.stack(self._member_logits(inner, held_out, ["identity", *SHIFTS]), axis=2)
+        logits = logits / self._scales(inner, inside)
+        views = (CLEAN, *SHIFTS)
+        found = {view: fusion.View(labels, folds, logits[:, k]) for k, view in enumerate(views)}
+        return fusion.weigh(self.recipe.method, found)
+
+    def _scales(self, folder: Path, rows: pd.DataFrame) -> list[float]:
+        return [float(logits.std()) or 1.0 for logits in self._member_logits(folder, rows, ["identity"])]
+
+    def _fusion(self, folder: Path) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Scales and weights (members,).
+
+        Raises:
+            UserError: the file is damaged, or of other members.
+        """
+        path = folder / FUSION
+        facts = files.read_json(path, ("members", "scales", "weights"), f"remove {folder} and run cv again")
+        if facts["members"] != list(self.members):
+            raise UserError(f"{path}: is of {', '.join(facts['members'])}; give another --out")
+        return np.asarray(facts["scales"], np.float64), np.asarray(facts["weights"], np.float64)
+
+
+def _own_views(view: str, member: Recipe) -> tuple[str, ...]:
+    return viewing.expand(member.views if view == "identity" else [view])
+
+
+def _inner_rows(train: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """A quarter of the training rows, whole groups."""
+    groups = np.unique(train["group"])
+    order = sorted(groups, key=lambda group: stable_seed("inner", seed, int(group)))
+    return train[train["group"].isin(order[: max(1, len(order) // 4)])]

@@ -1,0 +1,162 @@
+"""What a run will score on a shifted test set, said before any submission and without its labels.
+
+Three things decide it: how far the test set is from the training set, what the run reaches on
+held-out folds, and what it reaches where the folds' help is taken away. Those are the worlds that a
+shifted test set is a mixture of: pictures like none seen (chance), photos beside their own
+reconstructions (traces without content), and look-alikes held out together (content without twins).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+import numpy.typing as npt
+
+from humanmade import metrics
+from humanmade.detectors.embedding import Embedding, standardised
+
+CHANCE = 0.5
+
+APART = 0.9
+"""AUC of telling test from train from which on the sets share nothing; at 0.5 they are one set."""
+
+COVERED = 0.8
+"""Chance with which the interval is meant to hold the score."""
+
+FEWEST = 40
+"""Train and test pictures without which nothing is said."""
+
+SAMPLE = 1500
+"""Pictures a side that are compared at most."""
+
+PRIOR = 3.0
+"""Past submissions that the forecast's own word weighs as much as."""
+
+_NORMAL = NormalDist()
+
+
+@dataclass(frozen=True)
+class Distance:
+    """How far a test set is from a training set, by their embeddings."""
+
+    auc: float
+    """Of a linear classifier telling test from train, in folds: 0.5 is one set."""
+    means: float
+    """Root mean square difference of the means, in standard deviations of train."""
+    unlike: float
+    """Share of test pictures farther from train than all but a twentieth of train is from itself."""
+
+    @property
+    def shift(self) -> float:
+        """0 (one set) to 1 (nothing shared)."""
+        return float(np.clip((self.auc - CHANCE) / (APART - CHANCE), 0, 1))
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """AUC on the test set with its interval, and F1 when the share `prevalence` is labelled 1."""
+
+    auc: float
+    f1: float
+    low: float
+    high: float
+
+
+def distance(train: Embedding, test: Embedding) -> Distance:
+    """Compare embeddings (train, dimensions) and (test, dimensions)."""
+    from sklearn.decomposition import PCA
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import StratifiedKFold, cross_val_predict
+    from sklearn.neighbors import NearestNeighbors
+
+    one, other = standardised(train, train), standardised(test, train)
+    both = np.concatenate([one, other])
+    side = np.repeat([0, 1], [len(one), len(other)])
+    folds = StratifiedKFold(4, shuffle=True, random_state=0)
+    model = LogisticRegression(C=1e-3, max_iter=500, class_weight="balanced")
+    score = cross_val_predict(model, both, side, cv=folds, method="decision_function")
+    reduced = PCA(min(32, *one.shape), random_state=0).fit(one)
+    near = NearestNeighbors(n_neighbors=6).fit(reduced.transform(one))
+    own = near.kneighbors(reduced.transform(one))[0][:, 1:].mean(axis=1)
+    across = near.kneighbors(reduced.transform(other), n_neighbors=5)[0].mean(axis=1)
+    return Distance(
+        auc=metrics.auc(side, score),
+        means=float(np.sqrt(np.mean((other.mean(axis=0) - one.mean(axis=0)) ** 2))),
+        unlike=float(np.mean(across > np.quantile(own, 0.95))),
+    )
+
+
+def forecast(
+    folds: Sequence[float],
+    worlds: dict[str, float],
+    shift: float,
+    test_size: int,
+    prevalence: float,
+    past: Sequence[tuple[float, float]] = (),
+) -> Forecast:
+    """Forecast the AUC on a test set of `test_size` pictures.
+
+    The mean fold score, as far as the test set is like the training set; for the rest the mean over
+    `worlds` and chance, whose disagreement makes the interval.
+
+    Args:
+        folds: AUC of each fold.
+        worlds: AUC where the folds' help is taken away.
+        shift: 0 to 1, of `Distance`.
+        past: F1 forecast and F1 on the leaderboard of earlier submissions, which correct it.
+    """
+    away = np.array([CHANCE, *worlds.values()])
+    known = float(np.mean(folds))
+    auc = (1 - shift) * known + shift * float(away.mean())
+    spread = np.hypot((1 - shift) * float(np.std(folds)), shift * float(away.std()) / np.sqrt(len(away)))
+    spread = float(np.hypot(spread, _sampling(auc, test_size, prevalence)))
+    f1 = f1_at_prevalence(auc, prevalence)
+    if past:
+        missed = np.array([seen - said for said, seen in past])
+        share = len(missed) / (len(missed) + PRIOR)
+        f1 = float(np.clip(f1 + share * missed.mean(), 0, 1))
+        auc = auc_of_f1(f1, prevalence)
+        # What earlier forecasts missed by replaces, bit by bit, what the worlds disagree by.
+        spread = float(np.sqrt((1 - share) * spread**2 + share * missed.var()))
+    half = _NORMAL.inv_cdf((1 + COVERED) / 2) * spread
+    return Forecast(auc, f1, max(0.0, auc - half), min(1.0, auc + half))
+
+
+def f1_at_prevalence(auc: float, prevalence: float) -> float:
+    """F1 where the share `prevalence` of highest logits is labelled 1 and as many are 1 in truth.
+
+    Both classes' logits are taken as Gaussian with one spread; precision, recall and F1 coincide.
+    """
+    distance = np.sqrt(2) * _NORMAL.inv_cdf(float(np.clip(auc, 1e-6, 1 - 1e-6)))
+    low, high = -12.0, 12.0 + distance
+    for _ in range(60):
+        cut = (low + high) / 2
+        caught, false = 1 - _NORMAL.cdf(cut - distance), 1 - _NORMAL.cdf(cut)
+        low, high = (cut, high) if prevalence * caught + (1 - prevalence) * false > prevalence else (low, cut)
+    return float(1 - _NORMAL.cdf((low + high) / 2 - distance))
+
+
+def auc_of_f1(f1: float, prevalence: float) -> float:
+    """The AUC at which `f1_at_prevalence` gives that F1."""
+    low, high = 0.0, 1.0
+    for _ in range(50):
+        middle = (low + high) / 2
+        low, high = (middle, high) if f1_at_prevalence(middle, prevalence) < f1 else (low, middle)
+    return (low + high) / 2
+
+
+def _sampling(auc: float, size: int, prevalence: float) -> float:
+    """Standard error of an AUC measured on `size` pictures (Hanley and McNeil 1982)."""
+    ones, zeros = max(1.0, prevalence * size), max(1.0, (1 - prevalence) * size)
+    first, second = auc / (2 - auc), 2 * auc**2 / (1 + auc)
+    variance = auc * (1 - auc) + (ones - 1) * (first - auc**2) + (zeros - 1) * (second - auc**2)
+    return float(np.sqrt(max(0.0, variance) / (ones * zeros)))
+
+
+def chosen(count: int, seed: int) -> npt.NDArray[np.int64]:
+    """Which of `count` pictures are compared, sorted: all, or a sample."""
+    order = np.random.default_rng(seed).permutation(count)[:SAMPLE]
+    return np.sort(order)

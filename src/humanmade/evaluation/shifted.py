@@ -1,0 +1,115 @@
+"""Held-out pictures as the world would show them: corrupted, remade, or without their look-alikes."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from humanmade import metrics
+from humanmade.data.loader import pair_keys
+from humanmade.detectors import counterparts
+from humanmade.detectors.base import Detector
+from humanmade.detectors.embedding import Embedding, made_sources
+from humanmade.fusion import CLEAN
+from humanmade.images.corruptions import CORRUPTIONS
+from humanmade.progress import progress
+from humanmade.recipe import Recipe
+from humanmade.seeding import stable_seed
+from humanmade.training.budget import Budget
+
+SAMPLE = 400
+"""Out-of-fold pictures of a whole run that are scored on the grid."""
+
+SCALES = (1.0, 0.5)
+"""Scales at which held-out photos meet their reconstructions."""
+
+CLUSTERS = 4
+"""Clusters of look-alikes that are held out one by one."""
+
+
+def sample(rows: pd.DataFrame, count: int) -> pd.DataFrame:
+    """About `count` rows, the same at every call, half of each class, pairs kept whole."""
+    order = pd.Series([stable_seed("corrupted", key) for key in pair_keys(rows)], index=rows.index)
+    place = order.groupby(rows["label"]).rank(method="first")
+    return rows[place <= max(1, count // 2)]
+
+
+def corrupted_logits(detector: Detector, places: Sequence[Path], rows: pd.DataFrame) -> pd.DataFrame:
+    """`id`, `clean` and a column a corruption: logits of one view, the mean over trainings (seeds)."""
+    names = list(CORRUPTIONS)
+    logits = np.mean([detector.logits(place, rows, ["identity", *names]) for place in places], axis=0)
+    return pd.DataFrame(logits, columns=[CLEAN, *names]).assign(id=rows["id"].to_list())
+
+
+def scores(table: pd.DataFrame, by_fold: bool) -> dict[str, dict[str, float]]:
+    """AUC, and F1 at logit 0, of each corruption, their `mean` and the `worst`.
+
+    Args:
+        table: `label`, `fold` and the columns of `corrupted_logits`.
+        by_fold: score inside each fold and average, for folds whose logits do not compare.
+    """
+    parts = [part for _, part in table.groupby("fold")] if by_fold else [table]
+    found: dict[str, dict[str, float]] = {}
+    for name in CORRUPTIONS:
+        inside = [metrics.summary(part["label"], part[name]) for part in parts]
+        found[name] = {key: float(np.mean([each[key] for each in inside])) for key in ("auc", "f1")}
+    overall: dict[str, Any] = {
+        key: {score: float(reduce([each[score] for each in found.values()])) for score in ("auc", "f1")}
+        for key, reduce in (("mean", np.mean), ("worst", np.min))
+    }
+    return found | overall
+
+
+def counterpart_logits(
+    detector: Detector, places: Sequence[Path], rows: pd.DataFrame, weights: Path | None, budget: Budget
+) -> pd.DataFrame:
+    """`id, label, logit` of held-out photos and of their reconstructions, at two scales.
+
+    A detector that judges content cannot tell them apart.
+
+    Raises:
+        UserError: the autoencoder's weights are nowhere.
+    """
+    asked = Recipe("network", counterparts=list(SCALES), real_fakes=False)
+    photos = rows[rows["label"] == 0]
+    pairs = counterparts.extend(photos, asked, weights, budget).iloc[len(photos) :]
+    logits = np.mean([detector.logits(place, pairs, ["identity"])[:, 0] for place in places], axis=0)
+    return pd.DataFrame({"id": pairs["id"], "label": pairs["label"], "logit": logits})
+
+
+def look_alike_aucs(
+    detector: Detector,
+    recipe: Recipe,
+    rows: pd.DataFrame,
+    embedding: Embedding,
+    seed: int,
+    weights: Path | None,
+    budget: Budget,
+) -> list[float]:
+    """AUC on each cluster of look-alikes (fakes against photos) by a training that never saw it.
+
+    For detectors that train in seconds.
+
+    Args:
+        rows: all rows to train on, prepared.
+        embedding: of the rows (`humanmade.detectors.embedding`).
+    """
+    sources = pd.Series(made_sources(rows.assign(source=""), embedding, CLUSTERS), index=rows.index)
+    cluster = sources.str.rpartition("-")[2]
+    found = []
+    for name in progress(sorted(set(cluster) - {""}), "look-alikes held out", "clusters", cluster.nunique()):
+        held_out = rows[cluster == name]
+        inside = rows[~rows["group"].isin(held_out["group"])]
+        if min(held_out["label"].nunique(), inside["label"].nunique()) < 2:
+            continue
+        with tempfile.TemporaryDirectory() as scratch:
+            inside = counterparts.extend(inside, recipe, weights, budget)
+            detector.fit(inside, held_out[:0], seed, Path(scratch), budget)
+            logits = detector.logits(Path(scratch), held_out, ["identity"])[:, 0]
+        found.append(metrics.auc(held_out["label"], logits))
+    return found

@@ -1,0 +1,113 @@
+"""Several detectors' logits into one: every rule, and the score by which weights are chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from humanmade import metrics
+
+Array = npt.NDArray[np.float64]
+
+CLEAN = "clean"
+"""The view of a held-out picture as it is; every other view is a shifted one."""
+
+METHODS = ("mean", "rank", "weights", "climb", "stack")
+LEARNED = ("weights", "climb", "stack")
+"""Rules whose weights are learned from held-out logits."""
+
+STEPS = 20
+"""Most additions of a greedy climb; weights are multiples of a share of their number."""
+
+
+@dataclass(frozen=True)
+class View:
+    """Held-out pictures seen one way: what weights may be learned from."""
+
+    labels: npt.NDArray[np.int64]
+    folds: npt.NDArray[np.int64]
+    logits: Array
+    """(pictures, members), each member's divided by its scale."""
+
+    def part(self, chosen: npt.NDArray[np.bool_]) -> View:
+        """Some of the pictures."""
+        return View(self.labels[chosen], self.folds[chosen], self.logits[chosen])
+
+
+Views = Mapping[str, View]
+
+
+def combine(logits: Array, weights: Array) -> Array:
+    """Weighted mean (pictures,) of logits (pictures, members)."""
+    return np.asarray(logits @ (weights / weights.sum()))
+
+
+def rank(logits: Array) -> Array:
+    """Mean rank over members, scaled to -1 to 1: the middle of the set is 0."""
+    from scipy.stats import rankdata
+
+    ranks = (rankdata(logits, axis=0) - 0.5) / len(logits)
+    return np.asarray(2 * ranks.mean(axis=1) - 1)
+
+
+def score(views: Views, weights: Array) -> float:
+    """Selection score of a weighted mean: AUC on clean and on shifted views, weighed as everywhere."""
+    aucs = {name: metrics.auc(view.labels, combine(view.logits, weights)) for name, view in views.items()}
+    shifted = [value for name, value in aucs.items() if name != CLEAN]
+    return metrics.selection(aucs[CLEAN], float(np.mean(shifted)) if shifted else None)
+
+
+def weigh(method: str, views: Views) -> Array:
+    """Weights (members,) that add up to 1, by one of `METHODS`.
+
+    `weights` takes each member's own score above chance, `climb` adds the member that helps most,
+    again and again (Caruana et al. 2004), `stack` fits non-negative least squares (Breiman 1996).
+    """
+    count = views[CLEAN].logits.shape[1]
+    if method == "weights":
+        found = np.array([max(0.0, score(views, single) - 0.5) for single in np.eye(count)])
+    elif method == "climb":
+        found = _climb(views, count)
+    elif method == "stack":
+        found = _stack(views)
+    else:
+        found = np.ones(count)
+    return found / found.sum() if found.sum() > 0 else np.full(count, 1 / count)
+
+
+def nested_score(method: str, views: Views) -> float:
+    """Mean selection score of each fold under weights learned on the others; NaN for one fold."""
+    folds = np.unique(views[CLEAN].folds)
+    scores = []
+    for fold in folds if len(folds) > 1 else []:
+        others = {name: view.part(view.folds != fold) for name, view in views.items()}
+        inside = {name: view.part(view.folds == fold) for name, view in views.items()}
+        scores.append(score(inside, weigh(method, others)))
+    return float(np.mean(scores)) if scores else float("nan")
+
+
+def _climb(views: Views, count: int) -> Array:
+    chosen, best = np.zeros(count), -np.inf
+    for _ in range(STEPS):
+        tries = [score(views, chosen + single) for single in np.eye(count)]
+        if max(tries) <= best:
+            break
+        best = max(tries)
+        chosen[int(np.argmax(tries))] += 1
+    return chosen
+
+
+def _stack(views: Views) -> Array:
+    from sklearn.linear_model import LinearRegression
+
+    share = metrics.SHIFTED_SHARE / max(1, len(views) - 1)
+    weight = {name: (1 - metrics.SHIFTED_SHARE if name == CLEAN else share) for name in views}
+    sizes = [np.full(len(view.labels), weight[name] / len(view.labels)) for name, view in views.items()]
+    logits = np.concatenate([view.logits for view in views.values()])
+    labels = np.concatenate([view.labels for view in views.values()])
+    model = LinearRegression(positive=True)
+    model.fit(logits, 2.0 * labels - 1, sample_weight=np.concatenate(sizes))
+    return np.asarray(model.coef_, dtype=np.float64)

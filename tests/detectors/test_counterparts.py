@@ -1,0 +1,87 @@
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from humanmade import recipe as recipes
+from humanmade.data import folds, inventory, manifest
+from humanmade.data.loader import read_picture
+from humanmade.detectors import counterparts
+from humanmade.errors import UserError
+from humanmade.recipe import Recipe
+from humanmade.training.budget import Budget
+from tests.conftest import MakeFolder
+
+
+@pytest.fixture
+def rows(manifest_folder: MakeFolder) -> pd.DataFrame:
+    table = inventory.attach(manifest.load([manifest_folder(pairs=6)]))
+    return folds.make(table, 3, 0, "pairs").rows
+
+
+def asking(tiny_probe: Path, *changes: str) -> Recipe:
+    return recipes.load(str(tiny_probe), changes)
+
+
+def test_photos_get_counterparts_in_their_own_group(
+    rows: pd.DataFrame, tiny_probe: Path, autoencoder_weights: Path
+):
+    recipe = asking(tiny_probe, "counterparts=[0.5, 1.0]")
+    table = counterparts.extend(rows, recipe, autoencoder_weights, Budget())
+    assert len(table) == len(rows) + 6 * 2 * 2 and table["id"].is_unique
+    made = table[~table["id"].isin(rows["id"])]
+    assert made.groupby("pair")["label"].apply(sorted).map(str).eq("[0, 1]").all()
+    photos = rows[rows["label"] == 0].set_index("id")
+    for row in made.to_dict("records"):
+        name, _, kind = row["id"].partition("#")
+        assert row["group"] == photos.loc[name, "group"]
+        scale = float(kind.split("-")[0])
+        assert read_picture(row["path"]).shape == (48 * scale, 64 * scale, 3)
+    small = made[made["id"].str.endswith("#1-0")].iloc[0]
+    original = photos.loc[small["id"].partition("#")[0], "path"]
+    assert (read_picture(small["path"]) == read_picture(original)).all(), "at scale 1 the photo is itself"
+
+
+def test_without_the_key_nothing_changes(rows: pd.DataFrame, tiny_probe: Path):
+    assert counterparts.extend(rows, asking(tiny_probe), None, Budget()) is rows
+    with pytest.raises(UserError, match="real_fakes = false; expected true, or scales in counterparts"):
+        asking(tiny_probe, "real_fakes=false")
+
+
+def test_real_fakes_can_be_left_out(rows: pd.DataFrame, tiny_probe: Path, autoencoder_weights: Path):
+    recipe = asking(tiny_probe, "counterparts=0.5", "real_fakes=false")
+    table = counterparts.extend(rows, recipe, autoencoder_weights, Budget())
+    assert set(table.loc[table["label"] == 1, "source"]) == {"counterparts"}
+    assert set(rows.loc[rows["label"] == 0, "id"]) <= set(table["id"])
+
+
+def test_pictures_are_made_once(
+    rows: pd.DataFrame, tiny_probe: Path, autoencoder_weights: Path, monkeypatch: pytest.MonkeyPatch
+):
+    recipe = asking(tiny_probe, "counterparts=0.5")
+    first = counterparts.extend(rows, recipe, autoencoder_weights, Budget())
+    monkeypatch.setattr(counterparts, "counterpart", None)  # calling it would fail
+    assert counterparts.extend(rows, recipe, autoencoder_weights, Budget()).equals(first)
+
+
+def test_mixtures_lie_between_photo_and_reconstruction():
+    rng = np.random.default_rng(0)
+    photo, remade = (rng.integers(0, 256, (32, 40, 3)).astype(np.uint8) for _ in range(2))
+    assert counterparts._mixed(photo, remade, 0.0, np.random.default_rng(1)) is remade
+    far = np.abs(remade.astype(float) - photo).mean()
+    kinds = set()
+    for seed in range(20):
+        mixed = counterparts._mixed(photo, remade, 1.0, np.random.default_rng(seed)).astype(float)
+        assert np.abs(mixed - photo).mean() < far and (mixed != remade).mean() > 0.3
+        low, high = np.minimum(photo, remade).astype(float), np.maximum(photo, remade).astype(float)
+        within = (mixed >= low - 1) & (mixed <= high + 1)
+        kinds.add(bool(within.all()))
+    assert kinds == {True, False}, "some are mixed in pixels, some in frequencies"
+
+
+def test_all_frequencies_give_the_reconstruction_back():
+    difference = np.random.default_rng(0).normal(size=(16, 20, 3))
+    assert np.allclose(counterparts._band(difference, 1.0), difference)
+    low = counterparts._band(difference, 0.5)
+    assert low.var() < 0.5 * difference.var() and np.allclose(counterparts._band(low, 0.5), low)

@@ -1,0 +1,123 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from humanmade import detectors
+from humanmade import recipe as recipes
+from humanmade.cli import main
+from humanmade.data import folds, inventory, manifest
+from humanmade.detectors.ensemble import Ensemble
+from humanmade.errors import UserError
+from humanmade.training.budget import Budget
+from tests.conftest import TINY_PROBE, MakeFolder
+
+
+@pytest.fixture
+def rows(manifest_folder: MakeFolder) -> pd.DataFrame:
+    table = inventory.attach(manifest.load([manifest_folder(pairs=16)]))
+    return folds.make(table, 3, 0, "pairs").rows
+
+
+@pytest.fixture
+def recipe(tmp_path: Path, tiny_probe: Path) -> Path:
+    (tmp_path / "flipped.toml").write_text(
+        TINY_PROBE + 'views = ["identity", "hflip"]\nhead = "difference"\n'
+    )
+    path = tmp_path / "both.toml"
+    members = f'["{tiny_probe}", "{tmp_path / "flipped.toml"}"]'
+    path.write_text(f'detector = "ensemble"\nmembers = {members}\nfolds = 3\n')
+    return path
+
+
+def ensemble(path: Path, *changes: str) -> Ensemble:
+    made = detectors.create(recipes.load(str(path), changes))
+    assert isinstance(made, Ensemble)
+    return made
+
+
+def test_equal_weights_average_scaled_members(rows: pd.DataFrame, recipe: Path, tmp_path: Path):
+    made, folder = ensemble(recipe), tmp_path / "fold0"
+    made.fit(rows, rows[:0], 0, folder, Budget())
+    (_, probe), (_, flipped) = made.members.values()
+    scales = json.loads((folder / "fusion.json").read_text())["scales"]
+    one = probe.logits(folder / "tinyprobe", rows, ["identity"])[:, 0]
+    two = flipped.logits(folder / "flipped", rows, ["identity", "hflip"]).mean(axis=1)
+    assert scales == pytest.approx([one.std(), two.std()])
+    fused = made.logits(folder, rows, ["identity"])[:, 0]
+    assert np.allclose(fused, (one / one.std() + two / two.std()) / 2)
+    corrupted = made.logits(folder, rows, ["jpeg50"])[:, 0]
+    plain = flipped.logits(folder / "flipped", rows, ["jpeg50"])[:, 0] / scales[1]
+    assert np.allclose(
+        corrupted, (probe.logits(folder / "tinyprobe", rows, ["jpeg50"])[:, 0] / scales[0] + plain) / 2
+    )
+
+
+def watched(function: Callable[..., Any], watch: Callable[..., None]) -> Callable[..., Any]:
+    def called(*arguments: Any) -> Any:
+        watch(*arguments)
+        return function(*arguments)
+
+    return called
+
+
+@pytest.mark.parametrize("method", ["weights", "climb", "stack"])
+def test_weights_come_from_rows_an_inner_training_did_not_see(
+    rows: pd.DataFrame, recipe: Path, tmp_path: Path, method: str, monkeypatch: pytest.MonkeyPatch
+):
+    made = ensemble(recipe, f"method={method}")
+    trained: list[set[str]] = []
+    predicted: list[tuple[int, set[str]]] = []
+    for _, member in made.members.values():
+        fit = watched(member.fit, lambda rows, *_: trained.append(set(rows["id"])))
+        looks = watched(member.logits, lambda _, rows, views: predicted.append((len(views), set(rows["id"]))))
+        monkeypatch.setattr(member, "fit", fit)
+        monkeypatch.setattr(member, "logits", looks)
+    made.fit(rows, rows[:0], 0, tmp_path / "fold0", Budget())
+    inner, whole = trained[:2], trained[2:]
+    assert all(ids == set(rows["id"]) for ids in whole) and all(len(ids) < len(rows) for ids in inner)
+    judged = [ids for count, ids in predicted if count > 3]
+    assert len(judged) == 2 and all(ids.isdisjoint(inner[0]) for ids in judged)
+    weights = json.loads((tmp_path / "fold0/fusion.json").read_text())["weights"]
+    assert sum(weights) == pytest.approx(1) and min(weights) >= 0
+    assert not (tmp_path / "fold0/inner").exists()
+
+
+def test_a_run_takes_it_like_any_other(recipe: Path, manifest_folder: MakeFolder, capsys):
+    folder = manifest_folder(pairs=12, test=4)
+    assert main(["cv", str(recipe), "--data", str(folder), "--out", "r"]) == 0
+    fused = pd.read_csv("r/oof.csv").set_index("id")
+    members = [pd.read_csv(f"r/oof_{name}.csv").set_index("id") for name in ("tinyprobe", "flipped")]
+    for member in members:
+        assert member.index.equals(fused.index) and list(member.columns) == list(fused.columns)
+    assert np.allclose(fused["logit"], (members[0]["logit"] + members[1]["logit"]) / 2)
+    before = Path("r/oof.csv").read_bytes()
+    assert main(["cv", str(recipe), "--data", str(folder), "--out", "r"]) == 0
+    assert Path("r/oof.csv").read_bytes() == before
+    assert main(["predict", "r", "--data", str(folder), "--out", "p.csv"]) == 0
+    again = pd.read_csv("p.csv").set_index("id")["logit"]
+    test = pd.read_csv("r/test.csv").set_index("id")["logit"]
+    assert np.allclose(again[test.index], test, atol=1e-6)
+
+
+def test_what_cannot_be_an_ensemble_is_refused(recipe: Path):
+    for members, said in (
+        ('["probe_lite0"]', "two or more recipes"),
+        ('["probe_lite0", "probe_lite0"]', "two or more recipes"),
+        ('["probe_lite0", "robust_cpu"]', "no ensemble in an ensemble"),
+        ('["probe_lite0", "probe_lite1"]', "recipe 'probe_lite1': not found"),
+    ):
+        with pytest.raises(UserError, match=said):
+            recipes.load(str(recipe), [f"members={members}"])
+
+
+def test_another_ensembles_folder_is_refused(rows: pd.DataFrame, recipe: Path, tmp_path: Path):
+    ensemble(recipe).fit(rows, rows[:0], 0, tmp_path / "fold0", Budget())
+    facts = json.loads((tmp_path / "fold0/fusion.json").read_text())
+    (tmp_path / "fold0/fusion.json").write_text(json.dumps(facts | {"members": ["a", "b"]}))
+    with pytest.raises(UserError, match="is of a, b"):
+        ensemble(recipe).verify(tmp_path / "fold0")

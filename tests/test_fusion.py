@@ -1,0 +1,74 @@
+import argparse
+from typing import get_args, get_type_hints
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from humanmade import cli, fusion
+from humanmade.fusion import View
+from humanmade.recipe import EnsembleRecipe
+
+RNG = np.random.default_rng(0)
+LABELS = np.tile([0, 1], 100)
+FOLDS = np.repeat([0, 1, 2, 3], 50)
+
+
+def noisy(*noises: float) -> np.ndarray:
+    """Logits of members that see the label through noise."""
+    return np.stack([2.0 * LABELS - 1 + RNG.normal(size=200) * noise for noise in noises], axis=1)
+
+
+def view(logits: np.ndarray) -> View:
+    return View(LABELS, FOLDS, logits)
+
+
+@given(st.lists(st.integers(-50, 50).map(float), min_size=2, max_size=20, unique=True))
+def test_ranks_see_order_alone(values: list[float]):
+    logits = np.array(values)[:, None]
+    ranked = fusion.rank(logits)
+    assert (np.argsort(ranked) == np.argsort(values)).all()
+    assert np.allclose(ranked, fusion.rank(np.arctan(logits)))
+    assert abs(ranked.mean()) < 1e-9 and np.abs(ranked).max() < 1
+
+
+@given(st.lists(st.floats(0.1, 10), min_size=3, max_size=3), st.floats(0.1, 10))
+def test_only_the_proportions_of_weights_count(weights: list[float], factor: float):
+    logits = noisy(1, 2, 3)
+    scaled = fusion.combine(logits, np.array(weights) * factor)
+    assert np.allclose(scaled, fusion.combine(logits, np.array(weights)))
+
+
+@pytest.mark.parametrize("method", fusion.LEARNED)
+def test_what_fails_on_shifted_views_gets_less(method: str):
+    # Both are good on clean pictures; the second is lost on every corruption.
+    views = {"clean": view(noisy(0.5, 0.5)), "jpeg50": view(noisy(0.5, 50)), "blur1": view(noisy(0.5, 50))}
+    weights = fusion.weigh(method, views)
+    assert weights.sum() == pytest.approx(1) and (weights >= 0).all()
+    assert weights[0] > 1.4 * weights[1]
+
+
+@pytest.mark.parametrize("method", ("climb", "stack"))
+def test_diverse_members_beat_the_best_one(method: str):
+    views = {"clean": view(noisy(1.0, 1.1, 1.2))}
+    best = max(fusion.score(views, single) for single in np.eye(3))
+    assert fusion.score(views, fusion.weigh(method, views)) > best
+    assert fusion.nested_score(method, views) > best - 0.02
+
+
+def test_equal_weights_where_nothing_is_learned():
+    views = {"clean": view(-noisy(0.1, 0.1))}
+    assert fusion.weigh("mean", views).tolist() == [0.5, 0.5]
+    assert fusion.weigh("weights", views).tolist() == [0.5, 0.5], "none is above chance"
+    one_fold = {"clean": View(LABELS, FOLDS * 0, noisy(1.0))}
+    assert np.isnan(fusion.nested_score("climb", one_fold))
+
+
+def test_every_rule_can_be_asked_for():
+    parser = cli._parser()
+    verbs = next(a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
+    method = next(a for a in verbs.choices["blend"]._actions if a.dest == "method")
+    assert tuple(method.choices) == fusion.METHODS
+    in_recipes = get_args(get_type_hints(EnsembleRecipe)["method"])
+    assert set(in_recipes) == set(fusion.METHODS) - {"rank"}, "ranks need a whole set at once"
