@@ -2,14 +2,21 @@
 PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready
+TWIN := .twin
 RUN_KIT := $(VENV)/bin/humanmade
 DATA ?=
 RECIPE ?=
+KERNEL ?= train
 ARGS ?=
+recipe_flag = $(if $(RECIPE),--recipe $(RECIPE))
 data_flags = $(foreach folder,$(DATA),--data $(folder))
 
+# As it stands, whatever signs it holds: the shell sees it as a variable.
+export MSG
+
 .DEFAULT_GOAL := help
-.PHONY: help cv audit compare blend check explain demo test lint clean
+.PHONY: help cv data audit push status pull weights compare blend check submit scores explain demo
+.PHONY: test twin lint clean
 
 help:  ## this list
 	@echo "make TARGET [RECIPE=...] [DATA='folder ...'] [ARGS='more options of the command']"
@@ -24,8 +31,23 @@ $(READY): pyproject.toml
 cv: $(READY)  ## K folds of RECIPE on DATA: scores, test logits, submission (the demo if there is no data)
 	@$(RUN_KIT) cv $(RECIPE) $(data_flags) $(ARGS)
 
+data: $(READY)  ## download the competition into DATA (default data), going on where it broke off
+	@$(RUN_KIT) data $(data_flags) $(ARGS)
+
 audit: $(READY)  ## what gives the label away without a detector (DATA, else the demo)
 	@$(RUN_KIT) audit $(data_flags) $(ARGS)
+
+push: $(READY)  ## run RECIPE on Kaggle's GPUs (KERNEL=train, predict or blend)
+	@$(RUN_KIT) push $(KERNEL) $(recipe_flag) $(ARGS)
+
+status: $(READY)  ## how the pushed KERNEL does; ARGS=--wait follows it
+	@$(RUN_KIT) status $(KERNEL) $(recipe_flag) $(ARGS)
+
+pull: $(READY)  ## fetch the run of the pushed KERNEL, verified, into runs/
+	@$(RUN_KIT) pull $(KERNEL) $(recipe_flag) $(ARGS)
+
+weights: $(READY)  ## upload pretrained weights NAMES="a b" as private datasets for kernels
+	@$(RUN_KIT) weights push $(or $(NAMES),$(error give NAMES="timm_name")) $(ARGS)
 
 compare: $(READY)  ## fold scores of all runs side by side
 	@$(RUN_KIT) compare $(ARGS)
@@ -36,6 +58,12 @@ blend: $(READY)  ## RUNS="a b" into OUT (default submissions/blend.csv)
 check: $(READY)  ## the submission gate on FILE
 	@$(RUN_KIT) check $(or $(FILE),$(error give FILE=submissions/name.csv)) $(data_flags) $(ARGS)
 
+submit: $(READY)  ## send FILE with description MSG, wait for its score, keep it in the ledger
+	@$(RUN_KIT) submit $(or $(FILE),$(error give FILE=submissions/name.csv)) $(if $(MSG),-m "$$MSG") $(data_flags) $(ARGS)
+
+scores: $(READY)  ## bring the ledger of submissions up to date and print it
+	@$(RUN_KIT) scores $(ARGS)
+
 explain: $(READY)  ## where RUN looks: a contact sheet of its worst mistakes, surest hits and doubts
 	@$(RUN_KIT) explain $(or $(RUN),$(error give RUN=name)) $(data_flags) $(ARGS)
 
@@ -45,8 +73,19 @@ demo: $(READY)  ## write the embedded demo competition into OUT (default build/d
 test: $(READY)  ## the tests
 	@$(VENV)/bin/python -m pytest $(ARGS)
 
+$(TWIN)/.ready: kernels/constraints.txt $(READY)
+	@echo "making a twin of Kaggle's image in $(TWIN) (its versions; torch is shared with $(VENV))"
+	$(VENV)/bin/python -m venv --clear $(TWIN)
+	$(TWIN)/bin/python -m pip install --quiet --no-deps --requirement kernels/constraints.txt
+	$(VENV)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+		> $$($(TWIN)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/zz-shared.pth
+	@touch $@
+
+twin: $(TWIN)/.ready  ## the pushed scripts under the versions of Kaggle's image, without network
+	@$(VENV)/bin/python -m pytest tests/kaggle/test_twin.py $(ARGS)
+
 lint: $(READY)  ## ruff and mypy
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy
 
 clean:  ## remove the environment and build products; runs and data stay
-	rm -rf $(VENV) build dist
+	rm -rf $(VENV) $(TWIN) build dist

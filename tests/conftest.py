@@ -97,27 +97,31 @@ def competition_folder(tmp_path: Path) -> MakeFolder:
     """Make a folder in the competition's exact layout, CRLF included."""
 
     def make(name: str = "competition", pairs: int = 12, test: int = 6) -> Path:
-        folder = tmp_path / name
-        (folder / "train_data").mkdir(parents=True)
-        (folder / "test_data_v2").mkdir()
-        lines = [",file_name,label"]
-        for number in range(pairs):
-            photo = scene(number)
-            for label in (0, 1) if number % 2 else (1, 0):
-                path = f"train_data/{number * 2 + label:032x}.jpg"
-                Image.fromarray(photo if label == 0 else softened(photo)).save(folder / path, quality=92)
-                lines.append(f"{len(lines) - 1},{path},{label}")
-        (folder / "train.csv").write_bytes(("\r\n".join(lines) + "\r\n").encode())
-        ids = []
-        for number in range(test):
-            ids.append(f"test_data_v2/{(7919 * number) % 10007:032x}.jpg")
-            photo = scene(1000 + number)
-            shown = photo if number % 2 else softened(photo)
-            Image.fromarray(shown).save(folder / ids[-1], quality=92)
-        (folder / "test.csv").write_bytes(("\r\n".join(["id", *ids]) + "\r\n").encode())
-        return folder
+        return write_competition(tmp_path / name, pairs, test)
 
     return make
+
+
+def write_competition(folder: Path, pairs: int, test: int) -> Path:
+    """Write the competition's layout; every other test picture is generated, beginning with the first."""
+    (folder / "train_data").mkdir(parents=True)
+    (folder / "test_data_v2").mkdir()
+    lines = [",file_name,label"]
+    for number in range(pairs):
+        photo = scene(number)
+        for label in (0, 1) if number % 2 else (1, 0):
+            path = f"train_data/{number * 2 + label:032x}.jpg"
+            Image.fromarray(photo if label == 0 else softened(photo)).save(folder / path, quality=92)
+            lines.append(f"{len(lines) - 1},{path},{label}")
+    (folder / "train.csv").write_bytes(("\r\n".join(lines) + "\r\n").encode())
+    ids = []
+    for number in range(test):
+        ids.append(f"test_data_v2/{(7919 * number) % 10007:032x}.jpg")
+        photo = scene(1000 + number)
+        shown = photo if number % 2 else softened(photo)
+        Image.fromarray(shown).save(folder / ids[-1], quality=92)
+    (folder / "test.csv").write_bytes(("\r\n".join(["id", *ids]) + "\r\n").encode())
+    return folder
 
 
 TINY_NETWORK = """

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from humanmade.cli import main
+from humanmade.data import inventory
 from humanmade.detectors.network import Network
 from humanmade.evaluation import inference
 from tests.conftest import MakeFolder
@@ -303,3 +304,19 @@ def test_no_readable_test_picture(tiny_probe: Path, manifest_folder: MakeFolder,
         (folder / "images" / name).write_bytes(b"broken")
     assert cv(tiny_probe, "--data", folder, "--skip-broken") == 2
     assert "none of the 2 test pictures can be read" in capsys.readouterr().err
+
+
+def test_reading_the_pictures_is_part_of_the_hours(
+    tiny_probe: Path, manifest_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch, capsys
+):
+    attach, clock, late = inventory.attach, time.monotonic, 0.0
+
+    def slow(*arguments):
+        nonlocal late
+        late = 3600.0
+        return attach(*arguments)
+
+    monkeypatch.setattr(inventory, "attach", slow)
+    monkeypatch.setattr(time, "monotonic", lambda: clock() + late)
+    assert cv(tiny_probe, "--data", manifest_folder(pairs=8, test=2), "--hours", 0.9) == 0
+    assert "time budget is used up" in capsys.readouterr().err

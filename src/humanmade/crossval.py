@@ -62,7 +62,8 @@ def cross_validate(recipe: Recipe, table: pd.DataFrame, current: Run, options: O
     budget, ranks = Budget(options.hours), team()
     data = run.fingerprint(table)
     if recipe.split == "source":
-        table = name_sources(table, options.weights)
+        with ranks.first():
+            table = name_sources(table, options.weights)
     folds = folding.make(table, recipe.folds, recipe.fold_seed, recipe.split)
     wanted = _wanted(options.fold, len(folds))
     detector = detectors.create(recipe, options.weights)
@@ -86,6 +87,8 @@ def cross_validate(recipe: Recipe, table: pd.DataFrame, current: Run, options: O
                     _share_fold(job, key, ranks)
         else:
             for key in left[ranks.rank :: ranks.count]:
+                if budget.over:
+                    budget.stop()
                 _train_fold(job, key)
     except OutOfTimeError:
         warn("the time budget is used up; going on with the folds that are finished")
@@ -119,11 +122,11 @@ class _Job:
 
 def _prepare(job: _Job, ranks: Team) -> None:
     """Let each rank prepare its share of the rows; all run out of time together."""
-    late, mine = False, slice(ranks.rank, None, ranks.count)
+    late = False
     try:
-        rows = job.folds.rows[mine]
+        rows = ranks.share(job.folds.rows)
         training = counterparts.extend(rows, job.current.recipe, job.weights, job.budget)
-        predicted = job.table[~job.table["broken"]][mine]
+        predicted = ranks.share(job.table[~job.table["broken"]])
         job.detector.prepare(training, predicted, job.view_names, job.budget)
     except OutOfTimeError:
         late = True
@@ -132,8 +135,11 @@ def _prepare(job: _Job, ranks: Team) -> None:
 
 
 def _share_fold(job: _Job, key: int | str, ranks: Team) -> None:
-    """Train one fold on all ranks together: the others keep what they write to themselves."""
-    current = job.current
+    """Train one fold on all ranks together: the others keep what they write to themselves.
+
+    Rank 0 watches the time for all; no rank may leave where another waits for it.
+    """
+    current, late = job.current, False
     if ranks.any(job.budget.over):
         job.budget.stop()
     with contextlib.ExitStack() as stack:
@@ -143,9 +149,14 @@ def _share_fold(job: _Job, key: int | str, ranks: Team) -> None:
             shutil.copy(current.folder / "recipe.toml", scratch)
             if current.fold(key).is_dir():
                 shutil.copytree(current.fold(key), scratch / current.fold(key).name)
-            job = replace(job, current=Run(scratch))
+            job = replace(job, current=Run(scratch), budget=Budget())
         ranks.meet()
-        _train_fold(job, key, ranks.leads)
+        try:
+            _train_fold(job, key, ranks.leads)
+        except OutOfTimeError:
+            late = True
+    if ranks.any(late):
+        raise OutOfTimeError
 
 
 def _welcome_back(current: Run, detector: Detector) -> None:
@@ -199,8 +210,6 @@ def _wanted(fold: int | str | None, count: int) -> list[int | str]:
 def _train_fold(job: _Job, key: int | str, predict: bool = True) -> None:
     """Train one fold with every seed, predict its held-out and the test rows, and mark it done."""
     detector, folds, table, current, budget = job.detector, job.folds, job.table, job.current, job.budget
-    if budget.over:
-        budget.stop()
     train = folds.training(key) if isinstance(key, int) else folds.rows
     valid = folds.validation(key) if isinstance(key, int) else folds.rows[:0]
     test = table[(table["split"] == "test") & ~table["broken"]]

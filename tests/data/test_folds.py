@@ -127,3 +127,10 @@ def test_chains_of_near_duplicates_are_one_group():
     base = 0x0123456789ABCDEF
     table["phash"] = np.array([base ^ ((1 << (3 * i)) - 1) for i in range(12)], dtype=np.uint64)
     assert len(set(folds.join_groups(table.sort_values("id").reset_index(drop=True)))) == 1
+
+
+def test_every_version_of_scikit_learn_cuts_the_same_folds():
+    groups = np.repeat(np.arange(12), [1, 2, 3, 2, 1, 2, 2, 4, 1, 2, 2, 2])
+    labels = np.arange(len(groups)) % 3 % 2
+    held_out = [np.unique(groups[test]).tolist() for _, test in folds.stratified_groups(labels, groups, 3, 7)]
+    assert held_out == [[0, 7, 9, 10], [5, 6, 8, 11], [1, 2, 3, 4]]

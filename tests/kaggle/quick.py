@@ -13,12 +13,12 @@ from humanmade.kaggle import bundle
 
 def build(order: bundle.Order, out: Path) -> Path:
     name = bundle.slug(order.kernel, order.recipe)
-    folder = out / name
+    folder = out / "kernels" / name
     folder.mkdir(parents=True, exist_ok=True)
     metadata = {
         "id": f"{order.owner}/{name}",
         "title": name.replace("-", " "),
-        "code_file": "script.py",
+        "code_file": f"{name}.py",
         "language": "python",
         "kernel_type": "script",
         "is_private": True,
@@ -30,7 +30,7 @@ def build(order: bundle.Order, out: Path) -> Path:
         "kernel_sources": [*order.runs, *filter(None, [order.resume])],
     }
     (folder / "kernel-metadata.json").write_text(json.dumps(metadata))
-    (folder / "script.py").write_text(f'RUN_ID = "{order.run_id}"\n')
+    (folder / f"{name}.py").write_text(f'RUN_ID = "{order.run_id}"\n')
     return folder
 
 

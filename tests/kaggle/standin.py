@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import re
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -112,7 +113,7 @@ class StandIn:
         self.gpu_hours = (2.0, 30.0)
         """Used and allowed this week."""
         self.lock = threading.Lock()
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self.server = _Server(("127.0.0.1", 0), _handler(self))
         threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
 
     @property
@@ -281,7 +282,9 @@ class StandIn:
         return {} if status == "NOT_YET_PERSISTED" else {"status": status}
 
     def get_dataset(self, asked: Json) -> Json:
-        return {"currentVersionNumber": self.dataset(asked).version}
+        """The version that is there; the one in preparation does not count."""
+        there = self.dataset(asked)
+        return {"currentVersionNumber": there.version - (len(there.statuses) > 1)}
 
     def dataset_files(self, asked: Json) -> Json:
         files = self.dataset(asked).files
@@ -312,6 +315,13 @@ class StandIn:
             return self.archives.get(rest.removesuffix(".zip"))
         owner, slug, path = rest.split("/", 2)
         return self.kernels[f"{owner}/{slug}"][0].files.get(path)
+
+
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Keep quiet about clients that hang up."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 _METHODS: dict[str, Callable[[StandIn, Json], Json | str]] = {

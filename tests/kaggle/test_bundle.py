@@ -85,6 +85,13 @@ def test_an_own_recipe_travels(tmp_path: Path, tiny_network: Path):
         build(replace(ORDER, recipe=str(clash)), tmp_path / "out")
 
 
+def test_an_ensemble_of_own_recipes_is_refused(tmp_path: Path, tiny_network: Path):
+    own = tmp_path / "both.toml"
+    own.write_text(f'detector = "ensemble"\nmembers = ["spectrum", "{tiny_network}"]\n')
+    with pytest.raises(UserError, match=r"members names .*tiny\.toml; a kernel carries shipped members only"):
+        build(replace(ORDER, recipe=str(own), settings=()), tmp_path / "out")
+
+
 def test_slugs_are_kaggles_5_to_50_characters():
     assert slug("train", "convnext_tiny") == "humanmade-train-convnext-tiny"
     assert slug("blend", "") == "humanmade-blend"
@@ -100,6 +107,8 @@ def test_slugs_are_kaggles_5_to_50_characters():
         ({"recipe": "convnext"}, "recipe 'convnext': not found"),
         ({"settings": ("epoch=1",)}, "has no key 'epoch'"),
         ({"owner": "a/b"}, "owner 'a/b'"),
+        ({"hours": 12.5}, "hours 12.5: a session lasts at most 12"),
+        ({"hours": 0.0}, "hours 0: a session"),
         ({"runs": ("tester/x",)}, "'train': takes no runs"),
         ({"weights": ("weights",)}, "'weights': expected owner/slug"),
         ({"kernel": "predict", "resume": "a/b", "settings": ()}, "'predict': takes no resume"),

@@ -50,9 +50,11 @@ def test_patience_ends(kit: Kit, standin: StandIn):
 
 
 def test_a_refusal_is_not_tried_again(kit: Kit, standin: StandIn):
-    standin.fail("ListSubmissions", 403, times=99, message="You must\naccept the \x1b[31mrules")
+    standin.fail("ListSubmissions", 403, times=99, message="You \x1b[31mmust\naccept them")
     line = kit("scores", code=3)
-    assert "403 (You must)" in line and "accept its rules at https://www.kaggle.com/competitions/" in line
+    assert (
+        "403 (You  [31mmust)" in line and "accept its rules at https://www.kaggle.com/competitions/" in line
+    )
     assert standin.count("ListSubmissions") == 1
 
 

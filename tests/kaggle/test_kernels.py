@@ -10,8 +10,7 @@ import pytest
 from humanmade import ledger
 from humanmade.cli import main
 from humanmade.errors import KaggleError
-from humanmade.kaggle import kernels
-from humanmade.kaggle.kernels import Pushed
+from humanmade.kaggle.outputs import read_listing
 from tests.kaggle.conftest import Kit
 from tests.kaggle.standin import Files, Json, StandIn, State, outputs
 
@@ -177,7 +176,7 @@ def test_outputs_stay_in_their_folder(name: str):
     with pytest.raises(
         KaggleError, match=rf"names '{re.escape(name)}', outside of runs/; nothing was fetched"
     ):
-        kernels.read_listing(text, Pushed("train", "spectrum", NAME, 1, "1", "", ""))
+        read_listing(text, NAME, "1")
 
 
 @pytest.mark.parametrize(
@@ -186,7 +185,14 @@ def test_outputs_stay_in_their_folder(name: str):
 )  # fmt: skip
 def test_a_damaged_list_of_outputs_is_refused(text: str):
     with pytest.raises(KaggleError, match=r"outputs.json is damaged"):
-        kernels.read_listing(text, Pushed("train", "spectrum", NAME, 1, "1", "", ""))
+        read_listing(text, NAME, "1")
+
+
+def test_a_list_of_another_run_is_refused():
+    listing = outputs({}, RUN, run_id="1")["outputs.json"].decode()
+    assert read_listing(listing, NAME, "1")["files"].keys() == RUN.keys()
+    with pytest.raises(KaggleError, match="another run's outputs"):
+        read_listing(listing, NAME, "2")
 
 
 def test_a_run_that_is_still_going_is_not_pulled(kit: Kit, standin: StandIn):

@@ -184,6 +184,16 @@ def test_the_data_is_found_wherever_it_is_mounted(
     assert session_at(root, tmp_path).data() == wanted
 
 
+def test_links_are_followed_once(tmp_path: Path, competition_folder: MakeFolder):
+    root = mount(tmp_path / "kaggle", competition_folder(pairs=4, test=2), "old", copies=True)
+    (root / "input").rename(root / "elsewhere")
+    (root / "input").mkdir()
+    for name in ("a", "b"):
+        (root / "input" / name).symlink_to(root / "elsewhere")
+    (root / "elsewhere/loop").symlink_to(root / "input")
+    assert session_at(root, tmp_path).data() == ["--data", str(root / "input/a" / DATASET)]
+
+
 def test_missing_data_is_named_with_what_is_there(root: Path, tmp_path: Path, capsys):
     (root / "input" / LAYOUTS["new"][0] / "test.csv").unlink()
     with pytest.raises(UserError, match=r"no folder with train\.csv and test\.csv among the inputs"):

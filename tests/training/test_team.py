@@ -1,6 +1,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from torch import distributed
 
@@ -30,6 +31,16 @@ def test_rank_0_goes_first(tmp_path: Path):
         return there
 
     assert together(distributed.HashStore(), work) == [False, True]
+
+
+def test_every_row_is_in_one_share_and_a_picture_in_the_same_of_every_table():
+    rows = pd.DataFrame({"id": [f"r{i}" for i in range(40)]})
+    shares = [set(Team(rank, 3).share(rows)["id"]) for rank in range(3)]
+    assert sum(map(len, shares)) == 40 and set.union(*shares) == set(rows["id"])
+    assert all(len(part) > 4 for part in shares)
+    half = [set(Team(rank, 3).share(rows[20:])["id"]) for rank in range(3)]
+    assert all(part < whole for part, whole in zip(half, shares, strict=True))
+    assert Team().share(rows) is rows
 
 
 def test_one_rank_reports_a_failure_and_says_it_again_when_asked_again():

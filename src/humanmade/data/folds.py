@@ -94,9 +94,25 @@ def sources_by_label(rows: pd.DataFrame) -> tuple[list[str], list[str]]:
     return generators, photos
 
 
-def _by_group(rows: pd.DataFrame, groups: npt.NDArray[np.int64], count: int, seed: int) -> Mask:
+def stratified_groups(
+    labels: npt.NDArray[np.int64], groups: npt.NDArray[np.int64], count: int, seed: int
+) -> list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
+    """Shuffled folds of whole groups, each with about the same share of each label.
+
+    scikit-learn 1.6, which Kaggle has, shuffles wrongly (one group's labels stand for another's), so
+    groups are shuffled here, as later versions do, and every version cuts the same folds.
+
+    Returns:
+        Row numbers of each fold's training and held-out rows.
+    """
     from sklearn.model_selection import StratifiedGroupKFold
 
+    names, codes = np.unique(groups, return_inverse=True)
+    place = np.argsort(np.random.RandomState(seed).permutation(len(names)))
+    return list(StratifiedGroupKFold(count).split(labels, labels, place[codes]))
+
+
+def _by_group(rows: pd.DataFrame, groups: npt.NDArray[np.int64], count: int, seed: int) -> Mask:
     labels = rows["label"].to_numpy()[: len(groups)]
     distinct = len(np.unique(groups))
     fewest = min(len(np.unique(groups[labels == label])) for label in (0, 1))
@@ -106,8 +122,7 @@ def _by_group(rows: pd.DataFrame, groups: npt.NDArray[np.int64], count: int, see
             f"(of {distinct} groups in all; pairs and near-duplicates count as one): use fewer folds"
         )
     held_out = np.zeros((count, len(groups)), dtype=bool)
-    splitter = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
-    for fold, (_, test) in enumerate(splitter.split(labels, labels, groups)):
+    for fold, (_, test) in enumerate(stratified_groups(labels, groups, count, seed)):
         held_out[fold, test] = True
     return held_out
 

@@ -7,6 +7,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from humanmade.data.folds import stratified_groups
 from humanmade.detectors.base import Logits
 from humanmade.errors import UserError
 from humanmade.recipe import LinearHeadRecipe
@@ -79,16 +80,13 @@ def _choose_shrinkage(
 def _group_splits(
     features: Matrix, labels: Integers, groups: Integers, recipe: LinearHeadRecipe, seed: int
 ) -> Splits:
-    from sklearn.model_selection import StratifiedGroupKFold
-
     fewest = min(len(np.unique(groups[labels == label])) for label in (0, 1))
     if fewest < recipe.inner_folds:
         raise UserError(
             f"recipe: inner_folds = {recipe.inner_folds}, but a class has only {fewest} groups to train on; "
             "lower it, or give shrinkage one value"
         )
-    inner = StratifiedGroupKFold(recipe.inner_folds, shuffle=True, random_state=seed)
-    return list(inner.split(features, labels, groups))
+    return stratified_groups(labels, groups, recipe.inner_folds, seed)
 
 
 def _cluster_splits(

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from humanmade import metrics
 from humanmade.data import inventory
-from humanmade.data.folds import join_groups
+from humanmade.data.folds import join_groups, stratified_groups
 from humanmade.data.loader import read_picture
 from humanmade.detectors.embedding import embed
 from humanmade.errors import UserError
@@ -124,7 +124,7 @@ def _classified(
 ) -> dict[str, float] | None:
     """AUC and F1 of boosted trees on facts, in folds that keep groups; None where it cannot be done."""
     from sklearn.ensemble import HistGradientBoostingClassifier
-    from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
+    from sklearn.model_selection import cross_val_predict
 
     if len(target) > SAMPLE:
         chosen = np.isin(groups, np.random.default_rng(0).permutation(np.unique(groups))[: SAMPLE // 2])
@@ -133,8 +133,8 @@ def _classified(
     if min(per_class) < 3:
         return None
     model = HistGradientBoostingClassifier(max_iter=60, min_samples_leaf=5, random_state=0)
-    folds = StratifiedGroupKFold(3, shuffle=True, random_state=0)
-    chance = cross_val_predict(model, facts, target, groups=groups, cv=folds, method="predict_proba")[:, 1]
+    folds = stratified_groups(target, groups, 3, 0)
+    chance = cross_val_predict(model, facts, target, cv=folds, method="predict_proba")[:, 1]
     return {"auc": metrics.auc(target, chance), "f1": metrics.f1(target, chance > 0.5)}
 
 

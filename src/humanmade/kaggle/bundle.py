@@ -25,6 +25,8 @@ ROOT = Path(humanmade.__file__).parent
 METADATA = "kernel-metadata.json"
 LIMIT = 900_000
 """Bytes of a script; Kaggle's server refuses 1 MB and more."""
+LONGEST = 12
+"""Hours of a session on Kaggle."""
 PACKED = (".py", ".toml", ".typed")
 IMAGE = {
     *("PIL", "albumentations", "cv2", "imagehash", "jinja2", "kaggle", "matplotlib", "numpy", "pandas"),
@@ -108,6 +110,7 @@ def self_test(folder: Path) -> str:
     advice = "build it again"
     metadata = files.read_json(folder / METADATA, ("code_file",), advice)
     script = folder / str(metadata["code_file"])
+    print(f"{folder}: unpacking it and importing all of it, as Kaggle would", flush=True)
     with tempfile.TemporaryDirectory() as scratch:
         command = [sys.executable, "-I", "-c", _IMPORT_ALL, str(script.resolve())]
         environment = os.environ | {"TMPDIR": scratch}
@@ -132,7 +135,7 @@ mine = [getattr(node, "module", None) or "" for node in tree.body]
 tree.body = tree.body[: next(i for i, name in enumerate(mine) if name.startswith("humanmade"))]
 exec(compile(tree, sys.argv[1], "exec"), {"__name__": "__main__"})
 import humanmade
-assert pathlib.Path(humanmade.__file__).is_relative_to(pathlib.Path.cwd()), humanmade.__file__
+assert pathlib.Path(humanmade.__file__).resolve().is_relative_to(pathlib.Path.cwd()), humanmade.__file__
 names = [module.name for module in pkgutil.walk_packages(humanmade.__path__, "humanmade.")]
 for name in names:
     importlib.import_module(name)
@@ -153,11 +156,15 @@ def _kernel_folder(kernel: str) -> Path:
 
 def _check(order: Order) -> None:
     """Refuse what would only fail on Kaggle."""
-    if order.recipe:
-        recipe.load(order.recipe, order.settings)
+    wanted = recipe.load(order.recipe, order.settings) if order.recipe else None
+    for member in wanted.members if isinstance(wanted, recipe.EnsembleRecipe) else []:
+        if member.endswith(".toml"):
+            raise UserError(f"recipe: members names {member}; a kernel carries shipped members only")
     useless = [each for each in order.settings if order.kernel == "predict" and not each.startswith("views=")]
     if useless:
         raise UserError(f"--set {useless[0]}: runs predict as they were trained; only views= can be set")
+    if not 0 < order.hours <= LONGEST:
+        raise UserError(f"hours {order.hours:g}: a session lasts at most {LONGEST}; give fewer")
     if not re.fullmatch(r"[A-Za-z0-9_-]+", order.owner):
         raise UserError(f"owner '{order.owner}': not a Kaggle user name")
     for reference in (*order.runs, *order.weights, *filter(None, [order.resume])):

@@ -108,7 +108,7 @@ class Client:
             return PassingError("Kaggle answered with something that is not JSON")
         if isinstance(error, KeyError):
             raise KaggleError(f"{what}: this client does not know Kaggle's answer {error}") from None
-        if isinstance(error, ValueError):
+        if isinstance(error, ValueError | RuntimeError) or type(error) is Exception:
             raise KaggleError(f"{what}: {plain(str(error))}{_then(no)}") from None
         if isinstance(error, OSError):
             raise UserError(f"{what}: {error.strerror or type(error).__name__} ({error.filename})") from None

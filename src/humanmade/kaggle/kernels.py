@@ -8,19 +8,17 @@ outputs, and each output has a hash in `outputs.json`; nothing counts before the
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from humanmade import files, ledger
 from humanmade.errors import KaggleError, UserError
+from humanmade.kaggle import outputs
 from humanmade.kaggle.client import Client, pauses, plain
 from humanmade.kaggle.submissions import KERNEL_NOTE
-from humanmade.progress import Waiting, progress, warn
+from humanmade.progress import Waiting
 from humanmade.run import RUNS, Run
 
 STATE = RUNS / ".kaggle"
@@ -29,11 +27,7 @@ FINAL = ("COMPLETE", "ERROR", "CANCEL_ACKNOWLEDGED")
 LONGEST_HOURS = 12.0
 STARTUP_HOURS = 0.5
 """What a session takes beside its kernel's own budget: starting, mounting, saving outputs."""
-PAGE = 20
-OUTPUTS = "outputs.json"
-RUN_ID = "run_id.txt"
 SUBMISSION = "submission.csv"
-CHUNK = 2**20
 
 
 @dataclass(frozen=True)
@@ -101,7 +95,7 @@ def push(client: Client, folder: Path, pushed: Pushed, hours: float) -> Pushed:
             f"stop it at {answer.url}, and correct what is attached"
         )
     named = "/".join(answer.ref.strip("/").split("/")[-2:]) or metadata["id"]
-    if named != metadata["id"]:
+    if named.lower() != metadata["id"].lower():
         raise KaggleError(f"{what}: Kaggle calls it {named}; title and id do not agree, rename one of them")
     date = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     done = Pushed(**asdict(pushed) | {"version": answer.version_number, "url": answer.url, "date": date})
@@ -166,8 +160,8 @@ def look(client: Client, pushed: Pushed) -> Session:
     status, failure = answer.status.name, plain(answer.failure_message or "")
     if status not in FINAL:
         return Session(status, failure, "", "")
-    links, log = _outputs(client, pushed)
-    return Session(status, failure, _run_id(client, links), log)
+    links, log = outputs.links(client, pushed.reference)
+    return Session(status, failure, outputs.run_id(client, links), log)
 
 
 def follow(client: Client, pushed: Pushed) -> None:
@@ -216,8 +210,9 @@ def judge(pushed: Pushed, session: Session) -> None:
     if session.run_id not in ("", pushed.run_id):
         raise KaggleError(f"{what}: Kaggle shows another run's {session.status}; look at {pushed.url}")
     if session.status == "COMPLETE":
-        raise KaggleError(f"{what}: ended without {OUTPUTS} ({reason}); its log is {kept}")
-    raise KaggleError(f"{what}: {session.status} ({reason}); its log is {kept}")
+        raise KaggleError(f"{what}: ended without {outputs.OUTPUTS} ({reason}); its log is {kept}")
+    saved = "; push --resume goes on from what it saved" if session.run_id else ""
+    raise KaggleError(f"{what}: {session.status} ({reason}); its log is {kept}{saved}")
 
 
 def pull(client: Client, pushed: Pushed, force: bool = False) -> list[str]:
@@ -240,16 +235,23 @@ def pull(client: Client, pushed: Pushed, force: bool = False) -> list[str]:
             f"humanmade status {pushed.kernel} --wait follows it"
         )
     judge(pushed, session)
-    links, _ = _outputs(client, pushed)
-    listing = read_listing(_text(client, links, OUTPUTS), pushed)
+    links, _ = outputs.links(client, pushed.reference)
+    listing = outputs.read_listing(
+        outputs.text(client, links, outputs.OUTPUTS), pushed.reference, pushed.run_id
+    )
     runs = sorted({PurePosixPath(name).parts[1] for name in listing["files"] if name.startswith("runs/")})
     landed = [name for name in runs if _is_here(RUNS / name, pushed)]
     if runs and landed == runs:
         return [f"{RUNS / name}: is here already" for name in landed]
     _refuse_replacing([RUNS / name for name in runs], force)
     scratch = STATE / f"{pushed.slug}-{pushed.run_id}"
-    _download(client, pushed, listing["files"], scratch)
-    lines = [_land_run(scratch, name, pushed, listing) for name in runs]
+    outputs.download(client, pushed.reference, listing["files"], scratch)
+    for name in runs:
+        if not (scratch / "runs" / name / "recipe.toml").is_file():
+            raise KaggleError(
+                f"{pushed.reference}: its outputs hold no recipe.toml of run {name}; push again"
+            )
+    lines = [_land_run(scratch, name, pushed, listing["unfinished"]) for name in runs]
     lines += _land_submission(scratch, pushed, force)
     shutil.rmtree(scratch)
     return lines
@@ -268,76 +270,9 @@ def _refuse_replacing(folders: list[Path], force: bool) -> None:
             raise UserError(f"{folder}: is another run; move it away, or give --force to replace it")
 
 
-def read_listing(text: str, pushed: Pushed) -> dict[str, Any]:
-    """Check `outputs.json`: this push's run id, and files that stay inside their folder."""
-    bad = f"{pushed.reference}: its {OUTPUTS} is damaged"
-    try:
-        listing = json.loads(text)
-        hashes = {str(name): str(digest) for name, digest in listing["files"].items()}
-        unfinished, run_id = bool(listing["unfinished"]), listing["run_id"]
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise KaggleError(f"{bad}; push it again") from None
-    if run_id != pushed.run_id:
-        raise KaggleError(f"{pushed.reference}: Kaggle shows another run's outputs; look at {pushed.url}")
-    for name, digest in hashes.items():
-        parts = name.split("/")
-        plain_parts = all(part and not part.startswith(".") and "\\" not in part for part in parts)
-        if not plain_parts or (len(parts) > 1 and (parts[0] != "runs" or len(parts) < 3)):
-            raise KaggleError(f"{bad}: it names '{plain(name)}', outside of runs/; nothing was fetched")
-        if not re.fullmatch(r"[0-9a-f]{64}", digest):
-            raise KaggleError(f"{bad}: '{plain(name)}' has no SHA-256; push it again")
-    return {"files": hashes, "unfinished": unfinished}
-
-
-def _download(client: Client, pushed: Pushed, hashes: dict[str, str], scratch: Path) -> None:
-    """Fetch files until each has its hash; links are asked for again once, for they expire."""
-    for attempt in (1, 2):
-        missing = [
-            name
-            for name, digest in hashes.items()
-            if not (scratch / name).is_file() or ledger.sha256(scratch / name) != digest
-        ]
-        if not missing:
-            return
-        links, _ = _outputs(client, pushed)
-        for name in progress(missing, f"pulling {pushed.slug}", "files", len(missing)):
-            if name not in links:
-                raise KaggleError(
-                    f"{pushed.reference}: {name} is not among its {len(links)} outputs; push it again"
-                )
-            try:
-                _fetch(client, links[name], scratch / name, hashes[name])
-            except KaggleError as error:
-                if attempt == 2:
-                    raise
-                warn(f"{error}; asking for new links")
-
-
-def _fetch(client: Client, link: str, path: Path, digest: str) -> None:
-    with files.whole_file(path) as aside:
-        client.call(f"output {path.name}", _get, link, aside)
-        if ledger.sha256(aside) != digest:
-            with aside.open("rb") as file:
-                page = file.read(200).lstrip()[:1] == b"<"
-            found = "an error page" if page else "other bytes"
-            raise KaggleError(f"output {path.name}: its link served {found}, not what the kernel wrote")
-
-
-def _get(link: str, path: Path) -> None:
-    import requests
-
-    with requests.get(link, stream=True, timeout=60) as response:
-        response.raise_for_status()
-        with path.open("wb") as file:
-            for part in response.iter_content(CHUNK):
-                file.write(part)
-
-
-def _land_run(scratch: Path, name: str, pushed: Pushed, listing: dict[str, Any]) -> str:
+def _land_run(scratch: Path, name: str, pushed: Pushed, unfinished: bool) -> str:
     """Move a fetched run to its place, beside which it was verified."""
     fetched, place = Run(scratch / "runs" / name), RUNS / name
-    if not (fetched.folder / "recipe.toml").is_file():
-        raise KaggleError(f"{pushed.reference}: its outputs hold no recipe.toml of run {name}; push it again")
     folds = len(fetched.scores["folds"])
     note = {key: asdict(pushed)[key] for key in ("version", "run_id", "url", "date")}
     files.write_json(fetched.folder / KERNEL_NOTE, {"kernel": pushed.reference} | note)
@@ -345,8 +280,8 @@ def _land_run(scratch: Path, name: str, pushed: Pushed, listing: dict[str, Any])
         old = scratch / f"replaced-{name}"
         place.replace(old)
     fetched.folder.replace(place)
-    unfinished = "; unfinished: push --resume goes on with it" if listing["unfinished"] else ""
-    return f"{place}: {folds} folds{unfinished}"
+    more = "; unfinished: push --resume goes on with it" if unfinished else ""
+    return f"{place}: {folds} folds{more}"
 
 
 def _land_submission(scratch: Path, pushed: Pushed, force: bool) -> list[str]:
@@ -367,58 +302,6 @@ def _land_submission(scratch: Path, pushed: Pushed, force: bool) -> list[str]:
         noted.replace(ledger.origin_file(place))
     fetched.replace(place)
     return [f"{place}: its submission"]
-
-
-def _outputs(client: Client, pushed: Pushed) -> tuple[dict[str, str], str]:
-    """Links of a kernel's outputs by their names, and its log."""
-    from kagglesdk.kernels.types.kernels_api_service import ApiListKernelSessionOutputRequest
-
-    owner, slug = pushed.reference.split("/")
-
-    def ask(token: str) -> Any:
-        request = ApiListKernelSessionOutputRequest()
-        request.user_name, request.kernel_slug = owner, slug
-        request.page_size, request.page_token = PAGE, token
-        with client.api.build_kaggle_client() as kaggle:
-            return kaggle.kernels.kernels_api_client.list_kernel_session_output(request)
-
-    links: dict[str, str] = {}
-    token, log = "", ""
-    while True:
-        answer = client.call(f"outputs of {pushed.reference}", ask, token)
-        links |= {entry.file_name: entry.url for entry in answer.files or []}
-        log = log or answer.log or ""
-        token = answer.next_page_token or ""
-        if not token:
-            return links, log
-
-
-def _run_id(client: Client, links: dict[str, str]) -> str:
-    """The run id that a kernel wrote; empty if it wrote none or the link serves something else."""
-    readers: dict[str, Callable[[str], str]] = {
-        OUTPUTS: lambda text: str(json.loads(text)["run_id"]),
-        RUN_ID: str.strip,
-    }
-    for name, read in readers.items():
-        if name in links:
-            try:
-                return read(_text(client, links, name))
-            except (KaggleError, ValueError, KeyError, TypeError):
-                continue
-    return ""
-
-
-def _text(client: Client, links: dict[str, str], name: str) -> str:
-    import requests
-
-    def get() -> str:
-        response = requests.get(links[name], timeout=60)
-        response.raise_for_status()
-        return response.content.decode("utf-8", "replace")
-
-    if name not in links:
-        raise KaggleError(f"output {name}: is not among the kernel's outputs; push it again")
-    return client.call(f"output {name}", get)
 
 
 def _log_text(log: str) -> str:

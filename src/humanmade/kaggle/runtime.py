@@ -164,7 +164,7 @@ class Session:
     def finish(self, run_id: str) -> None:
         """List the outputs with their hashes in `outputs.json`."""
         for path in self.working.glob("runs/**/.*"):
-            path.unlink()  # half-written by a process that was ended
+            path.unlink(missing_ok=True)  # half-written by a process that was ended
         made = [*self.working.glob("[!.]*"), *self.working.glob("runs/**/*")]
         listed = {
             path.relative_to(self.working).as_posix(): _sha256(path)
@@ -177,9 +177,15 @@ class Session:
         files.write_json(self.working / OUTPUTS, outputs)
 
     def _folders(self) -> Iterator[Path]:
-        """All folders of the inputs in a fixed order, but for what is inside folders of pictures."""
-        for place, names, _ in os.walk(self.inputs):
+        """All folders of the inputs in a fixed order, each once, but for those inside folders of pictures."""
+        seen: set[str] = set()
+        for place, names, _ in os.walk(self.inputs, followlinks=True):
             names[:] = sorted(name for name in names if name not in PICTURES)
+            real = os.path.realpath(place)
+            if real in seen:
+                names.clear()
+                continue
+            seen.add(real)
             yield Path(place)
 
     def _predict(self, source: Path, out: Path, views: list[str], data: list[str]) -> None:
@@ -207,6 +213,7 @@ class Session:
             launch += ["torch.distributed.run", "--standalone", "--local-addr", "127.0.0.1"]
             launch += ["--nproc-per-node", str(ranks), "-m"]
         environment = os.environ | {"HUMANMADE_CACHE": str(self.scratch / "cache"), "HF_HUB_OFFLINE": "1"}
+        environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // ranks)))
         print("humanmade " + " ".join(arguments), flush=True)
         command = [*launch, "humanmade", *arguments]
         reason = "what it said stands above"

@@ -61,7 +61,8 @@ def send(client: Client, file: Path, message: str) -> Row:
         there = [entry for entry in latest(client) if entry.ref not in before and _tagged(entry, tag)]
         if there:
             return int(there[0].ref)
-        answer = client.api.competition_submit(str(file), f"{message} {tag}".strip(), SLUG)
+        text = f"{message} {tag}".strip()
+        answer = client.api.competition_submit(str(file), text, SLUG, quiet=True)
         if answer.message == client.api.COMPETITION_SUBMIT_UPLOAD_FAILED_MESSAGE:
             raise PassingError("the upload failed")
         if not answer.ref:

@@ -23,16 +23,17 @@ KERNELS = ("train", "predict", "blend")
 
 def data(asked: argparse.Namespace) -> None:
     """Download the competition."""
-    from humanmade.kaggle import datasets
+    from humanmade.kaggle import download
 
-    print(datasets.download(_client(asked), asked.data))
+    print(download.download(_client(asked), asked.data))
 
 
 def push(asked: argparse.Namespace) -> None:
     """Run a kernel on Kaggle."""
-    from humanmade.kaggle import bundle, datasets, kernels
+    from humanmade.kaggle import bundle, kernels
     from humanmade.kaggle.client import known_owner
     from humanmade.kaggle.kernels import Pushed
+    from humanmade.kaggle.weights import require_ready
 
     _check_push(asked)
     client = None if asked.dry_run else _client(asked)
@@ -40,7 +41,7 @@ def push(asked: argparse.Namespace) -> None:
     attached = _attached(asked, owner)
     if client:
         for reference, advice in attached.items():
-            datasets.require_ready(client, reference, advice)
+            require_ready(client, reference, advice)
     own = f"{owner}/{bundle.slug(asked.kernel, asked.recipe)}"
     order = bundle.Order(
         kernel=asked.kernel,
@@ -53,7 +54,7 @@ def push(asked: argparse.Namespace) -> None:
         resume=own if asked.resume else "",
         weights=tuple(attached),
     )
-    folder = bundle.build(order, Path("build/kernels"))
+    folder = bundle.build(order, Path("build"))
     print(bundle.self_test(folder), flush=True)
     if client is None:
         print(f"{folder}: built and not pushed (--dry-run)")
@@ -131,12 +132,12 @@ def scores(asked: argparse.Namespace) -> None:
 
 def weights(asked: argparse.Namespace) -> None:
     """Upload pretrained weights as private datasets."""
-    from humanmade.kaggle import datasets
+    from humanmade.kaggle import weights as datasets
 
-    found = {name: datasets.find_weights(name, asked.weights) for name in asked.names}
+    found = {name: datasets.find(name, asked.weights) for name in asked.names}
     client = _client(asked)
     for name, paths in found.items():
-        reference = datasets.push_weights(client, name, paths)
+        reference = datasets.push(client, name, paths)
         print(f"{name}: ready in {reference}; push attaches it to recipes that need it", flush=True)
 
 
@@ -276,14 +277,14 @@ def _check_push(asked: argparse.Namespace) -> None:
 def _attached(asked: argparse.Namespace, owner: str) -> dict[str, str]:
     """Datasets of weights, as `owner/slug`, each with what to do where it is not there."""
     from humanmade import recipe as recipes
-    from humanmade.kaggle import datasets
+    from humanmade.kaggle import weights as datasets
 
     if asked.attach or not asked.recipe:
         return {_owned(owner, name): "give another --attach" for name in asked.attach}
     advice = "humanmade weights push {} uploads these weights; --attach names another dataset with them"
     return {
-        f"{owner}/{datasets.weights_slug(name)}": advice.format(name)
-        for name in datasets.weights_of(recipes.load(asked.recipe, asked.set))
+        f"{owner}/{datasets.slug(name)}": advice.format(name)
+        for name in datasets.of_recipe(recipes.load(asked.recipe, asked.set))
     }
 
 

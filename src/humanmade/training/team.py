@@ -14,10 +14,12 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cache
 
+import pandas as pd
 import torch
 from torch import distributed
 
 from humanmade.errors import Interrupted, UserError
+from humanmade.seeding import stable_seed
 
 PATIENCE = timedelta(days=2)
 """How long ranks wait for one another: a fold may take many hours. torchrun ends them if one fails."""
@@ -65,6 +67,12 @@ class Team:
         self.meet()
         with quiet():
             yield
+
+    def share(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """This rank's part of rows, by their `id`: the same pictures of every table."""
+        if self.count == 1:
+            return rows
+        return rows[[stable_seed("share", name) % self.count == self.rank for name in rows["id"]]]
 
     def fail(self) -> bool:
         """Report that this rank fails; whether it is the first to, so that one line is said for all."""

@@ -1,30 +1,18 @@
-"""The competition's data down, weights up: whole, safe, and going on where it broke off."""
+"""The competition's data: whole, safe, and going on where it broke off."""
 
-import io
 import json
 import shutil
-import zipfile
 from pathlib import Path
 
 import pytest
-import torch
-from safetensors.torch import save_file
 
 from humanmade.data.competition import DATASET, SLUG
 from humanmade.errors import UserError
-from humanmade.kaggle import datasets
-from humanmade.kaggle.datasets import weights_slug
+from humanmade.kaggle import download
 from tests.conftest import MakeFolder
 from tests.kaggle.conftest import Kit
-from tests.kaggle.standin import PAGE, Dataset, StandIn
-
-
-def zipped(members: dict[str, bytes]) -> bytes:
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in members.items():
-            archive.writestr(name, content)
-    return packed.getvalue()
+from tests.kaggle.day import zipped
+from tests.kaggle.standin import PAGE, StandIn
 
 
 @pytest.fixture
@@ -53,9 +41,11 @@ def test_data_brings_the_competition_and_nothing_else(kit: Kit, standin: StandIn
 def test_only_what_is_missing_is_unpacked_and_the_user_s_stays(kit: Kit, contents):
     mine = sorted(name for name in contents if name.startswith("train_data"))[0]
     Path("data/train_data").mkdir(parents=True)
+    table = contents["train.csv"].replace(b"\r\n", b"\n")
+    Path("data/train.csv").write_bytes(table)
     (Path("data") / mine).write_bytes(b"mine")
     kit("data")
-    assert there() == contents | {mine: b"mine"}
+    assert there() == contents | {mine: b"mine", "train.csv": table}
 
 
 def test_a_broken_download_goes_on(kit: Kit, standin: StandIn, contents):
@@ -119,66 +109,9 @@ def test_tables_that_point_elsewhere_are_refused(kit: Kit, standin: StandIn, con
     assert "leaves the folder" in kit("data", code=2)
 
 
-@pytest.fixture
-def weights(tmp_path: Path) -> Path:
-    folder = tmp_path / "weights"
-    folder.mkdir()
-    save_file({"x": torch.ones(5)}, folder / "resnet18.safetensors")
-    for half in ("encoder", "decoder"):
-        save_file({"x": torch.ones(3)}, folder / f"taef2_{half}.safetensors")
-    return folder
-
-
-def test_weights_become_private_datasets_and_then_versions(kit: Kit, standin: StandIn, weights: Path):
-    said = kit("weights", "push", "resnet18", "--weights", weights)
-    assert "resnet18: ready in tester/humanmade-resnet18" in said
-    pushed = standin.datasets["tester/humanmade-resnet18"]
-    assert pushed.private and pushed.files == {
-        "resnet18.safetensors": (weights / "resnet18.safetensors").read_bytes()
-    }
-    # Just after a new version Kaggle still shows the one before as ready.
-    standin.new_dataset_statuses = ["READY", "BLOBS_RECEIVED", "READY"]
-    kit("weights", "push", "resnet18", "taef2", "--weights", weights)
-    assert standin.datasets["tester/humanmade-resnet18"].version == 2
-    halves = {"taef2_encoder.safetensors", "taef2_decoder.safetensors"}
-    assert set(standin.datasets["tester/humanmade-taef2"].files) == halves
-
-
-def test_weights_that_did_not_arrive_are_no_success(kit: Kit, standin: StandIn, weights: Path):
-    standin.fail("PUT taef2_decoder.safetensors", 500, times=99)
-    line = kit("weights", "push", "taef2", "--weights", weights, code=3)
-    assert "taef2_decoder.safetensors did not arrive whole" in line
-
-
-def test_weights_that_are_nowhere_or_damaged(kit: Kit, standin: StandIn, weights: Path):
-    (weights / "resnet18.safetensors").write_bytes(b"cut")
-    with pytest.raises(UserError, match="damaged weights"):
-        datasets.find_weights("resnet18", weights)
-    assert "'nonsense' is not in timm" in kit("weights", "push", "nonsense", "--weights", weights, code=2)
-    assert standin.calls == []
-
-
-def test_a_push_needs_its_weights_ready(kit: Kit, standin: StandIn):
-    push = ("push", "train", "--recipe", "probe_dinov2_s")
-    assert "humanmade weights push vit_small_patch14_dinov2 uploads" in kit(*push, code=2)
-    name = "tester/humanmade-vit-small-patch14-dinov2"
-    standin.datasets[name] = Dataset({}, statuses=["BLOBS_RECEIVED"])
-    assert f"dataset {name}: is blobs_received" in kit(*push, code=2)
-    standin.datasets[name] = Dataset({})
-    kit(*push)
-    (asked,) = [asked for method, asked in standin.calls if method == "SaveKernel"]
-    assert name in asked["datasetDataSources"]
-
-
-def test_slugs_of_weights_fit_and_differ():
-    long = "vit_large_patch14_reg4_dinov2_with_a_long_name.lvd142m"
-    slugs = {weights_slug(name) for name in (long, long + "b", "vit.a", "vit_b.a")}
-    assert len(slugs) == 4 and all(6 <= len(slug) <= 50 for slug in slugs)
-
-
 def test_room_is_checked_before_unpacking(kit: Kit, contents, monkeypatch: pytest.MonkeyPatch):
     Path("a.zip").write_bytes(zipped(contents))
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(1, 1, 2**30))
     with pytest.raises(UserError, match="make room"):
-        datasets._unpack(Path("a.zip"), {"train.csv": Path("train.csv")}, 2**20, "tables")
+        download._unpack(Path("a.zip"), {"train.csv": Path("train.csv")}, 2**20, "tables")
     assert not Path("train.csv").exists()

@@ -1,0 +1,150 @@
+"""A kernel's outputs: listed, fetched, and taken for what their hashes say they are."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from humanmade import files, ledger
+from humanmade.errors import KaggleError
+from humanmade.kaggle.client import Client, plain
+from humanmade.progress import progress, warn
+
+OUTPUTS = "outputs.json"
+"""What a kernel writes last: its run id, and the hash of every other output."""
+RUN_ID = "run_id.txt"
+PAGE = 20
+CHUNK = 2**20
+
+
+def links(client: Client, reference: str) -> tuple[dict[str, str], str]:
+    """Links of a kernel's outputs by their names, and its log."""
+    from kagglesdk.kernels.types.kernels_api_service import ApiListKernelSessionOutputRequest
+
+    owner, slug = reference.split("/")
+
+    def ask(token: str) -> Any:
+        request = ApiListKernelSessionOutputRequest()
+        request.user_name, request.kernel_slug = owner, slug
+        request.page_size, request.page_token = PAGE, token
+        with client.api.build_kaggle_client() as kaggle:
+            return kaggle.kernels.kernels_api_client.list_kernel_session_output(request)
+
+    found: dict[str, str] = {}
+    token, log = "", ""
+    while True:
+        answer = client.call(f"outputs of {reference}", ask, token)
+        found |= {entry.file_name: entry.url for entry in answer.files or []}
+        log = log or answer.log or ""
+        token = answer.next_page_token or ""
+        if not token:
+            return found, log
+
+
+def run_id(client: Client, found: dict[str, str]) -> str:
+    """The run id that a kernel wrote; empty if it wrote none or the link serves something else."""
+    readers: dict[str, Callable[[str], str]] = {
+        OUTPUTS: lambda content: str(json.loads(content)["run_id"]),
+        RUN_ID: str.strip,
+    }
+    for name, read in readers.items():
+        if name in found:
+            try:
+                return read(text(client, found, name))
+            except (KaggleError, ValueError, KeyError, TypeError):
+                continue
+    return ""
+
+
+def text(client: Client, found: dict[str, str], name: str) -> str:
+    """The text of a small output.
+
+    Raises:
+        KaggleError: there is none of that name, or its link is dead.
+    """
+    import requests
+
+    def get() -> str:
+        response = requests.get(found[name], timeout=60)
+        response.raise_for_status()
+        return response.content.decode("utf-8", "replace")
+
+    if name not in found:
+        raise KaggleError(f"output {name}: is not among the kernel's outputs; push it again")
+    return client.call(f"output {name}", get)
+
+
+def read_listing(content: str, reference: str, expected: str) -> dict[str, Any]:
+    """Read `outputs.json`: `files` (name to SHA-256) and `unfinished`.
+
+    Raises:
+        KaggleError: it is damaged, of another run than expected, or names files outside of `runs/`.
+    """
+    bad = f"{reference}: its {OUTPUTS} is damaged"
+    try:
+        listing = json.loads(content)
+        hashes = {str(name): str(digest) for name, digest in listing["files"].items()}
+        unfinished, written = bool(listing["unfinished"]), listing["run_id"]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise KaggleError(f"{bad}; push it again") from None
+    if written != expected:
+        raise KaggleError(f"{reference}: Kaggle shows another run's outputs; push it again")
+    for name, digest in hashes.items():
+        parts = name.split("/")
+        plain_parts = all(part and not part.startswith(".") and "\\" not in part for part in parts)
+        if not plain_parts or (len(parts) > 1 and (parts[0] != "runs" or len(parts) < 3)):
+            raise KaggleError(f"{bad}: it names '{plain(name)}', outside of runs/; nothing was fetched")
+        if not re.fullmatch(r"[0-9a-f]{64}", digest):
+            raise KaggleError(f"{bad}: '{plain(name)}' has no SHA-256; push it again")
+    return {"files": hashes, "unfinished": unfinished}
+
+
+def download(client: Client, reference: str, hashes: dict[str, str], scratch: Path) -> None:
+    """Fetch files into `scratch` until each has its hash; what is there already is kept.
+
+    Links are asked for again once, for they expire.
+
+    Raises:
+        KaggleError: an output is missing, or not what the kernel wrote.
+    """
+    for attempt in (1, 2):
+        missing = [
+            name
+            for name, digest in hashes.items()
+            if not (scratch / name).is_file() or ledger.sha256(scratch / name) != digest
+        ]
+        if not missing:
+            return
+        found, _ = links(client, reference)
+        for name in progress(missing, f"pulling {reference}", "files", len(missing)):
+            if name not in found:
+                raise KaggleError(f"{reference}: {name} is not among its {len(found)} outputs; push it again")
+            try:
+                _fetch(client, name, found[name], scratch, hashes[name])
+            except KaggleError as error:
+                if attempt == 2:
+                    raise
+                warn(f"{error}; asking for new links")
+
+
+def _fetch(client: Client, name: str, link: str, scratch: Path, digest: str) -> None:
+    with files.whole_file(scratch / name) as aside:
+        client.call(f"output {name}", _get, link, aside)
+        if ledger.sha256(aside) != digest:
+            with aside.open("rb") as file:
+                page = file.read(200).lstrip()[:1] == b"<"
+            found = "an error page" if page else "other bytes"
+            raise KaggleError(f"output {name}: its link served {found}, not what the kernel wrote")
+
+
+def _get(link: str, path: Path) -> None:
+    import requests
+
+    with requests.get(link, stream=True, timeout=60) as response:
+        response.raise_for_status()
+        with path.open("wb") as file:
+            for part in response.iter_content(CHUNK):
+                file.write(part)

@@ -1,0 +1,76 @@
+"""Pretrained weights as private datasets."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from humanmade.errors import UserError
+from humanmade.kaggle import weights
+from humanmade.kaggle.weights import slug
+from tests.kaggle.conftest import Kit
+from tests.kaggle.standin import Dataset, StandIn
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    place = tmp_path / "weights"
+    place.mkdir()
+    save_file({"x": torch.ones(5)}, place / "resnet18.safetensors")
+    for half in ("encoder", "decoder"):
+        save_file({"x": torch.ones(3)}, place / f"taef2_{half}.safetensors")
+    return place
+
+
+def test_weights_become_private_datasets_and_then_versions(kit: Kit, standin: StandIn, folder: Path):
+    said = kit("weights", "push", "resnet18", "--weights", folder)
+    assert "resnet18: ready in tester/humanmade-weights-resnet18" in said
+    pushed = standin.datasets["tester/humanmade-weights-resnet18"]
+    assert pushed.private and pushed.files == {
+        "resnet18.safetensors": (folder / "resnet18.safetensors").read_bytes()
+    }
+    # Just after a new version Kaggle still shows the one before as ready.
+    standin.new_dataset_statuses = ["READY", "BLOBS_RECEIVED", "READY"]
+    kit("weights", "push", "resnet18", "taef2", "--weights", folder)
+    versioned = standin.datasets["tester/humanmade-weights-resnet18"]
+    assert versioned.version == 2 and versioned.statuses == ["READY"]
+    halves = {"taef2_encoder.safetensors", "taef2_decoder.safetensors"}
+    assert set(standin.datasets["tester/humanmade-weights-taef2"].files) == halves
+
+
+def test_weights_that_did_not_arrive_are_no_success(kit: Kit, standin: StandIn, folder: Path):
+    standin.fail("PUT taef2_decoder.safetensors", 500, times=99)
+    line = kit("weights", "push", "taef2", "--weights", folder, code=3)
+    # Newer clients say so themselves.
+    assert (
+        "taef2_decoder.safetensors did not arrive whole" in line
+        or "Upload unsuccessful: taef2_decoder" in line
+    )
+
+
+def test_weights_that_are_nowhere_or_damaged(kit: Kit, standin: StandIn, folder: Path):
+    (folder / "resnet18.safetensors").write_bytes(b"cut")
+    with pytest.raises(UserError, match="damaged weights"):
+        weights.find("resnet18", folder)
+    assert "'nonsense' is not in timm" in kit("weights", "push", "nonsense", "--weights", folder, code=2)
+    assert standin.calls == []
+
+
+def test_a_push_needs_its_weights_ready(kit: Kit, standin: StandIn):
+    push = ("push", "train", "--recipe", "probe_dinov2_s")
+    assert "humanmade weights push vit_small_patch14_dinov2 uploads" in kit(*push, code=2)
+    name = "tester/humanmade-weights-vit-small-patch14-dinov2"
+    standin.datasets[name] = Dataset({}, statuses=["BLOBS_RECEIVED"])
+    assert f"dataset {name}: is blobs_received" in kit(*push, code=2)
+    standin.datasets[name] = Dataset({})
+    kit(*push)
+    kit(*push, "--attach", "friend/weights")
+    attached = [asked["datasetDataSources"] for method, asked in standin.calls if method == "SaveKernel"]
+    assert name in attached[0] and name not in attached[1] and "friend/weights" in attached[1]
+
+
+def test_slugs_of_weights_fit_and_differ():
+    long = "vit_large_patch14_reg4_dinov2_with_a_long_name.lvd142m"
+    slugs = {slug(name) for name in (long, long + "b", "vit.a", "vit_b.a")}
+    assert len(slugs) == 4 and all(6 <= len(slug) <= 50 for slug in slugs)
