@@ -3,32 +3,29 @@
 from __future__ import annotations
 
 import argparse
-import math
 import os
 import sys
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, TypeVar
+from typing import TYPE_CHECKING
 
-from humanmade import __version__
+from humanmade import __version__, arguments
 from humanmade.errors import Interrupted, KaggleError, UserError
 from humanmade.kaggle import verbs as kaggle_verbs
 
 if TYPE_CHECKING:
     from humanmade.run import Run
 
-    Subparsers = argparse._SubParsersAction["OneLineParser"]
+    Subparsers = argparse._SubParsersAction[arguments.OneLineParser]
 
-N = TypeVar("N", int, float)
 Verb = Callable[[argparse.Namespace], None]
 
 DATA = Path("data")
-COMPARISON = Path("runs/compare.csv")
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(words: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Returns:
@@ -36,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     # Set before anything imports albumentations, which else asks its package index at import.
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
-    asked = _parser().parse_args(arguments)
+    asked = _parser().parse_args(words)
     try:
         asked.verb(asked)
     except UserError as error:
@@ -203,7 +200,7 @@ def compare(asked: argparse.Namespace) -> None:
     from humanmade.evaluation import compare as comparing
     from humanmade.run import RUNS, Run
 
-    if asked.out != COMPARISON:
+    if asked.out != arguments.COMPARISON:
         _refuse_existing(asked.out, asked.force)
     names = asked.runs or [str(path.parent) for path in sorted(RUNS.glob("*/recipe.toml"))]
     if not names:
@@ -338,34 +335,83 @@ def _refuse_existing(path: Path | None, force: bool) -> None:
         raise UserError(f"{path}: exists; give another --out, or --force to replace it")
 
 
+VERBS: tuple[tuple[Verb, Callable[[argparse.ArgumentParser], None], str, str], ...] = (
+    (
+        cv,
+        arguments.cv,
+        "train the folds of a recipe, score them, predict the test set",
+        "humanmade cv probe_lite0 --data data --set image_size=256",
+    ),
+    (
+        evaluate,
+        arguments.evaluate,
+        "score a labelled folder with a run's finished folds",
+        "humanmade evaluate probe_lite0 --data wild",
+    ),
+    (
+        predict,
+        arguments.predict,
+        "predict logits of a folder (its test rows where it has any) with a run",
+        "humanmade predict probe_lite0 --data data --out logits.csv",
+    ),
+    (
+        blend,
+        arguments.blend,
+        "blend runs, or CSVs of logits, into a checked submission",
+        "humanmade blend probe_lite0 efficientnet_lite0 --out submissions/two.csv",
+    ),
+    (
+        check,
+        arguments.check,
+        "check a submission against test.csv",
+        "humanmade check submissions/two.csv --data data --against submissions/one.csv",
+    ),
+    (
+        compare,
+        arguments.compare,
+        "print the fold scores of runs side by side",
+        "humanmade compare probe_lite0 demo",
+    ),
+    (
+        audit,
+        arguments.audit,
+        "say what gives the label away without a detector",
+        "humanmade audit --data data",
+    ),
+    (
+        bench,
+        arguments.bench,
+        "measure recipes side by side: folds, forecast, and a set they were not trained on",
+        'humanmade bench probe_lite0 "probe_lite0 head=difference" --data train --shifted wild',
+    ),
+    (
+        explain,
+        arguments.explain,
+        "draw where a run looks: worst mistakes, surest hits, most doubtful pictures, per source",
+        "humanmade explain efficientnet_lite0 --data data --method layercam",
+    ),
+    (
+        reconstruct,
+        arguments.reconstruct,
+        "write the generated counterpart of every photo of a folder, as a data folder with pairs",
+        "humanmade reconstruct photos build/aligned",
+    ),
+    (demo, arguments.demo, "write the embedded demo competition", "humanmade demo build/demo"),
+)
+"""Each verb with its options, what it does and an example."""
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = OneLineParser(
+    parser = arguments.OneLineParser(
         prog="humanmade",
         description="Tell human-made pictures from generated ones, and foresee the leaderboard score.",
     )
     parser.add_argument("--version", action="version", version=f"humanmade {__version__}")
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
-    _add_cv(verbs)
-    _add_evaluate(verbs)
-    _add_predict(verbs)
-    _add_blend(verbs)
-    _add_check(verbs)
-    _add_compare(verbs)
-    _add_explain(verbs)
-    _add_audit(verbs)
-    _add_reconstruct(verbs)
-    _add_bench(verbs)
-    add = _adder(verbs, demo, "write the embedded demo competition", "humanmade demo build/demo")
-    add.add_argument("folder", type=Path, metavar="DIR", help="a folder that does not exist yet")
+    for verb, options, what, example in VERBS:
+        options(_adder(verbs, verb, what, example))
     kaggle_verbs.add(partial(_adder, verbs))
     return parser
-
-
-class OneLineParser(argparse.ArgumentParser):
-    """Says what is wrong with the arguments in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
 
 
 def _adder(verbs: Subparsers, verb: Verb, what: str, example: str) -> argparse.ArgumentParser:
@@ -378,280 +424,3 @@ def _adder(verbs: Subparsers, verb: Verb, what: str, example: str) -> argparse.A
     )
     parser.set_defaults(verb=verb)
     return parser
-
-
-def _add_cv(verbs: Subparsers) -> None:
-    parser = _adder(
-        verbs,
-        cv,
-        "train the folds of a recipe, score them, predict the test set",
-        "humanmade cv probe_lite0 --data data --set image_size=256",
-    )
-    add = parser.add_argument
-    add(
-        "recipe",
-        nargs="?",
-        help="a shipped recipe's name or a .toml file (default: probe_lite0, or demo)",
-    )
-    _add_data(parser, required=False)
-    add(
-        "--extra",
-        type=Path,
-        action="append",
-        default=[],
-        metavar="D",
-        help="labelled rows that join every training part and are never scored; repeatable",
-    )
-    add("--out", type=Path, metavar="R", help="the run folder (default: runs/<recipe>)")
-    add("--folds", type=_count, metavar="K", help="how many folds (default: the recipe's)")
-    add("--fold", type=_fold, metavar="k", help="train this fold only, or 'all' rows at once")
-    add("--split", choices=("pairs", "source"), help="what folds keep apart (default: the recipe's)")
-    add(
-        "--set",
-        action="append",
-        default=[],
-        metavar="key=value",
-        help="override a recipe key; repeatable",
-    )
-    add("--seed", type=_seed, metavar="N", help="the one seed to train with")
-    add("--limit", type=_count, metavar="N", help="a smoke run on N rows (whole pairs)")
-    _add_skip_broken(parser, "go on without pictures that cannot be read")
-    _add_prevalence(parser)
-    add("--hours", type=_positive, metavar="H", help="stop training in time to end within H hours")
-    _add_weights(parser)
-
-
-def _add_evaluate(verbs: Subparsers) -> None:
-    parser = _adder(
-        verbs,
-        evaluate,
-        "score a labelled folder with a run's finished folds",
-        "humanmade evaluate probe_lite0 --data wild",
-    )
-    add = parser.add_argument
-    add("run", metavar="RUN", help="a run's name or folder")
-    _add_data(parser, required=True)
-    add(
-        "--split",
-        choices=("train", "test"),
-        help="which rows (default: test where there are any, else all)",
-    )
-    _add_prevalence(parser)
-    add("--out", type=Path, metavar="CSV", help="also write id,label,source,logit")
-    add("--json", action="store_true", help="print the scores as JSON")
-    _add_skip_broken(parser, "leave out pictures that cannot be read")
-    _add_force(parser)
-    _add_weights(parser)
-
-
-def _add_predict(verbs: Subparsers) -> None:
-    parser = _adder(
-        verbs,
-        predict,
-        "predict logits of a folder (its test rows where it has any) with a run",
-        "humanmade predict probe_lite0 --data data --out logits.csv",
-    )
-    add = parser.add_argument
-    add("run", metavar="RUN", help="a run's name or folder")
-    _add_data(parser, required=True)
-    add("--out", type=Path, metavar="CSV", required=True, help="where id,logit goes")
-    _add_skip_broken(parser, "pictures that cannot be read get the median")
-    _add_force(parser)
-    _add_weights(parser)
-
-
-def _add_blend(verbs: Subparsers) -> None:
-    parser = _adder(
-        verbs,
-        blend,
-        "blend runs, or CSVs of logits, into a checked submission",
-        "humanmade blend probe_lite0 efficientnet_lite0 --out submissions/two.csv",
-    )
-    add = parser.add_argument
-    add("runs", nargs="+", metavar="RUN|CSV", help="runs, or CSVs with id,logit")
-    add(
-        "--method",
-        choices=("mean", "rank", "weights", "climb", "stack"),
-        default="mean",
-        help="the fusion rule; the last three learn weights from held-out logits, clean and corrupted "
-        "(default: mean)",
-    )
-    add("--out", type=Path, metavar="CSV", required=True, help="the submission to write")
-    _add_data(parser, required=False)
-    _add_prevalence(parser)
-    add(
-        "--threshold",
-        type=_threshold,
-        metavar="t|oof",
-        help="cut at this blended logit, or where out-of-fold F1 is best, instead of by rank",
-    )
-    _add_force(parser)
-
-
-def _add_check(verbs: Subparsers) -> None:
-    parser = _adder(
-        verbs,
-        check,
-        "check a submission against test.csv",
-        "humanmade check submissions/two.csv --data data --against submissions/one.csv",
-    )
-    parser.add_argument("file", type=Path, metavar="FILE", help="the submission")
-    _add_data(parser, required=False)
-    parser.add_argument("--against", type=Path, metavar="FILE", help="another submission: tell what flipped")
-
-
-def _add_compare(verbs: Subparsers) -> None:
-    parser = _adder(
-        verbs,
-        compare,
-        "print the fold scores of runs side by side",
-        "humanmade compare probe_lite0 demo",
-    )
-    parser.add_argument("runs", nargs="*", metavar="RUN", help="runs (default: all in runs/)")
-    parser.add_argument(
-        "--out",
-        type=Path,
-        metavar="CSV",
-        default=COMPARISON,
-        help="where the table is saved (default: runs/compare.csv)",
-    )
-    _add_force(parser)
-
-
-def _add_audit(verbs: Subparsers) -> None:
-    what = "say what gives the label away without a detector"
-    parser = _adder(verbs, audit, what, "humanmade audit --data data")
-    _add_data(parser, required=False)
-    _add_weights(parser)
-    parser.add_argument(
-        "--out",
-        type=Path,
-        default=Path("build/duplicates.png"),
-        metavar="PNG",
-        help="where near-duplicates are drawn side by side, if there are any (default: build/duplicates.png)",
-    )
-    _add_skip_broken(parser, "leave out pictures that cannot be read")
-
-
-def _add_bench(verbs: Subparsers) -> None:
-    what = "measure recipes side by side: folds, forecast, and a set they were not trained on"
-    example = 'humanmade bench probe_lite0 "probe_lite0 head=difference" --data train --shifted wild'
-    parser = _adder(verbs, bench, what, example)
-    add = parser.add_argument
-    add("recipes", nargs="+", metavar="LINE", help="recipe key=value ..., or a .txt file with such lines")
-    add("--data", type=Path, required=True, metavar="D", help="the data folder to train on")
-    add(
-        "--shifted",
-        type=Path,
-        metavar="D",
-        help="a labelled folder to predict as an unlabelled test set (default: the test rows of --data)",
-    )
-    add("--fold", type=_fold, metavar="k", help="train this fold only, or 'all' rows at once")
-    add("--seeds", type=_count, default=1, metavar="N", help="trainings of each line, averaged (default: 1)")
-    add("--out", type=Path, default=Path("runs/bench"), metavar="R", help="folder of the runs")
-    add("--columns", default="", metavar="a,b", help="columns to print (default: all)")
-    add("--markdown", type=Path, metavar="MD", help="write what is printed there too")
-    add("--title", default="", help="the first lines of that file")
-    _add_weights(parser)
-
-
-def _add_explain(verbs: Subparsers) -> None:
-    what = "draw where a run looks: worst mistakes, surest hits, most doubtful pictures, per source"
-    parser = _adder(
-        verbs, explain, what, "humanmade explain efficientnet_lite0 --data data --method layercam"
-    )
-    parser.add_argument("run", metavar="RUN", help="a run's name or folder")
-    _add_data(parser, required=False)
-    parser.add_argument(
-        "--method",
-        choices=("gradcam", "hirescam", "layercam"),
-        default="gradcam",
-        help="how a network's maps are made (default: gradcam); a probe's are exact",
-    )
-    parser.add_argument("--out", type=Path, metavar="PNG", help="the sheet (default: in the run folder)")
-    _add_skip_broken(parser, "leave out pictures that cannot be read")
-    _add_force(parser)
-    _add_weights(parser)
-
-
-def _add_reconstruct(verbs: Subparsers) -> None:
-    what = "write the generated counterpart of every photo of a folder, as a data folder with pairs"
-    parser = _adder(verbs, reconstruct, what, "humanmade reconstruct photos build/aligned")
-    parser.add_argument("data", type=Path, metavar="D", help="a data folder; its human-made rows are taken")
-    parser.add_argument("out", type=Path, metavar="OUT", help="the data folder to write")
-    parser.add_argument(
-        "--autoencoder", default="taef2", metavar="NAME", help="whose weights (default: taef2)"
-    )
-    parser.add_argument("--limit", type=_count, metavar="N", help="the first N photos only")
-    _add_skip_broken(parser, "leave out pictures that cannot be read")
-    _add_weights(parser)
-
-
-def _add_skip_broken(parser: argparse.ArgumentParser, what: str) -> None:
-    parser.add_argument("--skip-broken", action="store_true", help=what)
-
-
-def _add_data(parser: argparse.ArgumentParser, required: bool) -> None:
-    parser.add_argument(
-        "--data",
-        type=Path,
-        action="append",
-        default=[],
-        required=required,
-        metavar="D",
-        help="a data folder: the competition's layout or a manifest.csv; repeatable",
-    )
-
-
-def _add_weights(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--weights", type=Path, metavar="W", help="folder of pretrained weights (default: HUMANMADE_WEIGHTS)"
-    )
-
-
-def _add_prevalence(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--prevalence",
-        type=_share,
-        default=0.5,
-        metavar="p",
-        help="assumed share of generated pictures (default: 0.5)",
-    )
-
-
-def _add_force(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--force", action="store_true", help="replace the --out file if it exists")
-
-
-def _fold(text: str) -> int | str:
-    return "all" if text == "all" else _number(text, int, lambda value: value >= 0, "a fold's number, or all")
-
-
-def _threshold(text: str) -> float | str:
-    return "oof" if text == "oof" else _number(text, float, math.isfinite, "a number, or oof")
-
-
-def _share(text: str) -> float:
-    return _number(text, float, lambda value: 0 < value < 1, "a share between 0 and 1")
-
-
-def _positive(text: str) -> float:
-    return _number(text, float, lambda value: 0 < value < math.inf, "a positive number")
-
-
-def _count(text: str) -> int:
-    return _number(text, int, lambda value: value >= 1, "a positive whole number")
-
-
-def _seed(text: str) -> int:
-    return _number(text, int, lambda value: 0 <= value < 2**32, "a whole number of 0 to 4294967295")
-
-
-def _number(text: str, kind: type[N], good: Callable[[N], bool], expected: str) -> N:
-    try:
-        value = kind(text)
-    except ValueError:
-        value = None
-    if value is None or not good(value):
-        raise argparse.ArgumentTypeError(f"'{text}' is not {expected}")
-    return value
