@@ -96,6 +96,11 @@ def blend(parser: argparse.ArgumentParser) -> None:
         help="the fusion rule; the last three learn weights from held-out logits, clean and corrupted "
         "(default: mean)",
     )
+    add(
+        "--standardise",
+        action="store_true",
+        help="centre and scale each one's test logits by themselves, where the shift has moved them",
+    )
     add("--out", type=Path, metavar="CSV", required=True, help="the submission to write")
     add_data(parser, required=False)
     add_prevalence(parser)

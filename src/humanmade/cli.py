@@ -141,7 +141,11 @@ def blend(asked: argparse.Namespace) -> None:
     from humanmade.run import Run
 
     _refuse_existing(asked.out, asked.force)
+    if asked.standardise and asked.threshold == "oof":
+        raise UserError("--standardise: moves test logits away from the out-of-fold ones; leave one out")
     members = [blending.read_member(name) for name in asked.runs]
+    if asked.standardise:
+        members = [blending.standardised(member) for member in members]
     logits = blending.blend(members, asked.method)
     if asked.data:
         table = manifest.load(asked.data, pictures=False)

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -96,3 +97,15 @@ def test_weights_are_learned_from_held_out_logits(tmp_path: Path):
     bare = blending.read_member(csv_of(tmp_path / "x.csv", [1.0, 2.0, 3.0, 4.0]))
     with pytest.raises(UserError, match="is a bare CSV"):
         blending.blend([members[0], bare], "stack")
+
+
+def test_standardised_members_weigh_alike_whatever_the_shift_did(tmp_path: Path):
+    one = blending.read_member(
+        run_of(tmp_path / "one", [1.0, 2.0, 3.0, 4.0], [0, 2, 0, 2], 1.0, [0, 0, 1, 1])
+    )
+    two = blending.read_member(run_of(tmp_path / "two", [99, 97, 98, 96], [0, 2, 0, 2], 1.0, [0, 0, 1, 1]))
+    far = blending.blend([one, two], "mean")
+    near = blending.blend([blending.standardised(each) for each in (one, two)], "mean")
+    assert far.mean() > 40 and near.mean() == pytest.approx(0)
+    moved = blending.standardised(replace(two, test=two.test * 7 - 3))
+    assert np.allclose(moved.test, blending.standardised(two).test)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +58,15 @@ def _spread(table: pd.DataFrame) -> float:
     """Standard deviation of logits, divided first so that huge ones do not overflow; 1 where it is 0."""
     largest = float(table["logit"].abs().max()) if len(table) else 0.0
     return largest * float((table["logit"] / largest).std(ddof=0)) or 1.0 if largest else 1.0
+
+
+def standardised(member: Member) -> Member:
+    """The member with test logits centred and in units of their own spread, not of the folds' one.
+
+    Where the shift has moved or stretched a member's logits, it weighs as much as the others again.
+    """
+    spread = float(member.test.std(ddof=0)) or 1.0
+    return replace(member, test=(member.test - member.test.mean()) / spread)
 
 
 def blend(members: Sequence[Member], method: str) -> pd.Series[float]:
