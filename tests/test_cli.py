@@ -12,7 +12,20 @@ from humanmade import cli, ledger
 from humanmade.cli import main
 from tests.conftest import MakeFolder
 
-VERBS = ["explain", "reconstruct", "cv", "evaluate", "predict", "blend", "check", "compare", "audit", "demo"]
+VERBS = [
+    "explain",
+    "report",
+    "bench",
+    "reconstruct",
+    "cv",
+    "evaluate",
+    "predict",
+    "blend",
+    "check",
+    "compare",
+    "audit",
+    "demo",
+]
 VERBS += ["data", "push", "status", "pull", "submit", "scores", "weights"]
 
 

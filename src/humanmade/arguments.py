@@ -183,6 +183,21 @@ def explain(parser: argparse.ArgumentParser) -> None:
     add_weights(parser)
 
 
+def report(parser: argparse.ArgumentParser) -> None:
+    """Options of `humanmade report`."""
+    parser.add_argument("runs", nargs="*", metavar="RUN", help="runs (default: all in runs/)")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("runs/report.html"),
+        metavar="HTML",
+        help="the page to write, anew each time (default: runs/report.html)",
+    )
+    add_data(parser, required=False)
+    add_skip_broken(parser, "leave out pictures that cannot be read")
+    add_weights(parser)
+
+
 def reconstruct(parser: argparse.ArgumentParser) -> None:
     """Options of `humanmade reconstruct`."""
     parser.add_argument("data", type=Path, metavar="D", help="a data folder; its human-made rows are taken")

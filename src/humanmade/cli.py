@@ -202,14 +202,10 @@ def compare(asked: argparse.Namespace) -> None:
     """Print the fold scores of runs side by side and save them."""
     from humanmade import files, ledger
     from humanmade.evaluation import compare as comparing
-    from humanmade.run import RUNS, Run
 
     if asked.out != arguments.COMPARISON:
         _refuse_existing(asked.out, asked.force)
-    names = asked.runs or [str(path.parent) for path in sorted(RUNS.glob("*/recipe.toml"))]
-    if not names:
-        raise UserError(f"compare: no runs in {RUNS}/; make one with humanmade cv")
-    table = comparing.compare([Run.find(name) for name in names], ledger.read())
+    table = comparing.compare(_runs(asked.runs, "compare"), ledger.read())
     print(comparing.as_text(table))
     for column, what in (("f1", "fold F1"), ("forecast_f1", "forecast F1")):
         correlation = comparing.rank_correlation(table, column)
@@ -280,6 +276,20 @@ def reconstruct(asked: argparse.Namespace) -> None:
     print(f"{asked.out}: {len(rows) // 2} photos with their counterparts, as a data folder with pairs")
 
 
+def report(asked: argparse.Namespace) -> None:
+    """Write one page of the audit, the runs and the leaderboard."""
+    from humanmade import files, ledger
+    from humanmade.data import inventory, manifest
+    from humanmade.evaluation import audit as auditing
+    from humanmade.evaluation import report as reporting
+
+    runs, found = _runs(asked.runs, "report"), None
+    if asked.data:
+        found = auditing.audit(inventory.attach(manifest.load(asked.data), asked.skip_broken), asked.weights)
+    files.write_text(asked.out, reporting.report(runs, ledger.read(), found))
+    print(f"{asked.out}: {len(runs)} runs{' and the audit' if found else ''}; open it in a browser")
+
+
 def bench(asked: argparse.Namespace) -> None:
     """Measure recipes side by side."""
     from humanmade import bench as benching
@@ -302,6 +312,16 @@ def demo(asked: argparse.Namespace) -> None:
     folder = make(asked.folder)
     print(f"{folder}: the demo competition; try: humanmade cv demo --data {folder}")
     print(f"{folder / HIDDEN}: its test pictures with labels, for: humanmade evaluate")
+
+
+def _runs(names: list[str], verb: str) -> list[Run]:
+    """The runs asked for, else all in `runs/`."""
+    from humanmade.run import RUNS, Run
+
+    names = names or [str(path.parent) for path in sorted(RUNS.glob("*/recipe.toml"))]
+    if not names:
+        raise UserError(f"{verb}: no runs in {RUNS}/; make one with humanmade cv")
+    return [Run.find(name) for name in names]
 
 
 def _data_or_demo(folders: list[Path]) -> tuple[list[Path], bool]:
@@ -393,6 +413,12 @@ VERBS: tuple[tuple[Verb, Callable[[argparse.ArgumentParser], None], str, str], .
         arguments.explain,
         "draw where a run looks: worst mistakes, surest hits, most doubtful pictures, per source",
         "humanmade explain efficientnet_lite0 --data data --method layercam",
+    ),
+    (
+        report,
+        arguments.report,
+        "write one HTML page: the audit, runs side by side, folds, curves, maps, the leaderboard",
+        "humanmade report --data data --out report.html",
     ),
     (
         reconstruct,

@@ -103,10 +103,14 @@ SHOWN = {
 """Columns for a terminal, with their headings; the CSV has all of them."""
 
 
-def as_text(table: pd.DataFrame) -> str:
-    """Lay the comparison out for a terminal: AUC but for F1 and the leaderboard."""
+def shown(table: pd.DataFrame) -> pd.DataFrame:
+    """The columns for people, under short headings; those without any value are left out."""
     ends = zip(table["low"], table["high"], strict=True)
     spans = [f"{low:.2f}-{high:.2f}" if pd.notna(low) else "-" for low, high in ends]
-    shown = table.assign(interval=spans)[list(SHOWN)].rename(columns=SHOWN)
-    shown = shown.drop(columns=[column for column in shown if shown[column].isna().all()])
-    return shown.to_string(index=False, na_rep="-", float_format=lambda value: f"{value:.3f}")
+    chosen = table.assign(interval=spans)[list(SHOWN)].rename(columns=SHOWN)
+    return chosen.drop(columns=[column for column in chosen if chosen[column].isna().all()])
+
+
+def as_text(table: pd.DataFrame) -> str:
+    """Lay the comparison out for a terminal: AUC but for F1 and the leaderboard."""
+    return shown(table).to_string(index=False, na_rep="-", float_format=lambda value: f"{value:.3f}")

@@ -14,8 +14,12 @@ from humanmade.run import Run
 
 def as_text(scores: dict[str, Any], run: Run, table: pd.DataFrame) -> str:
     """Lay out the fold scores, what they mean and what was written."""
-    lines = [*_fold_table(scores["folds"]), *_overall(scores), *_outlook(scores), *_written(run, table)]
-    return "\n".join(lines)
+    return "\n".join([*lines(scores), *_written(run, table)])
+
+
+def lines(scores: dict[str, Any]) -> list[str]:
+    """The scores of `scores.json`, laid out for reading."""
+    return [*_fold_table(scores["folds"]), *_overall(scores), *_outlook(scores)]
 
 
 def _fold_table(folds: list[dict[str, Any]]) -> list[str]:
