@@ -26,7 +26,7 @@ VERBS = [
     "audit",
     "demo",
 ]
-VERBS += ["data", "push", "status", "pull", "submit", "scores", "weights"]
+VERBS += ["compare", "audit", "demo", "data", "push", "status", "pull", "submit", "scores", "weights"]
 
 
 def test_help_is_quick_and_free_of_heavy_imports():
