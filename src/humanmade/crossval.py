@@ -81,7 +81,7 @@ def cross_validate(recipe: Recipe, table: pd.DataFrame, current: Run, options: O
             if ranks.count > 1:
                 # One that sees what all prepared.
                 job = replace(job, detector=detectors.create(recipe, options.weights))
-        if len(wanted) < ranks.count:
+        if left and len(wanted) < ranks.count:
             with ranks.sharing():
                 for key in left:
                     _share_fold(job, key, ranks)

@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from humanmade.errors import UserError
 from humanmade.training.device import Machine
 
 
@@ -9,6 +10,7 @@ def test_a_gpu_without_bf16_units_gets_fp16_and_a_scaler(monkeypatch: pytest.Mon
         return including_emulation  # as a T4 answers
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", supported)
     assert Machine.pick().dtype == torch.float16
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: True)
@@ -29,3 +31,14 @@ def test_pixels_are_scaled_and_channels_last():
     machine = Machine(torch.device("cpu"), torch.float32)
     batch = machine.pixels(torch.full((2, 3, 4, 4), 255, dtype=torch.uint8))
     assert batch.max() == 1 and batch.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_each_rank_has_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    for rank in (0, 1):
+        monkeypatch.setenv("LOCAL_RANK", str(rank))
+        assert Machine.pick("fp16").device == torch.device("cuda", rank)
+    monkeypatch.setenv("LOCAL_RANK", "2")
+    with pytest.raises(UserError, match="more processes than this machine's 2 GPUs"):
+        Machine.pick()

@@ -241,7 +241,7 @@ def session(run_id: str, gpu: bool = True) -> Iterator[Session]:
         gpu: whether one is needed.
 
     Raises:
-        SystemExit: with 2 and one line said, where a kernel without such handling would raise UserError.
+        SystemExit: 2, after one line that says why.
     """
     root = Path(os.environ.get("HUMANMADE_KAGGLE", "/kaggle"))
     scratch = Path(tempfile.mkdtemp(prefix="humanmade-scratch-"))

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import torch
 
+from humanmade.errors import UserError
+
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -24,7 +26,12 @@ class Machine:
         device = torch.device("cpu")
         if torch.cuda.is_available():
             # torchrun tells each process of a machine which GPU is its own.
-            device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+            own, there = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+            if own >= there:
+                raise UserError(
+                    f"torchrun: more processes than this machine's {there} GPUs; lower --nproc-per-node"
+                )
+            device = torch.device("cuda", own)
         torch.backends.cudnn.deterministic = True
         if precision != "auto":
             return cls(device, DTYPES[precision])
