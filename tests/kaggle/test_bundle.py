@@ -149,8 +149,9 @@ def test_no_credential_is_packed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     folder = build(ORDER, tmp_path)
     unpacked = tmp_path / "unpacked"
     unpacked.mkdir()
-    head = script_of(folder).read_text().split('"""All folds')[0]
-    subprocess.run([sys.executable, "-c", head], env=os.environ | {"TMPDIR": str(unpacked)}, check=True)
+    head = tmp_path / "head.py"
+    head.write_text(script_of(folder).read_text().split('"""All folds')[0])
+    subprocess.run([sys.executable, head], env=os.environ | {"TMPDIR": str(unpacked)}, check=True)
     written = [path for path in [*folder.rglob("*"), *unpacked.rglob("*")] if path.is_file()]
     assert len(written) > 50
     for path in written:

@@ -170,7 +170,7 @@ def test_predict_and_blend_take_other_kernels_runs(root: Path, in_process: None,
         session.blend(["tester/first", "tester/second"], ["method=rank", "prevalence=0.25"])
     labels = pd.read_csv(root / "working/submission.csv")
     assert labels["id"].tolist() == trained["id"].tolist() and labels["label"].sum() == 1
-    assert set(outputs(root)["files"]) == {"submission.csv", "run_id.txt"}
+    assert set(outputs(root)["files"]) == {"submission.csv", "submission.csv.json", "run_id.txt"}
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
