@@ -102,6 +102,8 @@ class StandIn:
         self.versions: dict[str, int] = {}
         self.run_kernel: Callable[[Json], list[State]] = lambda _: [State("COMPLETE")]
         self.push_error = ""
+        self.renamed = ""
+        """What Kaggle calls a kernel whose title does not fit its id."""
         self.known_sources: set[str] | None = None
         self.datasets: dict[str, Dataset] = {}
         self.new_dataset_statuses = ["BLOBS_RECEIVED", "READY"]
@@ -193,7 +195,7 @@ class StandIn:
             for kind in kinds
         }
         return {
-            "ref": f"/code/{slug}",
+            "ref": f"/code/{self.renamed or slug}",
             "url": f"https://www.kaggle.com/code/{slug}",
             "versionNumber": self.versions[slug],
             "kernelId": 1,
