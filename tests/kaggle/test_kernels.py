@@ -2,6 +2,9 @@
 
 import json
 import re
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -127,6 +130,23 @@ def test_waiting_ends_with_the_reason(kit: Kit, standin: StandIn):
     kit(*PUSH)
     assert "CANCEL_ACKNOWLEDGED (You cancelled it)" in kit("status", "train", "--wait", code=3)
     assert "CANCEL_ACKNOWLEDGED (You cancelled it)" in kit("pull", "train", code=3)
+
+
+def test_ctrl_c_leaves_the_kernel_running_and_says_so(kit: Kit, standin: StandIn):
+    standin.run_kernel = lambda _: [State("RUNNING")]
+    kit(*PUSH)
+    command = [sys.executable, "-m", kit.module, "status", "train", "--wait"]
+    with subprocess.Popen(
+        command, env=standin.environment(kit.home), stderr=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stderr
+        assert "version 1: running" in child.stderr.readline()
+        child.send_signal(signal.SIGINT)
+        rest = child.stderr.read()
+    assert child.returncode == 130
+    assert rest == (
+        "humanmade: interrupted; the kernel runs on; humanmade status train --wait follows it again\n"
+    )
 
 
 def test_a_run_that_wrote_nothing_is_no_success(kit: Kit, standin: StandIn):
