@@ -15,7 +15,7 @@ data_flags = $(foreach folder,$(DATA),--data $(folder))
 export MSG
 
 .DEFAULT_GOAL := help
-.PHONY: help cv data audit push status pull weights compare blend check submit scores explain demo
+.PHONY: help cv data audit push status pull weights compare blend check submit scores explain bench demo
 .PHONY: test twin lint clean
 
 help:  ## this list
@@ -66,6 +66,9 @@ scores: $(READY)  ## bring the ledger of submissions up to date and print it
 
 explain: $(READY)  ## where RUN looks: a contact sheet of its worst mistakes, surest hits and doubts
 	@$(RUN_KIT) explain $(or $(RUN),$(error give RUN=name)) $(data_flags) $(ARGS)
+
+bench: $(READY)  ## the table of TABLE (a file of recipes), trained on DATA, judged on SHIFTED
+	@$(RUN_KIT) bench $(or $(TABLE),$(error give TABLE=docs/tables/name.txt)) $(data_flags) $(if $(SHIFTED),--shifted $(SHIFTED)) $(ARGS)
 
 demo: $(READY)  ## write the embedded demo competition into OUT (default build/demo)
 	@$(RUN_KIT) demo $(or $(OUT),build/demo)
