@@ -110,6 +110,8 @@ class StandIn:
         self.blobs: dict[str, tuple[str, bytes]] = {}
         self.submissions: list[Json] = []
         self.pending_polls = 1
+        self.tells_refs = True
+        self.loses_submissions = False
         self.score: Callable[[bytes], tuple[str, str]] = lambda _: ("0.75000", "")
         """Public score, and Kaggle's reason where it refuses the file."""
         self.gpu_hours = (2.0, 30.0)
@@ -244,6 +246,8 @@ class StandIn:
         return {"token": token, "createUrl": self.link(f"uploads/{token}/{name}")}
 
     def create_submission(self, asked: Json) -> Json:
+        if self.loses_submissions:
+            return {"message": "Could not submit"}
         name, content = self.blobs[asked["blobFileTokens"]]
         ref = 1000 + len(self.submissions)
         public, reason = self.score(content)
@@ -261,7 +265,7 @@ class StandIn:
                 else {"status": "COMPLETE", "publicScore": public},
             },
         )
-        return {"message": "Successfully submitted", "ref": ref}
+        return {"message": "Successfully submitted"} | ({"ref": ref} if self.tells_refs else {})
 
     def list_submissions(self, asked: Json) -> Json:
         size, page = int(asked.get("pageSize") or 20), int(asked.get("page") or 1)
