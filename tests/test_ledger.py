@@ -42,7 +42,7 @@ def test_a_merge_with_two_headers_and_two_versions_of_a_row_is_read():
     rows = ledger.read()
     assert [r["ref"] for r in rows] == ["1", "2", "4"]
     assert rows[1]["public"] == "0.7" and rows[1]["note"] == "with, comma and line end"
-    assert rows[2]["new"] == "x"
+    assert rows[2]["new"] == "x" and rows[2]["public"] == ""
     ledger.record([])
     assert len(ledger.LEDGER.read_text().splitlines()) == 4 and ledger.read()[2]["new"] == "x"
 

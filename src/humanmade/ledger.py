@@ -62,7 +62,7 @@ def read(path: Path = LEDGER) -> list[Row]:
             )
         elif cells:
             rows.append(dict(zip(columns, cells, strict=True)))
-    return joined(rows)
+    return [dict.fromkeys(COLUMNS, "") | row for row in joined(rows)]
 
 
 def record(new: Iterable[Row], path: Path = LEDGER) -> list[Row]:

@@ -102,12 +102,16 @@ class StandIn:
         self.versions: dict[str, int] = {}
         self.run_kernel: Callable[[Json], list[State]] = lambda _: [State("COMPLETE")]
         self.push_error = ""
+        self.renamed = ""
+        """What Kaggle calls a kernel whose title does not fit its id."""
         self.known_sources: set[str] | None = None
         self.datasets: dict[str, Dataset] = {}
         self.new_dataset_statuses = ["BLOBS_RECEIVED", "READY"]
         self.blobs: dict[str, tuple[str, bytes]] = {}
         self.submissions: list[Json] = []
         self.pending_polls = 1
+        self.tells_refs = True
+        self.loses_submissions = False
         self.score: Callable[[bytes], tuple[str, str]] = lambda _: ("0.75000", "")
         """Public score, and Kaggle's reason where it refuses the file."""
         self.gpu_hours = (2.0, 30.0)
@@ -193,7 +197,7 @@ class StandIn:
             for kind in kinds
         }
         return {
-            "ref": f"/code/{slug}",
+            "ref": f"/code/{self.renamed or slug}",
             "url": f"https://www.kaggle.com/code/{slug}",
             "versionNumber": self.versions[slug],
             "kernelId": 1,
@@ -242,6 +246,8 @@ class StandIn:
         return {"token": token, "createUrl": self.link(f"uploads/{token}/{name}")}
 
     def create_submission(self, asked: Json) -> Json:
+        if self.loses_submissions:
+            return {"message": "Could not submit"}
         name, content = self.blobs[asked["blobFileTokens"]]
         ref = 1000 + len(self.submissions)
         public, reason = self.score(content)
@@ -259,7 +265,7 @@ class StandIn:
                 else {"status": "COMPLETE", "publicScore": public},
             },
         )
-        return {"message": "Successfully submitted", "ref": ref}
+        return {"message": "Successfully submitted"} | ({"ref": ref} if self.tells_refs else {})
 
     def list_submissions(self, asked: Json) -> Json:
         size, page = int(asked.get("pageSize") or 20), int(asked.get("page") or 1)

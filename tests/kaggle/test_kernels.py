@@ -2,6 +2,9 @@
 
 import json
 import re
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -69,6 +72,11 @@ def test_a_refused_push_is_no_success(kit: Kit, standin: StandIn):
     assert "not pushed from here" in kit("status", "train", code=2)
 
 
+def test_a_push_under_another_name_is_no_success(kit: Kit, standin: StandIn):
+    standin.renamed = "tester/notebook1234567"
+    assert "Kaggle calls it tester/notebook1234567" in kit(*PUSH, code=3)
+
+
 def test_a_push_without_its_data_is_no_success(kit: Kit, standin: StandIn):
     standin.known_sources = {"detect-ai-vs-human-generated-images"}
     line = kit(*PUSH, code=3)
@@ -124,6 +132,23 @@ def test_waiting_ends_with_the_reason(kit: Kit, standin: StandIn):
     assert "CANCEL_ACKNOWLEDGED (You cancelled it)" in kit("pull", "train", code=3)
 
 
+def test_ctrl_c_leaves_the_kernel_running_and_says_so(kit: Kit, standin: StandIn):
+    standin.run_kernel = lambda _: [State("RUNNING")]
+    kit(*PUSH)
+    command = [sys.executable, "-m", kit.module, "status", "train", "--wait"]
+    with subprocess.Popen(
+        command, env=standin.environment(kit.home), stderr=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stderr
+        assert "version 1: running" in child.stderr.readline()
+        child.send_signal(signal.SIGINT)
+        rest = child.stderr.read()
+    assert child.returncode == 130
+    assert rest == (
+        "humanmade: interrupted; the kernel runs on; humanmade status train --wait follows it again\n"
+    )
+
+
 def test_a_run_that_wrote_nothing_is_no_success(kit: Kit, standin: StandIn):
     standin.run_kernel = lambda _: [State("RUNNING"), State("COMPLETE", {"x.txt": b""}, "Killed\n")]
     assert "ended without outputs.json (Killed)" in kit(*PUSH, "--wait", code=3)
@@ -141,6 +166,13 @@ def test_a_run_lands_whole_with_its_kernel(kit: Kit, standin: StandIn):
     assert "is here already" in kit("pull", "humanmade-train-spectrum")
     assert len(standin.fetched) <= fetched + 2
     assert [path.name for path in Path("runs/.kaggle").iterdir()] == ["humanmade-train-spectrum.json"]
+
+
+def test_half_a_run_does_not_land(kit: Kit, standin: StandIn):
+    standin.run_kernel = ran({name: RUN[name] for name in RUN if not name.endswith("recipe.toml")})
+    kit(*PUSH, "--wait")
+    assert "outputs hold no recipe.toml of run spectrum" in kit("pull", "train", code=3)
+    assert not landed()
 
 
 def test_another_run_is_not_replaced_silently(kit: Kit, standin: StandIn):

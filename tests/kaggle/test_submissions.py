@@ -83,6 +83,14 @@ def test_an_answer_that_was_lost_does_not_cost_a_second_submission(
     assert len(standin.submissions) == 2 and ledger.read()[1]["ref"] == "1001"
 
 
+def test_an_answer_without_a_reference_is_looked_up(kit: Kit, standin: StandIn, file: Path):
+    standin.tells_refs = False
+    assert "ref 1000" in kit("submit", file)
+    standin.loses_submissions = True
+    line = kit("submit", file, "--again", code=3)
+    assert "gave no reference (Could not submit)" in line and len(ledger.read()) == 1
+
+
 def test_refused_by_kaggle(kit: Kit, standin: StandIn, file: Path):
     standin.fail("CreateSubmission", 400, message="You have used all 5 submissions of today.")
     assert "400 (You have used all 5 submissions of today.)" in kit("submit", file, code=3)

@@ -9,7 +9,7 @@ from typing import Any
 from humanmade import files, ledger
 from humanmade.data.competition import SLUG
 from humanmade.errors import KaggleError, UserError
-from humanmade.kaggle.client import Client, PassingError, pauses
+from humanmade.kaggle.client import Client, PassingError, pauses, plain
 from humanmade.ledger import Row
 from humanmade.progress import Waiting, warn
 from humanmade.run import RUNS, Run
@@ -56,18 +56,26 @@ def send(client: Client, file: Path, message: str) -> Row:
     tag = f"[{row['sha256'][:12]}]"
     before = {entry.ref for entry in listed(client)}
 
+    def arrived() -> int:
+        found = (entry.ref for entry in latest(client) if entry.ref not in before and _tagged(entry, tag))
+        return int(next(found, 0))
+
     def attempt() -> int:
         # An attempt whose answer was lost may have arrived; a second one would cost a day's submission.
-        there = [entry for entry in latest(client) if entry.ref not in before and _tagged(entry, tag)]
-        if there:
-            return int(there[0].ref)
+        earlier = arrived()
+        if earlier:
+            return earlier
         text = f"{message} {tag}".strip()
         answer = client.api.competition_submit(str(file), text, SLUG, quiet=True)
         if answer.message == client.api.COMPETITION_SUBMIT_UPLOAD_FAILED_MESSAGE:
             raise PassingError("the upload failed")
-        if not answer.ref:
-            raise KaggleError(f"submit: Kaggle took nothing ({answer.message or 'no reason given'})")
-        return int(answer.ref)
+        ref = int(answer.ref or arrived())
+        if not ref:
+            said = plain(answer.message or "no reason given")
+            raise KaggleError(
+                f"submit: Kaggle gave no reference ({said}); humanmade scores tells if it arrived"
+            )
+        return ref
 
     row["ref"] = str(client.call(f"submit {file}", attempt, no=RULES))
     row["date"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
