@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from functools import cache
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -88,3 +89,9 @@ class Waiting:
 def warn(text: str) -> None:
     """Tell the user something that does not stop the work."""
     print(f"warning: {text}", file=sys.stderr, flush=True)
+
+
+@cache
+def warn_once(text: str) -> None:
+    """Warn the first time that this is said; folds and members would say it again and again."""
+    warn(text)

@@ -17,7 +17,7 @@ from humanmade.detectors.embedding import embed
 from humanmade.errors import UserError
 from humanmade.evaluation import shifted
 from humanmade.evaluation.forecast import FEWEST, Distance, chosen, distance, forecast
-from humanmade.progress import warn
+from humanmade.progress import warn_once
 from humanmade.run import CORRUPTED, Run
 from humanmade.training.budget import Budget
 
@@ -47,7 +47,7 @@ def look_at_fold(
     try:
         table = shifted.counterpart_logits(detector, places, rows, weights, budget)
     except UserError as error:
-        warn(f"the forecast goes without reconstructions: {error}")
+        warn_once(f"the forecast goes without reconstructions: {error}")
         return
     files.write_csv(folder / COUNTERPARTS, table)
 
@@ -74,7 +74,7 @@ def look_around(
                 detector, current.recipe, folds.rows, embedding, seed, weights, budget
             )
     except UserError as error:
-        warn(f"the forecast goes without embeddings: {error}")
+        warn_once(f"the forecast goes without embeddings: {error}")
     files.write_json(path, found)
 
 
