@@ -44,17 +44,18 @@ def test_equal_weights_average_scaled_members(rows: pd.DataFrame, recipe: Path, 
     made, folder = ensemble(recipe), tmp_path / "fold0"
     made.fit(rows, rows[:0], 0, folder, Budget())
     (_, probe), (_, flipped) = made.members.values()
-    scales = json.loads((folder / "fusion.json").read_text())["scales"]
+    facts = json.loads((folder / "fusion.json").read_text())
+    scales, offset = facts["scales"], facts["offset"]
     one = probe.logits(folder / "tinyprobe", rows, ["identity"])[:, 0]
     two = flipped.logits(folder / "flipped", rows, ["identity", "hflip"]).mean(axis=1)
     assert scales == pytest.approx([one.std(), two.std()])
     fused = made.logits(folder, rows, ["identity"])[:, 0]
-    assert np.allclose(fused, (one / one.std() + two / two.std()) / 2)
+    assert np.allclose(fused, (one / one.std() + two / two.std()) / 2 - offset)
+    assert (fused > 0).mean() == pytest.approx(rows["label"].mean(), abs=0.04), "zero is where labels change"
     corrupted = made.logits(folder, rows, ["jpeg50"])[:, 0]
-    plain = flipped.logits(folder / "flipped", rows, ["jpeg50"])[:, 0] / scales[1]
-    assert np.allclose(
-        corrupted, (probe.logits(folder / "tinyprobe", rows, ["jpeg50"])[:, 0] / scales[0] + plain) / 2
-    )
+    one = probe.logits(folder / "tinyprobe", rows, ["jpeg50"])[:, 0]
+    two = flipped.logits(folder / "flipped", rows, ["jpeg50"])[:, 0]
+    assert np.allclose(corrupted, (one / scales[0] + two / scales[1]) / 2 - offset)
 
 
 def watched(function: Callable[..., Any], watch: Callable[..., None]) -> Callable[..., Any]:
@@ -94,7 +95,8 @@ def test_a_run_takes_it_like_any_other(recipe: Path, manifest_folder: MakeFolder
     members = [pd.read_csv(f"r/oof_{name}.csv").set_index("id") for name in ("tinyprobe", "flipped")]
     for member in members:
         assert member.index.equals(fused.index) and list(member.columns) == list(fused.columns)
-    assert np.allclose(fused["logit"], (members[0]["logit"] + members[1]["logit"]) / 2)
+    moved = fused["logit"] - (members[0]["logit"] + members[1]["logit"]) / 2
+    assert moved.groupby(fused["fold"]).std().max() < 1e-9, "the mean, but for each fold's own offset"
     before = Path("r/oof.csv").read_bytes()
     assert main(["cv", str(recipe), "--data", str(folder), "--out", "r"]) == 0
     assert Path("r/oof.csv").read_bytes() == before

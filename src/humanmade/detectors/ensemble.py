@@ -58,11 +58,17 @@ class Ensemble(Detector):
     def fit(self, train: pd.DataFrame, valid: pd.DataFrame, seed: int, folder: Path, budget: Budget) -> int:
         weights = self._learn_weights(train, seed, folder, budget)
         seen = self._fit_members(train, valid, seed, folder, budget)
-        # Scales need no labels: how far a member's logits spread on what the fold trains on.
+        # Scales and the offset need no member's errors: how far logits spread on what the fold trains on,
+        # and where they must be cut to call as many of it generated as are. Members that learned from
+        # other rows, such as counterparts, have their zeros elsewhere.
+        own = np.column_stack(self._member_logits(folder, train, ["identity"]))
+        scales = np.where(own.std(axis=0) > 0, own.std(axis=0), 1.0)
+        fused = fusion.combine(own / scales, weights)
         facts = {
             "members": list(self.members),
-            "scales": self._scales(folder, train),
+            "scales": scales.tolist(),
             "weights": weights.tolist(),
+            "offset": float(np.quantile(fused, 1 - train["label"].mean())),
         }
         files.write_json(folder / FUSION, facts)
         shutil.rmtree(folder / INNER, ignore_errors=True)
@@ -81,12 +87,13 @@ class Ensemble(Detector):
 
         Under `identity` a member takes the mean over the views of its own recipe.
         """
-        scales, _ = self._fusion(folder)
+        scales = self._fusion(folder)["scales"]
         return np.stack(self._member_logits(folder, rows, views), axis=2) / scales
 
     def fuse(self, folder: Path, logits: Logits) -> Logits:
         """Fused logits of what `by_member` gave, its last axis gone."""
-        return fusion.combine(logits, self._fusion(folder)[1])
+        facts = self._fusion(folder)
+        return fusion.combine(logits, facts["weights"]) - facts["offset"]
 
     def _member_logits(self, folder: Path, rows: pd.DataFrame, views: Sequence[str]) -> list[Logits]:
         found = []
@@ -130,25 +137,23 @@ class Ensemble(Detector):
         self._fit_members(inside, held_out, seed, inner, budget)
         labels, folds = held_out["label"].to_numpy(), np.zeros(len(held_out), dtype=np.int64)
         logits = np.stack(self._member_logits(inner, held_out, ["identity", *SELECTING]), axis=2)
-        logits = logits / self._scales(inner, inside)
+        spread = [logits.std() for logits in self._member_logits(inner, inside, ["identity"])]
+        logits = logits / np.where(np.array(spread) > 0, spread, 1.0)
         views = (CLEAN, *SELECTING)
         found = {view: fusion.View(labels, folds, logits[:, k]) for k, view in enumerate(views)}
         return fusion.weigh(self.recipe.method, found)
 
-    def _scales(self, folder: Path, rows: pd.DataFrame) -> list[float]:
-        return [float(logits.std()) or 1.0 for logits in self._member_logits(folder, rows, ["identity"])]
-
-    def _fusion(self, folder: Path) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """Scales and weights (members,).
+    def _fusion(self, folder: Path) -> dict[str, npt.NDArray[np.float64]]:
+        """`scales` and `weights` (members,), and the `offset` of the fused logit.
 
         Raises:
             UserError: the file is damaged, or of other members.
         """
-        path = folder / FUSION
-        facts = files.read_json(path, ("members", "scales", "weights"), f"remove {folder} and run cv again")
+        path, numbers = folder / FUSION, ("scales", "weights", "offset")
+        facts = files.read_json(path, ("members", *numbers), f"remove {folder} and run cv again")
         if facts["members"] != list(self.members):
             raise UserError(f"{path}: is of {', '.join(facts['members'])}; give another --out")
-        return np.asarray(facts["scales"], np.float64), np.asarray(facts["weights"], np.float64)
+        return {name: np.asarray(facts[name], np.float64) for name in numbers}
 
 
 def _own_views(view: str, member: Recipe) -> tuple[str, ...]:
