@@ -21,11 +21,10 @@ def compare(runs: Sequence[Run], submitted: Sequence[ledger.Row] = ()) -> pd.Dat
     worst_corrupted, look_alikes, counterparts, forecast, low, high, forecast_f1, worst_source, folds,
     seconds, public, private`, then `fold0`, `fold1`, ... with each fold's F1.
 
-    `selection` weighs the AUC on clean held-out pictures with the mean over shifted ones: the
-    corruptions and the forecast's worlds. The forecast is sharpened by what earlier ones missed on the
-    leaderboard. `spread` is the standard deviation over folds; `folds` counts
-    the finished ones; `public` and `private` are the leaderboard's scores of what was submitted of that
-    run alone.
+    `selection` weighs the AUC on clean held-out pictures with the one that is forecast. The forecast is
+    sharpened by what earlier ones missed on the leaderboard. `spread` is the standard deviation over folds;
+    `folds` counts the finished ones; `public` and `private` are the leaderboard's scores of what was
+    submitted of that run alone.
     """
     table = pd.DataFrame([_row(run, submitted) for run in runs])
     return table.sort_values("selection", ascending=False, na_position="last", ignore_index=True)
@@ -53,7 +52,7 @@ def _row(run: Run, submitted: Sequence[ledger.Row]) -> dict[str, object]:
     f1 = [fold["f1"] for fold in folds]
     row: dict[str, object] = {
         "run": run.name,
-        "selection": _selection(scores),
+        "selection": _selection(scores, said),
         "f1": float(np.mean(f1)) if f1 else None,
         "spread": float(np.std(f1)) if f1 else None,
         "auc": scores.get("auc"),
@@ -75,13 +74,9 @@ def _row(run: Run, submitted: Sequence[ledger.Row]) -> dict[str, object]:
     return row | {f"fold{fold['fold']}": fold["f1"] for fold in folds}
 
 
-def _selection(scores: dict[str, Any]) -> float | None:
-    if scores.get("auc") is None:
-        return None
-    shifted = [scores.get("shifted", {}).get(name) for name in ("look_alikes", "counterparts")]
-    shifted.append(scores.get("corrupted", {}).get("mean", {}).get("auc"))
-    known = [value for value in shifted if value is not None]
-    return metrics.selection(scores["auc"], float(np.mean(known)) if known else None)
+def _selection(scores: dict[str, Any], said: Forecast | None) -> float | None:
+    clean = scores.get("auc")
+    return None if clean is None else metrics.selection(clean, said.auc if said else None)
 
 
 SHOWN = {
