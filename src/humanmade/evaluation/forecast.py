@@ -1,9 +1,12 @@
 """What a run will score on a shifted test set, said before any submission and without its labels.
 
-Three things decide it: how far the test set is from the training set, what the run reaches on
-held-out folds, and what it reaches where the folds' help is taken away. Those are the worlds that a
-shifted test set is a mixture of: pictures like none seen (chance), photos beside their own
-reconstructions (traces without content), and look-alikes held out together (content without twins).
+As far as the test set is like the training set, the fold score stands. For the rest a picture's generator
+may be known or not, and its photo source may be known or not: four worlds, each as likely as the others.
+
+- Both known: what the run does best on held-out pictures, corrupted as the world corrupts them, or on
+  photos beside their own reconstructions, from which some recipes learn instead.
+- A new generator of known content: photos beside their own reconstructions, told by traces alone.
+- New photos, whoever made the fakes: chance, twice.
 """
 
 from __future__ import annotations
@@ -91,29 +94,32 @@ def distance(train: Embedding, test: Embedding) -> Distance:
     )
 
 
+def worlds(corrupted: float, counterparts: float | None) -> list[float]:
+    """AUC in each of the four worlds of a wholly shifted test set.
+
+    Args:
+        corrupted: mean AUC of held-out pictures over the corruptions.
+        counterparts: AUC of held-out photos against their reconstructions; chance where it is unknown.
+    """
+    traces = CHANCE if counterparts is None else counterparts
+    return [max(corrupted, traces), traces, CHANCE, CHANCE]
+
+
 def forecast(
-    folds: Sequence[float],
-    worlds: dict[str, float],
-    shift: float,
-    test_size: int,
-    prevalence: float,
+    folds: Sequence[float], away: Sequence[float], shift: float, test_size: int, prevalence: float
 ) -> Forecast:
     """Forecast the AUC on a test set of `test_size` pictures.
 
-    The mean fold score, as far as the test set is like the training set; for the rest the mean over
-    `worlds` and chance, whose disagreement makes the interval.
-
     Args:
         folds: AUC of each fold.
-        worlds: AUC where the folds' help is taken away.
+        away: AUC in each of the `worlds`; their disagreement makes the interval.
         shift: 0 to 1, of `Distance`.
     """
-    away = np.array([CHANCE, *worlds.values()])
-    known = float(np.mean(folds))
-    auc = (1 - shift) * known + shift * float(away.mean())
-    spread = np.hypot((1 - shift) * float(np.std(folds)), shift * float(away.std()) / np.sqrt(len(away)))
-    spread = float(np.hypot(spread, _sampling(auc, test_size, prevalence)))
-    return _around(auc, spread, prevalence)
+    elsewhere = np.asarray(away, dtype=np.float64)
+    auc = float((1 - shift) * np.mean(folds) + shift * elsewhere.mean())
+    doubt = float(elsewhere.std()) / np.sqrt(len(elsewhere))
+    spread = np.hypot((1 - shift) * float(np.std(folds)), shift * doubt)
+    return _around(auc, float(np.hypot(spread, _sampling(auc, test_size, prevalence))), prevalence)
 
 
 def sharpened(said: Forecast, past: Sequence[tuple[float, float]], prevalence: float = 0.5) -> Forecast:

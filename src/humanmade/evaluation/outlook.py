@@ -1,4 +1,4 @@
-"""What a run's scores are worth on its test set: the worlds of the forecast, gathered and kept."""
+"""What a run's scores are worth on its test set: what the forecast stands on, gathered and kept."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from humanmade.detectors.base import Detector
 from humanmade.detectors.embedding import embed
 from humanmade.errors import UserError
 from humanmade.evaluation import shifted
-from humanmade.evaluation.forecast import FEWEST, Distance, chosen, distance, forecast
+from humanmade.evaluation.forecast import FEWEST, Distance, chosen, distance, forecast, worlds
 from humanmade.progress import warn_once
 from humanmade.run import CORRUPTED, Run
 from humanmade.training.budget import Budget
@@ -81,7 +81,7 @@ def look_around(
 def outlook(
     current: Run, oof: pd.DataFrame, corrupted: dict[str, Any], test_size: int, prevalence: float
 ) -> dict[str, Any]:
-    """`shifted` (worlds, and the test set's distance) and `forecast` for `scores.json`.
+    """`shifted` (what was measured for it) and `forecast` for `scores.json`.
 
     Without test rows the forecast is for a test set that shares nothing with the training set.
     """
@@ -91,20 +91,17 @@ def outlook(
         return {"shifted": {}, "forecast": None}
     path = current.folder / OUTLOOK
     known = files.read_json(path, (), f"remove {path} and run cv again") if path.is_file() else {}
-    worlds: dict[str, float] = {}
+    facts: dict[str, Any] = {}
     if known.get("look_alikes"):
-        worlds["look_alikes"] = float(np.mean(known["look_alikes"]))
-    elif current.recipe.split == "source":
-        worlds["look_alikes"] = float(np.mean(folds))
-    elif corrupted:
-        worlds["corrupted"] = float(corrupted["worst"]["auc"])
+        facts["look_alikes"] = float(np.mean(known["look_alikes"]))
     paths = [current.fold(key) / COUNTERPARTS for key in keys]
     remade = [files.read_numbers(path, ("id", "label", "logit")) for path in paths if path.is_file()]
     if remade:
         aucs = [metrics.auc(table["label"], table["logit"]) for table in remade]
-        worlds["counterparts"] = float(np.mean(aucs))
+        facts["counterparts"] = float(np.mean(aucs))
     found = known.get("test")
     shift = Distance(**found).shift if found else 1.0
-    said = forecast(folds, worlds, shift, test_size or len(oof), prevalence)
-    facts = worlds | {"shift": shift} | ({"test": found} if found else {})
+    away = worlds(float(corrupted["mean"]["auc"]), facts.get("counterparts"))
+    said = forecast(folds, away, shift, test_size or len(oof), prevalence)
+    facts |= {"shift": shift, "worlds": away} | ({"test": found} if found else {})
     return {"shifted": facts, "forecast": asdict(said)}
