@@ -151,7 +151,7 @@ def bench(parser: argparse.ArgumentParser) -> None:
     """Options of `humanmade bench`."""
     add = parser.add_argument
     add("recipes", nargs="+", metavar="LINE", help="recipe key=value ..., or a .txt file with such lines")
-    add("--data", type=Path, required=True, metavar="D", help="the data folder to train on")
+    add_data(parser, required=True)
     add(
         "--shifted",
         type=Path,

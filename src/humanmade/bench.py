@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from humanmade import files
+from humanmade import detectors, files
 from humanmade import recipe as recipes
 from humanmade.crossval import Options, cross_validate
 from humanmade.data import inventory, manifest
@@ -22,6 +22,12 @@ from humanmade.errors import UserError
 from humanmade.evaluation import evaluate as evaluation
 from humanmade.recipe import Recipe
 from humanmade.run import Run
+
+COLUMNS = (
+    *("folds", "f1", "corrupted", "look_alikes", "counterparts", "forecast", "low", "high"),
+    *("auc", "accuracy", "balanced_accuracy", "worst_generator", "worst_source", "minutes"),
+)
+"""What is measured of each line, beside `recipe`: on the folds, in the forecast, on the shifted set."""
 
 SHIFTED = "shifted/"
 """Put before the ids of the shifted set, which may be those of the training set as well."""
@@ -31,7 +37,7 @@ SHIFTED = "shifted/"
 class Bench:
     """What every line of a table has in common."""
 
-    train: Path
+    train: Sequence[Path]
     shifted: Path | None
     out: Path
     """Folder of the runs."""
@@ -70,6 +76,10 @@ def measure(lines: Sequence[str], bench: Bench) -> pd.DataFrame:
     rows.
     """
     variants = [(line, _recipe(line)) for line in lines]
+    for line, recipe in variants:
+        detectors.create(recipe, bench.weights)
+        if bench.seeds > 1 and len(recipe.seeds) > 1:
+            raise UserError(f"bench: '{line}' sets seeds; --seeds {bench.seeds} does that")
     rows = []
     for number, (line, recipe) in enumerate(variants):
         print(f"[{number + 1}/{len(variants)}] {line}", flush=True)
@@ -96,15 +106,16 @@ def _folder(line: str, out: Path, seed: int | None) -> Path:
 
 def _measured(recipe: Recipe, bench: Bench, folder: Path) -> dict[str, float | None]:
     """Run one recipe, or find it done, and score what it says of the set it was not trained on."""
-    table = inventory.attach(manifest.load([bench.train]))
+    table = inventory.attach(manifest.load(bench.train))
     if bench.shifted:
-        target = inventory.attach(manifest.load([bench.shifted], keep_test_labels=True))
+        labelled = inventory.attach(manifest.load([bench.shifted], keep_test_labels=True))
+        target = evaluation.labelled_rows(labelled, None)
         unlabelled = target.assign(
             id=SHIFTED + target["id"], split="test", label=-1, pair="", group="", source=""
         )
         table = pd.concat([table[table["split"] == "train"], unlabelled], ignore_index=True)
     else:
-        labelled = inventory.attach(manifest.load([bench.train], keep_test_labels=True))
+        labelled = inventory.attach(manifest.load(bench.train, keep_test_labels=True))
         target = evaluation.labelled_rows(labelled, "test")
     scores = cross_validate(recipe, table, Run(folder), Options(bench.fold, weights=bench.weights))
     logits = files.read_numbers(folder / "test.csv", ("id", "logit")).set_index("id")["logit"]
@@ -112,7 +123,7 @@ def _measured(recipe: Recipe, bench: Bench, folder: Path) -> dict[str, float | N
     found = evaluation.evaluate(target, logits[names].to_numpy())
     said, grid = scores["forecast"] or {}, scores["corrupted"]
     generators = set(target.loc[target["label"] == 1, "source"])
-    return {
+    measured = {
         "folds": scores["auc"],
         "f1": scores["f1"],
         "corrupted": grid.get("mean", {}).get("auc"),
@@ -130,6 +141,8 @@ def _measured(recipe: Recipe, bench: Bench, folder: Path) -> dict[str, float | N
         "worst_source": found["sources"].get("worst"),
         "minutes": sum(Run(folder).finished_fold(key)["seconds"] for key in Run(folder).finished()) / 60,
     }
+    assert set(measured) == set(COLUMNS)
+    return measured
 
 
 def _mean(values: list[Any]) -> float | None:

@@ -153,6 +153,8 @@ def blend(asked: argparse.Namespace) -> None:
         logits = blending.in_order(logits, test["id"].tolist())
         logits.index = manifest.submission_ids(table)
     ids = logits.index.tolist()
+    if not ids:
+        raise UserError("blend: the data has no test rows")
     if asked.threshold is None:
         labels = metrics.labels_at_prevalence(ids, logits, asked.prevalence)
         how = f"the top {asked.prevalence:.0%} by rank"
@@ -165,7 +167,13 @@ def blend(asked: argparse.Namespace) -> None:
         how = f"logit above {asked.threshold:g}"
     submission.write(asked.out, ids, labels)
     names = [name if name.endswith(".csv") else Run.find(name).name for name in asked.runs]
-    ledger.note_origin(asked.out, names, asked.method, how, blending.fold_score(members, asked.method))
+    ledger.note_origin(
+        asked.out,
+        names,
+        asked.method + " standardised" * asked.standardise,
+        how,
+        blending.fold_score(members, asked.method),
+    )
     if asked.method in fusion.LEARNED:
         weights, nested = blending.learn(members, asked.method)
         shares = ", ".join(f"{name} {weight:.2f}" for name, weight in zip(names, weights, strict=True))
@@ -296,9 +304,13 @@ def bench(asked: argparse.Namespace) -> None:
     from humanmade import files
 
     lines = benching.read_lines(asked.recipes)
+    columns = asked.columns.split(",") if asked.columns else []
+    unknown = [name for name in columns if name not in ("recipe", *benching.COLUMNS)]
+    if unknown:
+        raise UserError(f"--columns {unknown[0]}: known are recipe, {', '.join(benching.COLUMNS)}")
     same = benching.Bench(asked.data, asked.shifted, asked.out, asked.fold, asked.seeds, asked.weights)
     table = benching.measure(lines, same)
-    said = [benching.as_markdown(table, asked.columns.split(",") if asked.columns else ())]
+    said = [benching.as_markdown(table, columns)]
     said += benching.forecast_errors(table)
     print("\n\n".join(said))
     if asked.markdown:

@@ -187,6 +187,7 @@ def collect(current: Run, table: pd.DataFrame, folds: Folds, data: str, prevalen
     scores = _scores(current, folds, oof, held_out) | {
         "corrupted": grid,
         **outlook(current, oof, grid, test_size, prevalence),
+        "prevalence": prevalence,
         "unfinished": not (len(scored) == len(folds) or ALL in done),
         "versions": run.versions(),
         "seed": current.recipe.seeds[0],

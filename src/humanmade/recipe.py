@@ -45,6 +45,8 @@ class Recipe:
     """Test-time views (`humanmade.images.views`), averaged as logits."""
     counterparts: list[float] = field(default_factory=list)
     """Scales at which every training photo is also shown beside its reconstruction; empty is off."""
+    counterpart_photos: int = 2000
+    """Photos that get counterparts, at most: making them costs time and about 10 bytes a pixel of cache."""
     counterpart_blend: float = 0.0
     """Share of the reconstructions that are mixed with their photo, in pixels or in frequencies."""
     real_fakes: bool = True
@@ -63,6 +65,9 @@ class Recipe:
         require(len(self.views) > 0, "views", self.views, "at least one view, such as identity")
         good = all(0.25 <= scale <= 2 for scale in self.counterparts)
         require(good, "counterparts", self.counterparts, "scales of 0.25 to 2")
+        require(self.counterpart_photos >= 1, "counterpart_photos", self.counterpart_photos, "at least 1")
+        good = not self.counterpart_blend or len(self.counterparts) > 0
+        require(good, "counterpart_blend", self.counterpart_blend, "0, or scales in counterparts")
         require(0 <= self.counterpart_blend <= 1, "counterpart_blend", self.counterpart_blend, "0 to 1")
         good = self.real_fakes or len(self.counterparts) > 0
         require(good, "real_fakes", self.real_fakes, "true, or scales in counterparts")
@@ -274,9 +279,11 @@ class EnsembleRecipe(Recipe):
         require(
             len(set(self.members)) == len(self.members) >= 2, "members", self.members, "two or more recipes"
         )
+        require("inner" not in self.member_names, "members", "inner", "another name")
         for name in self.members:
-            kind = load(name).detector
+            kind = read_values(_find(name)).get("detector")
             require(kind != "ensemble", "members", name, "no ensemble in an ensemble")
+            load(name)
         require(not self.counterparts, "counterparts", self.counterparts, "none: members have their own")
 
     @property
@@ -307,19 +314,34 @@ def load(name: str, overrides: Sequence[str] = ()) -> Recipe:
     Raises:
         UserError: no such recipe, an unknown key, or a value of the wrong type or range.
     """
-    path = Path(name) if name.endswith(".toml") else SHIPPED / f"{name}.toml"
-    if not path.is_file():
-        raise UserError(f"recipe '{name}': not found{_nearest(name, shipped())}; {_choices()}")
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not valid TOML ({error})") from None
+    path = _find(name)
+    values = read_values(path)
     for override in overrides:
         key, equals, text = override.partition("=")
         if not equals:
             raise UserError(f"--set {override}: expected key=value, such as lr=1e-4")
         values[key.strip()] = _literal(text.strip())
     return build({"name": path.stem} | values, str(path.name))
+
+
+def _find(name: str) -> Path:
+    """The file of a recipe by name or by path."""
+    path = Path(name) if name.endswith(".toml") else SHIPPED / f"{name}.toml"
+    if not path.is_file():
+        raise UserError(f"recipe '{name}': not found{_nearest(name, shipped())}; {_choices()}")
+    return path
+
+
+def read_values(path: Path) -> dict[str, Any]:
+    """The keys that stand in a recipe's file, unchecked.
+
+    Raises:
+        UserError: it is not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not valid TOML ({error})") from None
 
 
 def build(values: dict[str, Any], where: str) -> Recipe:

@@ -55,11 +55,19 @@ def test_a_small_test_set_widens_the_interval():
 def test_past_submissions_correct_it():
     plain = forecast(FOLDS, WORLDS, 1.0, 5000, 0.5)
     past = [(0.60, 0.70)] * 12
-    said = sharpened(plain, past)
-    assert sharpened(plain, []) == plain
+    said = sharpened(plain, past, 0.5)
+    assert sharpened(plain, [], 0.5) == plain
     assert plain.f1 + 0.07 < said.f1 < plain.f1 + 0.10, "most of what was missed twelve times alike"
     assert said.high - said.low < 0.6 * (plain.high - plain.low)
-    assert sharpened(plain, past[:1]).f1 - plain.f1 < 0.03
+    assert sharpened(plain, past[:1], 0.5).f1 - plain.f1 < 0.03
+
+
+def test_one_bad_miss_makes_no_forecast_surer():
+    plain = forecast(FOLDS, WORLDS, 1.0, 5000, 0.5)
+    said = sharpened(plain, [(plain.f1, plain.f1 - 0.2)], 0.5)
+    assert said.auc < plain.auc and said.high - said.low > plain.high - plain.low
+    rare = forecast(FOLDS, WORLDS, 1.0, 5000, 0.2)
+    assert sharpened(rare, [(0.31, 0.31)], 0.2).auc == pytest.approx(rare.auc, abs=1e-3)
 
 
 @given(st.floats(0.05, 0.999), st.floats(0.1, 0.9))

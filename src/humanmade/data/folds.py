@@ -29,6 +29,8 @@ class Folds:
     """Folds x train rows: what each fold holds out (by source, a picture may be held out twice)."""
     rows: pd.DataFrame
     """The train rows in the order of `table`, then the extra rows; `group` as in `join_groups`."""
+    by_source: bool = False
+    """Whether folds hold sources out, so that extra rows of a held-out source may not be trained on."""
 
     def __len__(self) -> int:
         return len(self.held_out)
@@ -41,6 +43,11 @@ class Folds:
         """The rows that a fold trains on: no group with a held-out picture, extra rows included."""
         held_out = self.validation(fold)
         rows = self.rows[~self.rows["group"].isin(held_out["group"])]
+        if self.by_source:
+            named = set(zip(held_out["label"], held_out["source"], strict=True))
+            extra = rows["split"] == "extra"
+            known = [pair in named for pair in zip(rows["label"], rows["source"], strict=True)]
+            rows = rows[~(extra & np.array(known))]
         assert set(rows["id"]).isdisjoint(held_out["id"])
         assert set(rows["group"]).isdisjoint(held_out["group"])
         return rows
@@ -64,7 +71,7 @@ def make(table: pd.DataFrame, count: int, seed: int, split: str) -> Folds:
     fold = np.where(held_out.any(axis=0), held_out.argmax(axis=0), -1)
     assert (fold >= 0).all(), "a train row is in no fold"
     named = pd.DataFrame({"id": rows["id"][: len(train)], "fold": fold, "group": own})
-    folds = Folds(named, held_out, rows)
+    folds = Folds(named, held_out, rows, split == "source")
     for k in range(len(folds)):
         _check_classes(folds, k, split)
     return folds

@@ -215,7 +215,7 @@ class VaeDetector(Detector):
 
     def _watch(self, network: nn.Module, rows: pd.DataFrame) -> dict[str, float]:
         if rows.empty:
-            return {"selection": 0.0}
+            return {}
         errors = self._statistics(network, rows, "identity")[:, 0]
         return {"log_error": float(errors.mean()), "selection": -float(errors.mean())}
 

@@ -37,7 +37,9 @@ WEAKEST = 0.4
 def extend(rows: pd.DataFrame, recipe: Recipe, weights: Path | None, budget: Budget) -> pd.DataFrame:
     """Add to training rows a pair for every photo and every scale of `recipe.counterparts`.
 
-    The pictures are made once and kept in the cache. New rows share their photo's group.
+    Of more than `recipe.counterpart_photos` photos a fixed sample is taken. The pictures are made once and
+    kept in the cache. New rows share their photo's group. Without `real_fakes` the pairs are all there is,
+    so that both classes show the same content.
 
     Raises:
         UserError: the autoencoder's weights are nowhere.
@@ -45,14 +47,13 @@ def extend(rows: pd.DataFrame, recipe: Recipe, weights: Path | None, budget: Bud
     """
     if not recipe.counterparts:
         return rows
-    photos = rows[rows["label"] == 0]
+    photos = _sample(rows[rows["label"] == 0], recipe.counterpart_photos)
     network: nn.Module = load_autoencoder(recipe.autoencoder, weights)
     key = f"{CODE_VERSION}-{recipe.autoencoder}-{digest(network)[:16]}-{recipe.counterpart_blend:g}"
     folder = cache.folder("counterparts") / key
     machine = Machine.pick()
     network = machine.place(network)
-    kept = rows if recipe.real_fakes else photos
-    made = [kept]
+    made = [rows] if recipe.real_fakes else []
     for scale in recipe.counterparts:
         pairs = _pairs(photos, folder, scale)
         _make(photos, pairs, scale, recipe.counterpart_blend, network, machine, budget)
@@ -60,8 +61,14 @@ def extend(rows: pd.DataFrame, recipe: Recipe, weights: Path | None, budget: Bud
     return pd.concat(made, ignore_index=True)
 
 
+def _sample(photos: pd.DataFrame, most: int) -> pd.DataFrame:
+    """At most so many photos, the same ones whatever others are there."""
+    order = pd.Series([stable_seed("photo", digest) for digest in photos["digest"]], index=photos.index)
+    return photos[order.rank(method="first") <= most]
+
+
 def _pairs(photos: pd.DataFrame, folder: Path, scale: float) -> pd.DataFrame:
-    """Rows of photos at a scale (as they are at 1: nothing is added for them) and their counterparts."""
+    """Rows of photos at a scale, and of their counterparts; at scale 1 the photo's own file serves."""
     sides = []
     for label in (0, 1):
         names = photos["digest"] + f"-{scale:g}-{label}"
@@ -74,6 +81,8 @@ def _pairs(photos: pd.DataFrame, folder: Path, scale: float) -> pd.DataFrame:
         )
         if label:
             side["source"] = "counterparts"
+        elif scale == 1:
+            side = side.assign(path=photos["path"], digest=photos["digest"])
         sides.append(side)
     return pd.concat(sides)
 
@@ -97,7 +106,8 @@ def _make(
         photo = read_picture(source)
         photo = rescale(photo, scale) if scale != 1 else photo
         rng = np.random.default_rng(stable_seed("counterpart", Path(remade).name))
-        _save(Path(plain), photo)
+        if plain != source:
+            _save(Path(plain), photo)
         _save(Path(remade), _mixed(photo, counterpart(network, photo, machine), blend, rng))
         if budget.over:
             budget.stop()

@@ -26,6 +26,9 @@ from humanmade.training.budget import Budget
 FUSION = "fusion.json"
 """Scales and weights of the members, in a fold's folder."""
 
+SAMPLE = 2000
+"""Training rows from which scales and offset are taken, at most."""
+
 INNER = "inner"
 """Trainings on part of a fold's rows, from which weights are learned."""
 
@@ -56,11 +59,12 @@ class Ensemble(Detector):
             detector.prepare(own, predicted, viewing.expand(member.views), budget)
 
     def fit(self, train: pd.DataFrame, valid: pd.DataFrame, seed: int, folder: Path, budget: Budget) -> int:
-        weights = self._learn_weights(train, seed, folder, budget)
+        weights = self._weights(train, seed, folder, budget)
         seen = self._fit_members(train, valid, seed, folder, budget)
         # Scales and the offset need no member's errors: how far logits spread on what the fold trains on,
         # and where they must be cut to call as many of it generated as are. Members that learned from
         # other rows, such as counterparts, have their zeros elsewhere.
+        train = _some(train)
         own = np.column_stack(self._member_logits(folder, train, ["identity"]))
         scales = np.where(own.std(axis=0) > 0, own.std(axis=0), 1.0)
         fused = fusion.combine(own / scales, weights)
@@ -123,10 +127,12 @@ class Ensemble(Detector):
             seen += int(files.read_json(done, ("pictures",), f"remove {folder}")["pictures"])
         return seen
 
-    def _learn_weights(
+    def _weights(
         self, train: pd.DataFrame, seed: int, folder: Path, budget: Budget
     ) -> npt.NDArray[np.float64]:
-        """Equal weights, or weights learned where an inner training did not look."""
+        """Equal weights, or weights learned where an inner training did not look, or found to be there."""
+        if (folder / FUSION).is_file():
+            return self._fusion(folder)["weights"]
         if self.recipe.method not in fusion.LEARNED:
             return np.full(len(self.members), 1 / len(self.members))
         held_out = _inner_rows(train, seed)
@@ -137,7 +143,7 @@ class Ensemble(Detector):
         self._fit_members(inside, held_out, seed, inner, budget)
         labels, folds = held_out["label"].to_numpy(), np.zeros(len(held_out), dtype=np.int64)
         logits = np.stack(self._member_logits(inner, held_out, ["identity", *SELECTING]), axis=2)
-        spread = [logits.std() for logits in self._member_logits(inner, inside, ["identity"])]
+        spread = [each.std() for each in self._member_logits(inner, _some(inside), ["identity"])]
         logits = logits / np.where(np.array(spread) > 0, spread, 1.0)
         views = (CLEAN, *SELECTING)
         found = {view: fusion.View(labels, folds, logits[:, k]) for k, view in enumerate(views)}
@@ -158,6 +164,12 @@ class Ensemble(Detector):
 
 def _own_views(view: str, member: Recipe) -> tuple[str, ...]:
     return viewing.expand(member.views if view == "identity" else [view])
+
+
+def _some(rows: pd.DataFrame) -> pd.DataFrame:
+    """At most `SAMPLE` rows, the same whatever their order: enough to see how logits spread."""
+    order = pd.Series([stable_seed("some", name) for name in rows["id"]], index=rows.index)
+    return rows[order.rank(method="first") <= SAMPLE]
 
 
 def _inner_rows(train: pd.DataFrame, seed: int) -> pd.DataFrame:

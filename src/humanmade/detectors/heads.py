@@ -65,6 +65,12 @@ def _choose_shrinkage(
     from sklearn.preprocessing import StandardScaler
 
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+    fewest = min(len(np.unique(groups[labels == label])) for label in (0, 1))
+    if fewest < recipe.inner_folds:
+        raise UserError(
+            f"recipe: inner_folds = {recipe.inner_folds}, but a class has only {fewest} groups to train on; "
+            "lower it, or give shrinkage one value"
+        )
     by_groups = recipe.inner_split == "groups"
     splits = (_group_splits if by_groups else _cluster_splits)(features, labels, groups, recipe, seed)
     # Probabilities are off on look-alikes held out; their order is what counts there.
@@ -80,12 +86,6 @@ def _choose_shrinkage(
 def _group_splits(
     features: Matrix, labels: Integers, groups: Integers, recipe: LinearHeadRecipe, seed: int
 ) -> Splits:
-    fewest = min(len(np.unique(groups[labels == label])) for label in (0, 1))
-    if fewest < recipe.inner_folds:
-        raise UserError(
-            f"recipe: inner_folds = {recipe.inner_folds}, but a class has only {fewest} groups to train on; "
-            "lower it, or give shrinkage one value"
-        )
     return stratified_groups(labels, groups, recipe.inner_folds, seed)
 
 

@@ -182,7 +182,7 @@ class Network(Detector):
 
     def _validate(self, network: nn.Module, valid: pd.DataFrame) -> dict[str, float]:
         if valid.empty:
-            return {"selection": 0.0}
+            return {}
         # Only where epochs are chosen between are corrupted pictures worth their time.
         shifts = SELECTING if self.recipe.patience else ()
         logits = self._predict(network, valid, ["identity", *shifts], "validating")

@@ -13,7 +13,8 @@ from humanmade import files, fusion, metrics
 from humanmade.detectors.base import Logits
 from humanmade.errors import UserError
 from humanmade.images.corruptions import CORRUPTIONS
-from humanmade.run import Run
+from humanmade.progress import warn
+from humanmade.run import CORRUPTED, Run
 
 SHIFTED_VIEWS = (fusion.CLEAN, *CORRUPTIONS)
 
@@ -45,8 +46,8 @@ def read_member(name: str) -> Member:
         scale, corrupted = run.scale or _spread(test), None
         if oof is not None:
             scored = [key for key in run.finished() if isinstance(key, int)]
-            if scored:
-                corrupted = run.corrupted(scored, oof.set_index("id")["label"])
+            if scored and all((run.fold(key) / CORRUPTED).is_file() for key in scored):
+                corrupted = run.corrupted(scored, oof.set_index("id")["label"]).dropna()
                 corrupted[list(SHIFTED_VIEWS)] /= scale
             oof = oof.assign(logit=oof["logit"] / scale)
         return Member(name, test.set_index("id")["logit"] / scale, oof, run.assigned, corrupted)
@@ -116,8 +117,13 @@ def _views(members: Sequence[Member]) -> dict[str, fusion.View]:
     labels, folds = first["label"].to_numpy(dtype=np.int64), first["fold"].to_numpy(dtype=np.int64)
     stacked = np.column_stack([table["logit"] for table in tables])
     views = {fusion.CLEAN: fusion.View(labels, folds, stacked)}
-    samples = [member.corrupted for member in members if member.corrupted is not None]
-    if len(samples) < len(members):
+    samples = [
+        member.corrupted.set_index(["fold", "id"], drop=False)
+        for member in members
+        if member.corrupted is not None
+    ]
+    if len(samples) < len(members) or any(not each.index.equals(samples[0].index) for each in samples):
+        warn("not all runs were scored on the same corrupted pictures: weights are learned from clean ones")
         return views
     labels, folds = (samples[0][name].to_numpy(dtype=np.int64) for name in ("label", "fold"))
     for name in CORRUPTIONS:
@@ -144,9 +150,19 @@ def oof_threshold(members: Sequence[Member], method: str) -> tuple[float, float]
         UserError: a member has no out-of-fold logits, or members' rows differ.
     """
     tables = _same_rows(members)
-    logits = _fused(members, method, np.column_stack([table["logit"] for table in tables]))
-    labels, folds = tables[0]["label"], tables[0]["fold"]
-    return metrics.best_threshold(labels, logits), metrics.nested_f1(labels, logits, folds)
+    stacked = np.column_stack([table["logit"] for table in tables])
+    labels, folds = tables[0]["label"], tables[0]["fold"].to_numpy()
+    logits = _fused(members, method, stacked)
+    threshold = metrics.best_threshold(labels, logits)
+    if method in fusion.LEARNED and len(np.unique(folds)) > 1:
+        # An honest estimate takes each fold's weights from the other folds.
+        views = _views(members)
+        logits = np.empty(len(labels))
+        for fold in np.unique(folds):
+            others = {name: view.part(view.folds != fold) for name, view in views.items()}
+            inside = folds == fold
+            logits[inside] = fusion.combine(stacked[inside], fusion.weigh(method, others))
+    return threshold, metrics.nested_f1(labels, logits, folds)
 
 
 def _same_rows(members: Sequence[Member]) -> list[pd.DataFrame]:

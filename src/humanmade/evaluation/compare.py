@@ -22,8 +22,8 @@ def compare(runs: Sequence[Run], submitted: Sequence[ledger.Row] = ()) -> pd.Dat
     seconds, public, private`, then `fold0`, `fold1`, ... with each fold's F1.
 
     `selection` weighs the AUC on clean held-out pictures with the one that is forecast. The forecast is
-    sharpened by what earlier ones missed on the leaderboard. `spread` is the standard deviation over folds;
-    `folds` counts the finished ones; `public` and `private` are the leaderboard's scores of what was
+    sharpened by what those of other runs missed on the leaderboard. `spread` is the standard deviation over
+    folds; `folds` counts the finished ones; `public` and `private` are the leaderboard's scores of what was
     submitted of that run alone.
     """
     table = pd.DataFrame([_row(run, submitted) for run in runs])
@@ -47,7 +47,8 @@ def _row(run: Run, submitted: Sequence[ledger.Row]) -> dict[str, object]:
     public, private = ledger.leaderboard(run.name, submitted)
     said = Forecast(**scores["forecast"]) if scores.get("forecast") else None
     if said:
-        said = sharpened(said, ledger.foretold(submitted))
+        others = [row for row in submitted if row.get("runs") != run.name]
+        said = sharpened(said, ledger.foretold(others), scores.get("prevalence", 0.5))
     folds = scores["folds"]
     f1 = [fold["f1"] for fold in folds]
     row: dict[str, object] = {

@@ -122,20 +122,22 @@ def forecast(
     return _around(auc, float(np.hypot(spread, _sampling(auc, test_size, prevalence))), prevalence)
 
 
-def sharpened(said: Forecast, past: Sequence[tuple[float, float]], prevalence: float = 0.5) -> Forecast:
-    """Correct a forecast by what earlier ones missed.
+def sharpened(said: Forecast, past: Sequence[tuple[float, float]], prevalence: float) -> Forecast:
+    """Correct a forecast by what those of other submissions missed.
 
     Args:
-        past: of earlier submissions the F1 that was forecast, uncorrected, and that of the leaderboard.
+        past: of other submissions the F1 that was forecast, uncorrected, and that of the leaderboard.
+        prevalence: at which labels were cut.
     """
     if not past:
         return said
-    missed = np.array([seen - foretold for foretold, seen in past])
+    missed = np.array([auc_of_f1(seen, prevalence) - auc_of_f1(told, prevalence) for told, seen in past])
     share = len(missed) / (len(missed) + PRIOR)
-    auc = auc_of_f1(float(np.clip(said.f1 + share * missed.mean(), 0, 1)), prevalence)
-    spread = (said.high - said.low) / 2 / _HALVES
-    # What earlier forecasts scatter by replaces, bit by bit, what the worlds disagree by.
-    return _around(auc, float(np.sqrt((1 - share) * spread**2 + share * missed.var())), prevalence)
+    auc = float(np.clip(said.auc + share * missed.mean(), 0, 1))
+    spread = max(said.high - said.auc, said.auc - said.low) / _HALVES
+    # What is left of the misses replaces, bit by bit, what the worlds disagree by.
+    left = float(np.mean((missed - share * missed.mean()) ** 2))
+    return _around(auc, float(np.sqrt((1 - share) * spread**2 + share * left)), prevalence)
 
 
 def _around(auc: float, spread: float, prevalence: float) -> Forecast:

@@ -19,7 +19,7 @@ from humanmade.evaluation import shifted
 from humanmade.evaluation.forecast import FEWEST, Distance, chosen, distance, forecast, worlds
 from humanmade.progress import warn_once
 from humanmade.run import CORRUPTED, Run
-from humanmade.training.budget import Budget
+from humanmade.training.budget import Budget, OutOfTimeError
 
 COUNTERPARTS = "counterparts.csv"
 """In a fold's folder: logits of held-out photos and of their reconstructions."""
@@ -49,6 +49,8 @@ def look_at_fold(
     except UserError as error:
         warn_once(f"the forecast goes without reconstructions: {error}")
         return
+    except OutOfTimeError:
+        return  # the fold itself is trained and predicted
     files.write_csv(folder / COUNTERPARTS, table)
 
 
@@ -58,7 +60,8 @@ def look_around(
     """Measure once a run how far the test set is, and, of quick detectors, look-alikes held out."""
     path = current.folder / OUTLOOK
     test = table[(table["split"] == "test") & ~table["broken"]]
-    if path.is_file() or min(len(folds.rows), len(test) or FEWEST) < FEWEST:
+    scored = any(isinstance(key, int) for key in current.finished())
+    if path.is_file() or not scored or min(len(folds.rows), len(test) or FEWEST) < FEWEST:
         return
     found: dict[str, Any] = {}
     try:
@@ -75,6 +78,7 @@ def look_around(
             )
     except UserError as error:
         warn_once(f"the forecast goes without embeddings: {error}")
+        return
     files.write_json(path, found)
 
 

@@ -108,7 +108,8 @@ def _curves(run: Run) -> str | None:
     """What each fold's log says over the epochs; None where nothing was trained in epochs."""
     from matplotlib.figure import Figure
 
-    logs = {path.parent.name: _log(path) for path in sorted(run.folder.glob("fold*/log.jsonl"))}
+    paths = sorted(run.folder.glob("fold*/**/log.jsonl"))
+    logs = {str(path.parent.relative_to(run.folder)): _log(path) for path in paths}
     names = [name for name in CURVES if any(name in log and "epoch" in log for log in logs.values())]
     if not names:
         return None

@@ -41,7 +41,7 @@ _STATISTICS: dict[str, Callable[[list[float]], Any]] = {"mean": np.mean, "spread
 
 
 def _overall(scores: dict[str, Any]) -> list[str]:
-    if scores["auc"] is None:
+    if scores.get("auc") is None:
         return []
     lines = [
         f"out of fold: F1 {scores['f1']:.3f}, AUC {scores['auc']:.3f}; "
@@ -57,7 +57,7 @@ def _overall(scores: dict[str, Any]) -> list[str]:
 def _outlook(scores: dict[str, Any]) -> list[str]:
     """What corrupted pictures cost, and what the shifted test set will say."""
     lines = []
-    grid, shifted, said = scores["corrupted"], scores["shifted"], scores["forecast"]
+    grid, shifted, said = scores.get("corrupted"), scores.get("shifted", {}), scores.get("forecast")
     if grid:
         names = [name for name in grid if name not in ("mean", "worst")]
         worst = min(names, key=lambda name: grid[name]["auc"])

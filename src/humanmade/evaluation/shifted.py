@@ -77,7 +77,7 @@ def counterpart_logits(
     """
     asked = Recipe("network", counterparts=list(SCALES), real_fakes=False)
     photos = rows[rows["label"] == 0]
-    pairs = counterparts.extend(photos, asked, weights, budget).iloc[len(photos) :]
+    pairs = counterparts.extend(photos, asked, weights, budget)
     logits = np.mean([detector.logits(place, pairs, ["identity"])[:, 0] for place in places], axis=0)
     return pd.DataFrame({"id": pairs["id"], "label": pairs["label"], "logit": logits})
 

@@ -104,7 +104,7 @@ def degradations(severity: float) -> list[A.BasicTransform]:
     worst = round(90 - 65 * severity)
     downscales = [
         A.Downscale(
-            scale_range=(1 - 0.65 * severity, 0.95),
+            scale_range=(min(0.95, 1 - 0.65 * severity), 0.95),
             interpolation_pair={"downscale": cv2.INTER_AREA, "upscale": upscale},
             p=1.0,
         )

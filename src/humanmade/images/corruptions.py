@@ -15,12 +15,18 @@ import numpy as np
 from humanmade.images.decode import Picture
 from humanmade.seeding import stable_seed
 
+LONGEST = {"jpeg": 65_500, "webp": 16_383}
+"""Longest side in pixels that a codec takes; longer pictures are brought down to it first."""
+
 Corruption = Callable[[Picture, np.random.Generator], Picture]
 
 
 def recompress(picture: Picture, codec: str, quality: int) -> Picture:
     """Send a picture through `jpeg` (4:2:0) or `webp` at a quality of 1 to 100."""
     flag = cv2.IMWRITE_JPEG_QUALITY if codec == "jpeg" else cv2.IMWRITE_WEBP_QUALITY
+    longest = max(picture.shape[:2])
+    if longest > LONGEST[codec]:
+        picture = rescale(picture, LONGEST[codec] / longest)
     done, data = cv2.imencode(f".{codec}", picture[:, :, ::-1], [flag, quality])
     assert done, f"OpenCV lacks {codec}"
     return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), dtype=np.uint8)[:, :, ::-1]

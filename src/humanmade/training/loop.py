@@ -32,7 +32,8 @@ Loss = Callable[[torch.nn.Module, torch.Tensor, torch.Tensor], torch.Tensor]
 """Of a network, pictures (n, 3, height, width) of 0 to 1 and labels (n,)."""
 
 Evaluate = Callable[[torch.nn.Module], dict[str, float]]
-"""Scores of the held-out rows; `selection` among them decides early stopping."""
+"""Scores of the held-out rows; `selection` decides early stopping. Empty where nothing is held out:
+then all epochs are trained and the last is kept."""
 
 MIN_LR_SHARE = 0.01
 """Learning rate at the start of the warm-up and at the end, as a share of the peak."""
@@ -193,7 +194,7 @@ class Trainer:
         scores = self._told(evaluate)
         self.log.append({"epoch": epoch, "lr": self.optimiser.param_groups[-1]["lr"], "loss": loss} | scores)
         write_text(folder / "log.jsonl", "".join(json.dumps(line) + "\n" for line in self.log))
-        if self.recipe.patience and scores["selection"] > self.best["selection"]:
+        if self.recipe.patience and scores.get("selection", float("-inf")) > self.best["selection"]:
             weights = {k: v.detach().cpu().clone() for k, v in self.result.state_dict().items()}
             self.best = {"selection": scores["selection"], "epoch": epoch, "weights": weights}
 
@@ -215,7 +216,7 @@ class Trainer:
     def _stale(self) -> bool:
         """Whether `patience` epochs have passed without a better one."""
         waited = len(self.log) - 1 - self.best["epoch"]
-        return bool(self.recipe.patience and self.log and waited >= self.recipe.patience)
+        return self.best["epoch"] >= 0 and waited >= self.recipe.patience
 
     def _state(self) -> dict[str, Any]:
         return {
