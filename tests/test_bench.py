@@ -59,3 +59,18 @@ def test_errors_of_forecasts_are_summed_up():
     assert "forecast 0.067" in first and "fold score 0.313" in first and "best constant 0.067" in first
     assert second == "intervals of mean width 0.100 hold 33%" and "forecast 0.87" in third
     assert bench.forecast_errors(table[:2]) == []
+
+
+def test_what_cannot_be_measured_is_refused_first(tiny_probe: Path, manifest_folder: MakeFolder, capsys):
+    train, bare = manifest_folder("train", pairs=6), manifest_folder("bare", pairs=3, test=3)
+    table = pd.read_csv(bare / "manifest.csv", dtype=str)
+    table.loc[table["split"] == "test", "label"] = ""
+    table.to_csv(bare / "manifest.csv", index=False)
+    for more, said in (
+        (["--columns", "auk"], "--columns auk: known are recipe, folds"),
+        (["--shifted", str(bare)], "have no label"),
+    ):
+        assert main(["bench", str(tiny_probe), "--data", str(train), *more]) == 2
+        assert said in capsys.readouterr().err
+    assert main(["bench", f"{tiny_probe} seeds=[1,2]", "--data", str(train), "--seeds", "2"]) == 2
+    assert not Path("runs/bench").exists()

@@ -107,6 +107,9 @@ def evaluate(asked: argparse.Namespace) -> None:
     _refuse_existing(asked.out, asked.force)
     table = manifest.load(asked.data, keep_test_labels=True)
     rows = inventory.attach(evaluation.labelled_rows(table, asked.split), asked.skip_broken)
+    rows = rows[~rows["broken"]]
+    if rows.empty:
+        raise UserError("evaluate: none of the pictures can be read")
     evaluation.warn_of_training_rows(run, rows)
     logits = run_logits(run, rows, asked.weights)
     scores = evaluation.evaluate(rows, logits, asked.prevalence)
@@ -245,6 +248,7 @@ def explain(asked: argparse.Namespace) -> None:
     from humanmade.run import Run
 
     run = Run.find(asked.run)
+    explaining.require_maps(run)
     out = asked.out or run.folder / f"explain-{asked.method}.png"
     _refuse_existing(asked.out, asked.force)
     table = manifest.load(_data_or_demo(asked.data)[0], keep_test_labels=True)

@@ -134,3 +134,14 @@ def test_every_version_of_scikit_learn_cuts_the_same_folds():
     labels = np.arange(len(groups)) % 3 % 2
     held_out = [np.unique(groups[test]).tolist() for _, test in folds.stratified_groups(labels, groups, 3, 7)]
     assert held_out == [[0, 7, 9, 10], [5, 6, 8, 11], [1, 2, 3, 4]]
+
+
+def test_extra_rows_of_a_held_out_source_do_not_train():
+    table = sourced()
+    extra = table.assign(id="x" + table["id"], split="extra", phash=table["phash"] ^ np.uint64(2**60 - 1))
+    cut = folds.make(pd.concat([table, extra], ignore_index=True), 2, 0, "source")
+    for fold in range(len(cut)):
+        held_out, train = cut.validation(fold), cut.training(fold)
+        assert (train["split"] == "extra").any(), "others stay"
+        gone = set(zip(held_out["label"], held_out["source"], strict=True))
+        assert gone.isdisjoint(zip(train["label"], train["source"], strict=True))

@@ -130,3 +130,18 @@ def test_robust_cpu_learns(rows: pd.DataFrame, autoencoder_weights: Path, tmp_pa
     made.fit(rows, rows[:0], 0, tmp_path, Budget())
     logits = made.logits(tmp_path, rows, ["identity"])[:, 0]
     assert metrics.auc(rows["label"], logits) > 0.9
+
+
+def test_a_run_keeps_its_members_recipes(recipe: Path, tiny_probe: Path, manifest_folder: MakeFolder, capsys):
+    folder = manifest_folder(pairs=12, test=4)
+    command = ["cv", str(recipe), "--data", str(folder), "--out", "r"]
+    assert main([*command, "--fold", "0"]) == 0
+    predict = ["predict", "r", "--data", str(folder)]
+    assert main([*predict, "--out", "before.csv"]) == 0
+    tiny_probe.write_text(TINY_PROBE.replace("0.01", "0.5"))
+    capsys.readouterr()
+    assert main(command) == 2
+    assert "was started differently (shrinkage: [0.01] there, [0.5] now)" in capsys.readouterr().err
+    tiny_probe.unlink()
+    assert main([*predict, "--out", "after.csv"]) == 0
+    assert Path("after.csv").read_bytes() == Path("before.csv").read_bytes()

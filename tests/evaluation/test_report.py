@@ -56,3 +56,10 @@ def test_names_cannot_write_html(runs: Path):
 def test_without_runs_it_says_so(capsys):
     assert main(["report"]) == 2
     assert "report: no runs in runs/" in capsys.readouterr().err
+
+
+def test_a_run_that_only_started_has_its_place(runs: Path):
+    scores = Path("runs/tiny/scores.json")
+    scores.write_text('{"data": "", "folds": [], "unfinished": true}')
+    assert main(["report", "--out", "page.html"]) == 0
+    assert "no fold is scored yet" in Path("page.html").read_text()

@@ -13,7 +13,7 @@ from humanmade.detectors.base import Detector
 from humanmade.evaluation import shifted
 from humanmade.images.corruptions import CORRUPTIONS
 from humanmade.recipe import Recipe
-from humanmade.training.budget import Budget
+from humanmade.training.budget import Budget, OutOfTimeError
 from tests.conftest import MakeFolder
 
 
@@ -99,3 +99,22 @@ def test_reconstructions_of_held_out_photos(
         held_out = pd.read_csv(f"r/fold{fold}/oof.csv")["id"]
         assert set(table["id"].str.partition("#")[0]) <= set(held_out)
         assert table["label"].mean() == 0.5
+
+
+def test_the_clock_of_the_forecast_costs_no_fold(
+    tiny_probe: Path,
+    manifest_folder: MakeFolder,
+    autoencoder_weights: Path,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setenv("HUMANMADE_WEIGHTS", str(autoencoder_weights))
+
+    def late(*_: object) -> None:
+        raise OutOfTimeError
+
+    monkeypatch.setattr(shifted, "counterpart_logits", late)
+    folder = manifest_folder(pairs=9, test=2)
+    assert main(["cv", str(tiny_probe), "--data", str(folder), "--out", "r"]) == 0
+    scores = json.loads(Path("r/scores.json").read_text())
+    assert not scores["unfinished"] and Path("r/submission.csv").is_file()
+    assert "counterparts" not in scores["shifted"] and scores["forecast"]

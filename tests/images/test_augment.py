@@ -61,3 +61,9 @@ def test_severity_degrades():
         )
 
     assert damage(0.1) < damage(0.5) < damage(1.0)
+
+
+@pytest.mark.parametrize("severity", [0.001, 0.05, 1.0])
+def test_every_severity_can_be_drawn(severity: float):
+    augment = Augmentation(Frame(24), chain=5, severity=severity)
+    assert all(augment(scene(seed), seed).shape == (24, 24, 3) for seed in range(8))

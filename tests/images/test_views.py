@@ -68,3 +68,9 @@ def test_very_long_pictures_cost_no_more_than_square_ones(shape: tuple[int, int]
     for crop in CROPS:
         assert look(scene(1, (40, 40)).repeat(1, 0)[:1, :1].repeat(shape[0], 0).repeat(shape[1], 1),
                     "identity", Frame(224, crop)).shape == (224, 224, 3)  # fmt: skip
+
+
+@pytest.mark.parametrize("view", ["webp_75", "screenshot", "jpeg_75"])
+def test_pictures_longer_than_a_codec_takes(view: str):
+    long = np.tile(scene(1, (24, 64)), (1, 300, 1))
+    assert look(long, view, Frame(16)).shape == (16, 16, 3)

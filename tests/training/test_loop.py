@@ -184,3 +184,10 @@ def test_an_interrupted_swa_ends_with_the_same_bytes(tmp_path: Path):
 def test_one_average_at_most():
     with pytest.raises(UserError, match="one average predicts"):
         recipe_of(swa=0.3)
+
+
+def test_patience_without_held_out_rows_trains_all_epochs(tmp_path: Path):
+    patient, plain = trainer(epochs=4, patience=1), trainer(epochs=4)
+    patient.run(tmp_path / "patient", Budget(), lambda model: {}, "fold")
+    plain.run(tmp_path / "plain", Budget(), lambda model: {}, "fold")
+    assert len(patient.log) == 4 and weights(patient.result) == weights(plain.result)

@@ -67,6 +67,18 @@ def select(rows: pd.DataFrame, count: int = PER_GROUP) -> pd.DataFrame:
     return pd.concat(chosen, ignore_index=True)
 
 
+def require_maps(run: Run) -> None:
+    """Refuse a run whose detector has no places to show.
+
+    Raises:
+        UserError: it is neither a network nor a probe.
+    """
+    kind = run.recipe.detector
+    if kind not in ("network", "probe"):
+        more = "; run its members on their own" if kind == "ensemble" else ""
+        raise UserError(f"explain: a '{kind}' detector has no heat maps, networks and probes have{more}")
+
+
 def honest_logits(run: Run, rows: pd.DataFrame, weights: Path | None) -> pd.DataFrame:
     """Give rows `logit` and `fold`: out-of-fold ones where the run has them, else the run's mean.
 
@@ -91,8 +103,7 @@ def explain(run: Run, rows: pd.DataFrame, method: str, weights: Path | None = No
     """
     detector = detectors.create(run.recipe, weights)
     recipe = run.recipe
-    if not isinstance(recipe, PictureRecipe) or not isinstance(detector, Network | Probe):
-        raise UserError(f"explain: a '{recipe.detector}' detector has no heat maps; networks and probes have")
+    assert isinstance(recipe, PictureRecipe) and isinstance(detector, Network | Probe)
     squares = ViewDataset(rows, ["identity"], Frame(recipe.image_size, recipe.crop))
     drawn: dict[int, npt.NDArray[np.float32]] = {}
     # One fold after the other, so that each fold's weights are read once.
