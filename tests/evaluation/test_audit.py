@@ -9,6 +9,7 @@ from PIL import Image
 from humanmade.cli import main
 from humanmade.data import inventory, manifest
 from humanmade.evaluation import audit as auditing
+from humanmade.evaluation import telling
 from tests.conftest import MakeFolder, scene
 
 
@@ -32,7 +33,7 @@ def test_clean_data_leaks_nothing(manifest_folder: MakeFolder):
     found = audited(folder)
     facts = found.by_label.set_index("fact")["auc"]
     assert facts["area"] == facts["quality"] == facts["tables"] == 0.5
-    assert found.adversarial is not None and found.adversarial < auditing.TELLING
+    assert found.adversarial is not None and found.adversarial < telling.TELLING
     verdict = "\n".join(found.verdict)
     assert "LEAK in test" not in verdict and "cannot tell train from test" in verdict
 
@@ -90,8 +91,8 @@ def test_pairs_are_checked(competition_folder: MakeFolder):
 
 @pytest.mark.parametrize(("values", "two"), [([1, 1.1] * 20 + [5, 5.1] * 20, True), (list(range(80)), False)])
 def test_two_kinds_are_told_from_a_spread(values: list[float], two: bool):
-    cut, between, share = auditing._otsu(np.array(values, dtype=float))
-    assert (between >= auditing.TWO_KINDS) == two
+    cut, between, share = telling._otsu(np.array(values, dtype=float))
+    assert (between >= telling.TWO_KINDS) == two
     if two:
         assert 1.1 < cut < 5 and share == 0.5
 

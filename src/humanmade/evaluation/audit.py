@@ -11,33 +11,19 @@ import numpy.typing as npt
 import pandas as pd
 from PIL import Image, ImageDraw, ImageFont
 
-from humanmade import metrics
 from humanmade.data import inventory
-from humanmade.data.folds import join_groups, stratified_groups
+from humanmade.data.folds import join_groups
 from humanmade.data.loader import read_picture
 from humanmade.detectors.embedding import embed
 from humanmade.errors import UserError
+from humanmade.evaluation import telling
 from humanmade.evaluation.forecast import FEWEST, Distance, chosen, distance
 from humanmade.files import whole_file
 from humanmade.images.facts import SHOWN
 from humanmade.images.hashing import near_pairs
 from humanmade.progress import warn
 
-STORED_NUMBERS = ["width", "height", "area", "aspect", "bytes_per_pixel", "quality", "exif", "profile"]
-STORED_KINDS = ["format", "mode", "tables", "subsampling"]
-
-TELLING = 0.65
-"""AUC, in either direction, from which one fact is called telling; chance is 0.5."""
-
-TWO_KINDS = 0.9
-"""Share of a fact's variance between two kinds (Otsu 1979) from which a set is said to have two kinds."""
-
-SAMPLE = 6000
-"""Rows that the classifiers see at most; more would not change a verdict."""
-
 LOOSE = "pairs do not share their content, so content can tell the label."
-
-Numbers = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -73,69 +59,23 @@ class Audit:
 def audit(table: pd.DataFrame, weights: Path | None = None) -> Audit:
     """Audit a table with the inventory's columns. Labels of test rows are not looked at."""
     table = table[~table["broken"] & table["split"].isin(["train", "test"])].reset_index(drop=True)
-    facts = _numbers(inventory.survey(table["path"].tolist()))
+    facts = telling.numbers(inventory.survey(table["path"].tolist()))
     train, labels = (table["split"] == "train").to_numpy(), table["label"].to_numpy()
     groups = join_groups(table)
     stored = facts.drop(columns=list(SHOWN))
-    by_label = _alone(facts[train], labels[train], ("human", "generated"))
+    by_label = telling.alone(facts[train], labels[train], ("human", "generated"))
     return Audit(
         train=int(train.sum()),
         test=int((~train).sum()),
         by_label=by_label,
-        by_split=_alone(facts, (~train).astype(int), ("train", "test")),
-        stored=_classified(stored[train], labels[train], groups[train]) or {},
-        adversarial=(_classified(stored, (~train).astype(int), groups) or {}).get("auc"),
+        by_split=telling.alone(facts, (~train).astype(int), ("train", "test")),
+        stored=telling.classified(stored[train], labels[train], groups[train]) or {},
+        adversarial=(telling.classified(stored, (~train).astype(int), groups) or {}).get("auc"),
         embedded=_embedded(table, train, weights),
         duplicates=_duplicates(table),
         pairs=_pairs(table[train], facts[train]),
-        kinds=_kinds(facts[~train], _scores(by_label)),
+        kinds=telling.kinds(facts[~train], _scores(by_label)),
     )
-
-
-def _numbers(survey: pd.DataFrame) -> pd.DataFrame:
-    """Facts as numbers: kinds (format, tables ...) as codes, most frequent first."""
-    facts = pd.DataFrame(index=survey.index)
-    width, height, size = (pd.to_numeric(survey[name]) for name in ("width", "height", "size"))
-    facts["width"], facts["height"] = width, height
-    facts["area"], facts["aspect"] = width * height, width / height
-    facts["bytes_per_pixel"] = size / (width * height)
-    for name in ("quality", "exif", "profile", *SHOWN):
-        facts[name] = pd.to_numeric(survey[name].replace("", "-1"))
-    for name in STORED_KINDS:
-        order = survey[name].value_counts().sort_index().sort_values(ascending=False, kind="stable").index
-        facts[name] = survey[name].map({kind: code for code, kind in enumerate(order)})
-    return facts.astype(float)
-
-
-def _alone(facts: pd.DataFrame, target: npt.NDArray[np.int64], names: tuple[str, str]) -> pd.DataFrame:
-    """Each fact's own AUC for a target of 0 and 1, most telling first, with both medians."""
-    rows = []
-    if len(np.unique(target)) == 2:
-        for fact in map(str, facts.columns):
-            score = metrics.auc(target, facts[fact])
-            medians = [float(facts[fact][target == side].median()) for side in (0, 1)]
-            rows.append((fact, max(score, 1 - score), *medians))
-    table = pd.DataFrame(rows, columns=["fact", "auc", *names])
-    return table.sort_values("auc", ascending=False, kind="stable", ignore_index=True)
-
-
-def _classified(
-    facts: pd.DataFrame, target: npt.NDArray[np.int64], groups: npt.NDArray[np.int64]
-) -> dict[str, float] | None:
-    """AUC and F1 of boosted trees on facts, in folds that keep groups; None where it cannot be done."""
-    from sklearn.ensemble import HistGradientBoostingClassifier
-    from sklearn.model_selection import cross_val_predict
-
-    if len(target) > SAMPLE:
-        chosen = np.isin(groups, np.random.default_rng(0).permutation(np.unique(groups))[: SAMPLE // 2])
-        facts, target, groups = facts[chosen], target[chosen], groups[chosen]
-    per_class = [len(np.unique(groups[target == side])) for side in (0, 1)]
-    if min(per_class) < 3:
-        return None
-    model = HistGradientBoostingClassifier(max_iter=60, min_samples_leaf=5, random_state=0)
-    folds = stratified_groups(target, groups, 3, 0)
-    chance = cross_val_predict(model, facts, target, cv=folds, method="predict_proba")[:, 1]
-    return {"auc": metrics.auc(target, chance), "f1": metrics.f1(target, chance > 0.5)}
 
 
 def _embedded(table: pd.DataFrame, train: npt.NDArray[np.bool_], weights: Path | None) -> Distance | None:
@@ -217,35 +157,6 @@ def _pairs(train: pd.DataFrame, facts: pd.DataFrame) -> dict[str, float]:
     }
 
 
-def _kinds(test: pd.DataFrame, label_auc: dict[str, float]) -> list[str]:
-    """Facts by which the test rows fall into two clear kinds, neither rare, though train is not split so."""
-    found = []
-    for fact in ("area", "width", "height", "bytes_per_pixel", "quality"):
-        values = test[fact].to_numpy()
-        if len(values) < 20 or label_auc.get(fact, 0.5) >= TELLING:
-            continue
-        cut, between, share = _otsu(np.log(np.maximum(values, 1e-9)))
-        if between >= TWO_KINDS and 0.2 <= share <= 0.8:
-            found.append(f"{fact} (above {_short(np.exp(cut))}: {share:.0%})")
-    return found
-
-
-def _short(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
-
-
-def _otsu(values: Numbers) -> tuple[float, float, float]:
-    """The cut into two kinds with the most variance between them, that share, and the share above."""
-    ordered = np.sort(values)
-    count = np.arange(1, len(ordered))
-    below = np.cumsum(ordered)[:-1] / count
-    above = (ordered.sum() - np.cumsum(ordered)[:-1]) / (len(ordered) - count)
-    between = count * (len(ordered) - count) * (below - above) ** 2 / len(ordered) ** 2
-    best = int(np.argmax(between))
-    cut = (ordered[best] + ordered[best + 1]) / 2
-    return float(cut), float(between[best] / max(ordered.var(), 1e-12)), float(np.mean(values > cut))
-
-
 def _scores(table: pd.DataFrame) -> dict[str, float]:
     return dict(zip(table["fact"].astype(str), table["auc"].astype(float), strict=True))
 
@@ -256,9 +167,9 @@ def _named(scores: dict[str, float]) -> str:
 
 
 def _about_labels(found: Audit) -> list[str]:
-    telling = {fact: score for fact, score in _scores(found.by_label).items() if score >= TELLING}
-    stored = {fact: score for fact, score in telling.items() if fact not in SHOWN}
-    shown = {fact: score for fact, score in telling.items() if fact in SHOWN}
+    clear = {fact: score for fact, score in _scores(found.by_label).items() if score >= telling.TELLING}
+    stored = {fact: score for fact, score in clear.items() if fact not in SHOWN}
+    shown = {fact: score for fact, score in clear.items() if fact in SHOWN}
     lines = []
     if stored:
         lines.append(f"LEAK in train: {_named(stored)} tells the label without a pixel.")
@@ -292,13 +203,13 @@ def _about_test(found: Audit) -> list[str]:
             "test is unlike anything in train (5 % would be usual). "
             + (
                 "Read the forecast, not the folds."
-                if far.auc >= TELLING
+                if far.auc >= telling.TELLING
                 else "Fold scores should carry over."
             )
         )
     if found.adversarial is None:
         return lines
-    if found.adversarial < TELLING:
+    if found.adversarial < telling.TELLING:
         lines.append(f"Stored facts cannot tell train from test (AUC {found.adversarial:.2f}).")
     else:
         lines.append(
