@@ -108,8 +108,11 @@ def look_alike_aucs(
         if min(held_out["label"].nunique(), inside["label"].nunique()) < 2:
             continue
         with tempfile.TemporaryDirectory() as scratch:
-            inside = counterparts.extend(inside, recipe, weights, budget)
-            detector.fit(inside, held_out[:0], seed, Path(scratch), budget)
-            logits = detector.logits(Path(scratch), held_out, ["identity"])[:, 0]
+            place = Path(scratch) / f"without-{name}"
+            place.mkdir()
+            detector.fit(
+                counterparts.extend(inside, recipe, weights, budget), held_out[:0], seed, place, budget
+            )
+            logits = detector.logits(place, held_out, ["identity"])[:, 0]
         found.append(metrics.auc(held_out["label"], logits))
     return found
