@@ -249,7 +249,8 @@ def explain(asked: argparse.Namespace) -> None:
 
     run = Run.find(asked.run)
     explaining.require_maps(run)
-    out = asked.out or run.folder / f"explain-{asked.method}.png"
+    method = asked.method if run.recipe.detector == "network" else "exact"
+    out = asked.out or run.folder / f"explain-{method}.png"
     _refuse_existing(asked.out, asked.force)
     table = manifest.load(_data_or_demo(asked.data)[0], keep_test_labels=True)
     split = "train" if (table.loc[table["split"] == "test", "label"] < 0).any() else None
@@ -257,9 +258,7 @@ def explain(asked: argparse.Namespace) -> None:
     rows = explaining.honest_logits(run, rows[~rows["broken"]], asked.weights)
     chosen = explaining.select(rows)
     maps, shown = explaining.explain(run, chosen, asked.method, asked.weights)
-    title = (
-        f"{run.name}, {asked.method}: pictures above, where the detector looks below; logits (yellow: wrong)"
-    )
+    title = f"{run.name}, {method}: pictures above, where the detector looks below; logits (yellow: wrong)"
     explaining.contact_sheet(out, chosen, maps, shown, title)
     print(f"{out}: {len(chosen)} pictures of {chosen['kind'].nunique()} sources")
     if run.recipe.detector == "network":
