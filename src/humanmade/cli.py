@@ -366,7 +366,7 @@ def _score_hidden_demo(folder: Path, run: Run, weights: Path | None) -> None:
     scores = evaluation.evaluate(rows, run_logits(run, rows, weights))
     print("\nThe demo's hidden test labels, which no competition shows, say:")
     print(evaluation.as_text(scores))
-    print("Other up-samplers made the test's fakes: fold scores alone foresee nothing.")
+    print("Other up-samplers made the test's fakes: the folds could not know that, the forecast did.")
 
 
 def _refuse_existing(path: Path | None, force: bool) -> None:
