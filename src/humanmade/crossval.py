@@ -147,8 +147,9 @@ def _share_fold(job: _Job, key: int | str, ranks: Team) -> None:
             stack.enter_context(quiet())
             scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             shutil.copy(current.folder / "recipe.toml", scratch)
-            if current.fold(key).is_dir():
-                shutil.copytree(current.fold(key), scratch / current.fold(key).name)
+            for folder in (current.folder / run.MEMBERS, current.fold(key)):
+                if folder.is_dir():
+                    shutil.copytree(folder, scratch / folder.name)
             job = replace(job, current=Run(scratch), budget=Budget())
         ranks.meet()
         try:

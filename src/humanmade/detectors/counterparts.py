@@ -62,7 +62,7 @@ def extend(rows: pd.DataFrame, recipe: Recipe, weights: Path | None, budget: Bud
 
 
 def _sample(photos: pd.DataFrame, most: int) -> pd.DataFrame:
-    """At most so many photos, the same ones whatever others are there."""
+    """At most so many photos, chosen by their content and not by their order."""
     order = pd.Series([stable_seed("photo", digest) for digest in photos["digest"]], index=photos.index)
     return photos[order.rank(method="first") <= most]
 

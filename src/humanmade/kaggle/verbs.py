@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from humanmade.arguments import number
 from humanmade.errors import Interrupted, UserError
 
 if TYPE_CHECKING:
@@ -294,18 +295,8 @@ def _owned(owner: str, name: str) -> str:
 
 
 def _hours(text: str) -> float:
-    return _bounded(text, 12.0, "a number of hours above 0, at most 12")
+    return number(text, float, lambda value: 0 < value <= 12, "a number of hours above 0, at most 12")
 
 
 def _seconds(text: str) -> float:
-    return _bounded(text, 86400.0, "a number of seconds above 0, at most 86400")
-
-
-def _bounded(text: str, most: float, expected: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value <= most:
-        raise argparse.ArgumentTypeError(f"'{text}' is not {expected}")
-    return value
+    return number(text, float, lambda value: 0 < value <= 86400, "a number of seconds above 0, at most 86400")
