@@ -16,7 +16,7 @@ export MSG
 
 .DEFAULT_GOAL := help
 .PHONY: help cv data audit push status pull weights compare blend check submit scores explain report bench demo
-.PHONY: test twin lint clean
+.PHONY: test twin soak lint clean
 
 help:  ## this list
 	@echo "make TARGET [RECIPE=...] [DATA='folder ...'] [ARGS='more options of the command']"
@@ -89,6 +89,9 @@ $(TWIN)/.ready: kernels/constraints.txt $(READY)
 
 twin: $(TWIN)/.ready  ## the pushed scripts under the versions of Kaggle's image, without network
 	@$(VENV)/bin/python -m pytest tests/kaggle/test_twin.py $(ARGS)
+
+soak: $(READY)  ## end a training at random moments, ROUNDS times, and compare the bytes it ends with
+	@$(VENV)/bin/python -m tests.soak $(if $(ROUNDS),--rounds $(ROUNDS)) $(ARGS)
 
 lint: $(READY)  ## ruff and mypy
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy

@@ -49,6 +49,9 @@ class Recipe:
     """Photos that get counterparts, at most: making them costs time and about 10 bytes a pixel of cache."""
     counterpart_blend: float = 0.0
     """Share of the reconstructions that are mixed with their photo, in pixels or in frequencies."""
+    counterpart_coding: Literal["lossless", "photo"] = "lossless"
+    """How the pairs are stored: `photo` compresses them like their photo's file, so that the two differ
+    in the autoencoder's traces alone; `lossless` leaves the photo's compression as a trace of its own."""
     real_fakes: bool = True
     """Train on the generated pictures of the data too, not on counterparts alone."""
     autoencoder: str = "taef2"
@@ -69,6 +72,8 @@ class Recipe:
         good = not self.counterpart_blend or len(self.counterparts) > 0
         require(good, "counterpart_blend", self.counterpart_blend, "0, or scales in counterparts")
         require(0 <= self.counterpart_blend <= 1, "counterpart_blend", self.counterpart_blend, "0 to 1")
+        good = self.counterpart_coding == "lossless" or len(self.counterparts) > 0
+        require(good, "counterpart_coding", self.counterpart_coding, "lossless, or scales in counterparts")
         good = self.real_fakes or len(self.counterparts) > 0
         require(good, "real_fakes", self.real_fakes, "true, or scales in counterparts")
 

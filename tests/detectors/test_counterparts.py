@@ -3,6 +3,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image, JpegImagePlugin
 
 from humanmade import recipe as recipes
 from humanmade.data import folds, inventory, manifest
@@ -75,6 +76,35 @@ def test_pictures_are_made_once(
     first = counterparts.extend(rows, recipe, autoencoder_weights, Budget())
     monkeypatch.setattr(counterparts, "counterpart", None)  # calling it would fail
     assert counterparts.extend(rows, recipe, autoencoder_weights, Budget()).equals(first)
+
+
+def test_counterparts_can_be_coded_like_their_photos(
+    rows: pd.DataFrame, tiny_probe: Path, autoencoder_weights: Path
+):
+    photo = Path(rows.loc[rows["label"] == 0, "path"].iloc[0])
+    Image.open(photo).save(photo, "JPEG", quality=41, subsampling=0)
+    lossless = asking(tiny_probe, "counterparts=[0.5, 1.0]", "real_fakes=false")
+    plain = counterparts.extend(rows, lossless, autoencoder_weights, Budget())
+    recipe = asking(tiny_probe, "counterparts=[0.5, 1.0]", "real_fakes=false", "counterpart_coding=photo")
+    coded = counterparts.extend(rows, recipe, autoencoder_weights, Budget())
+    assert coded["id"].tolist() == plain["id"].tolist()
+    itself = coded["path"].isin(rows["path"])
+    assert itself.sum() == 6 and (coded[itself]["digest"] == plain[itself]["digest"]).all()
+    assert set(coded[~itself]["digest"]).isdisjoint(plain["digest"]), "other features"
+    of_photo = coded["id"].str.startswith(rows.loc[rows["label"] == 0, "id"].iloc[0] + "#")
+    for path in coded[of_photo]["path"]:
+        image = Image.open(path)
+        assert image.quantization == Image.open(photo).quantization
+        assert JpegImagePlugin.get_sampling(image) == 0
+    before, after = (read_picture(table[of_photo & ~itself]["path"].iloc[0]) for table in (plain, coded))
+    assert before.shape == after.shape and 0 < np.abs(before.astype(int) - after).mean() < 20
+
+
+def test_a_photo_that_is_no_jpeg_has_lossless_counterparts(tmp_path: Path):
+    picture = np.random.default_rng(0).integers(0, 256, (24, 16, 3), dtype=np.uint8)
+    Image.fromarray(picture).save(tmp_path / "photo.png")
+    counterparts._save_like(tmp_path / "coded.png", picture, tmp_path / "photo.png")
+    assert (read_picture(str(tmp_path / "coded.png")) == picture).all()
 
 
 def test_mixtures_lie_between_photo_and_reconstruction():

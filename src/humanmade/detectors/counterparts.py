@@ -12,6 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pandas as pd
+from PIL import Image, JpegImagePlugin
 from torch import nn
 
 from humanmade import cache
@@ -19,7 +20,7 @@ from humanmade.data.loader import read_picture
 from humanmade.detectors.latent import counterpart, load_autoencoder
 from humanmade.files import whole_file
 from humanmade.images.corruptions import rescale
-from humanmade.images.decode import Picture
+from humanmade.images.decode import Picture, open_picture
 from humanmade.progress import progress
 from humanmade.recipe import Recipe
 from humanmade.seeding import stable_seed
@@ -57,7 +58,7 @@ def extend(rows: pd.DataFrame, recipe: Recipe, weights: Path | None, budget: Bud
     for scale in recipe.counterparts:
         pairs = _pairs(photos, folder, scale)
         _make(photos, pairs, scale, recipe.counterpart_blend, network, machine, budget)
-        made.append(pairs)
+        made.append(_coded_like_photos(photos, pairs) if recipe.counterpart_coding == "photo" else pairs)
     return pd.concat(made, ignore_index=True)
 
 
@@ -111,6 +112,32 @@ def _make(
         _save(Path(remade), _mixed(photo, counterpart(network, photo, machine), blend, rng))
         if budget.over:
             budget.stop()
+
+
+def _coded_like_photos(photos: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
+    """The same pairs in files compressed like their photos' own, so that compression cannot tell."""
+    paths, digests = [], []
+    own = pd.concat([photos["path"], photos["path"]])
+    for lossless, name, original in zip(pairs["path"], pairs["digest"], own, strict=True):
+        if lossless == original:
+            paths.append(original)
+            digests.append(name)
+            continue
+        coded = Path(lossless).with_name(f"{Path(lossless).stem}-coded{Path(original).suffix}")
+        if not coded.is_file():
+            _save_like(coded, read_picture(lossless), Path(original))
+        paths.append(str(coded))
+        digests.append(f"{name}-coded")
+    return pairs.assign(path=paths, digest=digests)
+
+
+def _save_like(path: Path, picture: Picture, original: Path) -> None:
+    """Write a picture as a JPEG with another file's quantisation; a PNG if that file is no JPEG."""
+    image = open_picture(original.read_bytes())
+    tables = getattr(image, "quantization", None)
+    options = {"qtables": tables, "subsampling": JpegImagePlugin.get_sampling(image)} if tables else {}
+    with whole_file(path) as scratch:
+        Image.fromarray(picture).save(scratch, "JPEG" if tables else "PNG", **options)
 
 
 def _mixed(photo: Picture, remade: Picture, blend: float, rng: np.random.Generator) -> Picture:
