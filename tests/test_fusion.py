@@ -40,7 +40,19 @@ def test_only_the_proportions_of_weights_count(weights: list[float], factor: flo
     assert np.allclose(scaled, fusion.combine(logits, np.array(weights)))
 
 
-@pytest.mark.parametrize("method", fusion.LEARNED)
+def test_who_is_no_better_than_chance_is_screened_out():
+    good, bad = noisy(2.0), -noisy(2.0)
+    weights = fusion.weigh("screen", {"clean": view(np.column_stack([good, bad, noisy(5.0)]))})
+    assert weights.tolist() == [0.5, 0, 0.5]
+    assert fusion.weigh("screen", {"clean": view(np.column_stack([bad, bad]))}).tolist() == [0.5, 0.5]
+
+
+def test_a_score_is_of_the_order_inside_each_fold():
+    logits = (2.0 * LABELS - 1 + 10 * FOLDS)[:, None]
+    assert fusion.score({"clean": view(logits)}, np.ones(1)) == 1
+
+
+@pytest.mark.parametrize("method", ("weights", "climb", "stack"))
 def test_what_fails_on_shifted_views_gets_less(method: str):
     # Both are good on clean pictures; the second is lost on every corruption.
     views = {"clean": view(noisy(0.5, 0.5)), "jpeg50": view(noisy(0.5, 50)), "blur1": view(noisy(0.5, 50))}
@@ -71,4 +83,5 @@ def test_every_rule_can_be_asked_for():
     method = next(a for a in verbs.choices["blend"]._actions if a.dest == "method")
     assert tuple(method.choices) == fusion.METHODS
     in_recipes = get_args(get_type_hints(EnsembleRecipe)["method"])
-    assert set(in_recipes) == set(fusion.METHODS) - {"rank"}, "ranks need a whole set at once"
+    assert set(in_recipes) - {"screen"} == set(fusion.METHODS) - {"rank"}, "ranks need a whole set at once"
+    assert set(fusion.LEARNED) < set(in_recipes)

@@ -16,8 +16,11 @@ CLEAN = "clean"
 """The view of a held-out picture as it is; every other view is a shifted one."""
 
 METHODS = ("mean", "rank", "weights", "climb", "stack")
-LEARNED = ("weights", "climb", "stack")
-"""Rules whose weights are learned from held-out logits."""
+LEARNED = ("screen", "weights", "climb", "stack")
+"""Rules whose weights are learned from held-out logits; `screen` is for members of one run."""
+
+CHANCE = 0.5
+"""AUC of a detector that knows nothing."""
 
 STEPS = 20
 """Most additions of a greedy climb; weights are multiples of a share of their number."""
@@ -54,21 +57,26 @@ def rank(logits: Array) -> Array:
 
 
 def score(views: Views, weights: Array) -> float:
-    """Selection score of a weighted mean: AUC on clean and on shifted views, weighed as everywhere."""
-    aucs = {name: metrics.auc(view.labels, combine(view.logits, weights)) for name, view in views.items()}
+    """Selection score of a weighted mean: AUC on clean and on shifted views, weighed as everywhere.
+
+    AUC is computed inside each fold, and the folds' mean counts: folds have zeros of their own.
+    """
+    aucs = {name: _mean_auc(view, weights) for name, view in views.items()}
     shifted = [value for name, value in aucs.items() if name != CLEAN]
     return metrics.selection(aucs[CLEAN], float(np.mean(shifted)) if shifted else None)
 
 
 def weigh(method: str, views: Views) -> Array:
-    """Weights (members,) that add up to 1, by one of `METHODS`.
+    """Weights (members,) that add up to 1, by any rule.
 
-    `weights` takes each member's own score above chance, `climb` adds the member that helps most,
-    again and again (Caruana et al. 2004), `stack` fits non-negative least squares (Breiman 1996).
+    `screen` takes those alike that beat chance, `weights` each by its score above chance, `climb` adds the
+    member that helps most, again and again (Caruana et al. 2004), `stack` fits non-negative least squares
+    (Breiman 1996).
     """
     count = views[CLEAN].logits.shape[1]
-    if method == "weights":
-        found = np.array([max(0.0, score(views, single) - 0.5) for single in np.eye(count)])
+    if method in ("screen", "weights"):
+        above = np.array([max(0.0, score(views, single) - CHANCE) for single in np.eye(count)])
+        found = above if method == "weights" else np.sign(above)
     elif method == "climb":
         found = _climb(views, count)
     elif method == "stack":
@@ -87,6 +95,12 @@ def nested_score(method: str, views: Views) -> float:
         inside = {name: view.part(view.folds == fold) for name, view in views.items()}
         scores.append(score(inside, weigh(method, others)))
     return float(np.mean(scores)) if scores else float("nan")
+
+
+def _mean_auc(view: View, weights: Array) -> float:
+    fused = combine(view.logits, weights)
+    parts = [view.folds == fold for fold in np.unique(view.folds)]
+    return float(np.mean([metrics.auc(view.labels[part], fused[part]) for part in parts]))
 
 
 def _climb(views: Views, count: int) -> Array:

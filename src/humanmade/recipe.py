@@ -49,9 +49,9 @@ class Recipe:
     """Photos that get counterparts, at most: making them costs time and about 10 bytes a pixel of cache."""
     counterpart_blend: float = 0.0
     """Share of the reconstructions that are mixed with their photo, in pixels or in frequencies."""
-    counterpart_coding: Literal["lossless", "photo"] = "lossless"
-    """How the pairs are stored: `photo` compresses them like their photo's file, so that the two differ
-    in the autoencoder's traces alone; `lossless` leaves the photo's compression as a trace of its own."""
+    counterpart_compression: float = 0.0
+    """Compress counterparts like their photo's JPEG, its quantisation steps times this; 0 is lossless.
+    Photos often were compressed more than once, so below 1 is nearer to what generated pictures are."""
     real_fakes: bool = True
     """Train on the generated pictures of the data too, not on counterparts alone."""
     autoencoder: str = "taef2"
@@ -72,8 +72,10 @@ class Recipe:
         good = not self.counterpart_blend or len(self.counterparts) > 0
         require(good, "counterpart_blend", self.counterpart_blend, "0, or scales in counterparts")
         require(0 <= self.counterpart_blend <= 1, "counterpart_blend", self.counterpart_blend, "0 to 1")
-        good = self.counterpart_coding == "lossless" or len(self.counterparts) > 0
-        require(good, "counterpart_coding", self.counterpart_coding, "lossless, or scales in counterparts")
+        good = 0 <= self.counterpart_compression <= 4
+        require(good, "counterpart_compression", self.counterpart_compression, "0 to 4")
+        good = not self.counterpart_compression or len(self.counterparts) > 0
+        require(good, "counterpart_compression", self.counterpart_compression, "0, or scales in counterparts")
         good = self.real_fakes or len(self.counterparts) > 0
         require(good, "real_fakes", self.real_fakes, "true, or scales in counterparts")
 
@@ -276,8 +278,10 @@ class EnsembleRecipe(Recipe):
 
     members: list[str] = field(default_factory=list)
     """Recipes, shipped or by path; the ensemble's folds, seeds and split hold for all."""
-    method: Literal["mean", "weights", "climb", "stack"] = "mean"
-    """How logits are weighed (`humanmade.fusion`); all but `mean` train members once more, to learn."""
+    method: Literal["mean", "screen", "weights", "climb", "stack"] = "mean"
+    """How logits are weighed (`humanmade.fusion`). All but `mean` train members once more, to learn: on
+    all sources but a generator and a photo source, in turn, where the data names two of each; else
+    on three quarters, but `screen`, which leaves out who is no better than chance, then takes all."""
 
     def check(self) -> None:
         super().check()

@@ -88,6 +88,31 @@ def test_weights_come_from_rows_an_inner_training_did_not_see(
     assert not (tmp_path / "fold0/inner").exists()
 
 
+def test_named_sources_judge_the_members(
+    rows: pd.DataFrame, recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    number = np.arange(len(rows)) // 2 % 3
+    rows = rows.assign(source=[f"{label}-{k}" for label, k in zip(rows["label"], number, strict=True)])
+    made = ensemble(recipe, "method=screen")
+    trained: list[set[str]] = []
+    (_, good), (_, bad) = made.members.values()
+    monkeypatch.setattr(good, "fit", watched(good.fit, lambda rows, *_: trained.append(set(rows["source"]))))
+    looks = good.logits
+    monkeypatch.setattr(
+        bad, "logits", lambda folder, rows, views: -looks(folder.with_name("tinyprobe"), rows, views)
+    )
+    made.fit(rows, rows[:0], 0, tmp_path / "fold0", Budget())
+    *inner, whole = trained
+    assert [whole - sources for sources in inner] == [{f"0-{k}", f"1-{k}"} for k in range(3)]
+    weights = json.loads((tmp_path / "fold0/fusion.json").read_text())["weights"]
+    assert weights == [1, 0]
+    assert not (tmp_path / "fold0/inner").exists()
+    alone = ensemble(recipe, "method=screen")
+    alone.fit(rows.assign(source="one"), rows[:0], 0, tmp_path / "fold1", Budget())
+    weights = json.loads((tmp_path / "fold1/fusion.json").read_text())["weights"]
+    assert weights == [0.5, 0.5], "nobody can be judged"
+
+
 def test_a_run_takes_it_like_any_other(recipe: Path, manifest_folder: MakeFolder, capsys):
     folder = manifest_folder(pairs=12, test=4)
     assert main(["cv", str(recipe), "--data", str(folder), "--out", "r"]) == 0

@@ -67,11 +67,12 @@ def make(table: pd.DataFrame, count: int, seed: int, split: str) -> Folds:
     rows = pd.concat([train, table[table["split"] == "extra"].sort_values("id")], ignore_index=True)
     rows["group"] = join_groups(rows)
     own = rows["group"].to_numpy()[: len(train)]
-    held_out = _by_source(rows[: len(train)]) if split == "source" else _by_group(rows, own, count, seed)
+    by_source, named = split == "source", rows[: len(train)]
+    held_out = hold_sources_out(named) if by_source else _by_group(rows, own, count, seed)
     fold = np.where(held_out.any(axis=0), held_out.argmax(axis=0), -1)
     assert (fold >= 0).all(), "a train row is in no fold"
-    named = pd.DataFrame({"id": rows["id"][: len(train)], "fold": fold, "group": own})
-    folds = Folds(named, held_out, rows, split == "source")
+    table = pd.DataFrame({"id": named["id"], "fold": fold, "group": own})
+    folds = Folds(table, held_out, rows, by_source)
     for k in range(len(folds)):
         _check_classes(folds, k, split)
     return folds
@@ -99,6 +100,27 @@ def sources_by_label(rows: pd.DataFrame) -> tuple[list[str], list[str]]:
     named = rows[rows["source"] != ""]
     generators, photos = (sorted(named.loc[named["label"] == k, "source"].unique()) for k in (1, 0))
     return generators, photos
+
+
+def hold_sources_out(rows: pd.DataFrame) -> Mask:
+    """What each fold holds out (folds x rows): fold k has generator k mod G and photo source k mod P.
+
+    Raises:
+        UserError: rows without a source, or fewer than two generators or photo sources.
+    """
+    unnamed = rows["source"] == ""
+    generators, photos = sources_by_label(rows)
+    if len(generators) < 2 or len(photos) < 2 or unnamed.any():
+        raise UserError(
+            f"--split source: the data names {len(generators)} generators and {len(photos)} photo "
+            f"sources ({unnamed.sum()} rows without one); it needs two of each at least, in the "
+            "manifest's column source"
+        )
+    pairs = [
+        (generators[k % len(generators)], photos[k % len(photos)])
+        for k in range(max(len(generators), len(photos)))
+    ]
+    return np.stack([_holds(rows, generator, photo) for generator, photo in pairs])
 
 
 def stratified_groups(
@@ -132,23 +154,6 @@ def _by_group(rows: pd.DataFrame, groups: npt.NDArray[np.int64], count: int, see
     for fold, (_, test) in enumerate(stratified_groups(labels, groups, count, seed)):
         held_out[fold, test] = True
     return held_out
-
-
-def _by_source(rows: pd.DataFrame) -> Mask:
-    """Fold k holds out generator k mod G together with photo source k mod P."""
-    unnamed = rows["source"] == ""
-    generators, photos = sources_by_label(rows)
-    if len(generators) < 2 or len(photos) < 2 or unnamed.any():
-        raise UserError(
-            f"--split source: the data names {len(generators)} generators and {len(photos)} photo "
-            f"sources ({unnamed.sum()} rows without one); it needs two of each at least, in the "
-            "manifest's column source"
-        )
-    pairs = [
-        (generators[k % len(generators)], photos[k % len(photos)])
-        for k in range(max(len(generators), len(photos)))
-    ]
-    return np.stack([_holds(rows, generator, photo) for generator, photo in pairs])
 
 
 def _holds(rows: pd.DataFrame, generator: str, photo: str) -> Mask:

@@ -58,7 +58,7 @@ def extend(rows: pd.DataFrame, recipe: Recipe, weights: Path | None, budget: Bud
     for scale in recipe.counterparts:
         pairs = _pairs(photos, folder, scale)
         _make(photos, pairs, scale, recipe.counterpart_blend, network, machine, budget)
-        made.append(_coded_like_photos(photos, pairs) if recipe.counterpart_coding == "photo" else pairs)
+        made.append(_compressed(photos, pairs, recipe.counterpart_compression))
     return pd.concat(made, ignore_index=True)
 
 
@@ -114,27 +114,29 @@ def _make(
             budget.stop()
 
 
-def _coded_like_photos(photos: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
-    """The same pairs in files compressed like their photos' own, so that compression cannot tell."""
+def _compressed(photos: pd.DataFrame, pairs: pd.DataFrame, factor: float) -> pd.DataFrame:
+    """The pairs as files compressed like their photos: the photo as it was, its counterpart by `factor`."""
+    if not factor:
+        return pairs
     paths, digests = [], []
     own = pd.concat([photos["path"], photos["path"]])
-    for lossless, name, original in zip(pairs["path"], pairs["digest"], own, strict=True):
-        if lossless == original:
-            paths.append(original)
-            digests.append(name)
-            continue
-        coded = Path(lossless).with_name(f"{Path(lossless).stem}-coded{Path(original).suffix}")
-        if not coded.is_file():
-            _save_like(coded, read_picture(lossless), Path(original))
-        paths.append(str(coded))
-        digests.append(f"{name}-coded")
+    for lossless, name, label, original in zip(
+        pairs["path"], pairs["digest"], pairs["label"], own, strict=True
+    ):
+        strength = factor if label else 1.0
+        coded = Path(lossless).with_name(f"{Path(lossless).stem}-{strength:g}{Path(original).suffix}")
+        if lossless != original and not coded.is_file():
+            _save_like(coded, read_picture(lossless), Path(original), strength)
+        paths.append(original if lossless == original else str(coded))
+        digests.append(name if lossless == original else f"{name}-{strength:g}")
     return pairs.assign(path=paths, digest=digests)
 
 
-def _save_like(path: Path, picture: Picture, original: Path) -> None:
-    """Write a picture as a JPEG with another file's quantisation; a PNG if that file is no JPEG."""
+def _save_like(path: Path, picture: Picture, original: Path, factor: float) -> None:
+    """Write a picture as the JPEG that another file is, with `factor` on its steps; a PNG if that is none."""
     image = open_picture(original.read_bytes())
-    tables = getattr(image, "quantization", None)
+    steps = getattr(image, "quantization", None) or {}
+    tables = [[min(255, max(1, round(step * factor))) for step in steps[k]] for k in sorted(steps)]
     options = {"qtables": tables, "subsampling": JpegImagePlugin.get_sampling(image)} if tables else {}
     with whole_file(path) as scratch:
         Image.fromarray(picture).save(scratch, "JPEG" if tables else "PNG", **options)

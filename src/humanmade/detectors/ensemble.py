@@ -13,6 +13,7 @@ import pandas as pd
 
 from humanmade import detectors, files, fusion
 from humanmade import recipe as recipes
+from humanmade.data.folds import hold_sources_out, sources_by_label
 from humanmade.detectors import counterparts
 from humanmade.detectors.base import Detector, Logits
 from humanmade.errors import UserError
@@ -31,6 +32,9 @@ SAMPLE = 2000
 
 INNER = "inner"
 """Trainings on part of a fold's rows, from which weights are learned."""
+
+INNER_FOLDS = 5
+"""Most of them: each trains all members once more."""
 
 
 class Ensemble(Detector):
@@ -133,21 +137,27 @@ class Ensemble(Detector):
         """Equal weights, or weights learned where an inner training did not look, or found to be there."""
         if (folder / FUSION).is_file():
             return self._fusion(folder)["weights"]
-        if self.recipe.method not in fusion.LEARNED:
+        method = self.recipe.method
+        splits = _sources_out(train) if method in fusion.LEARNED else []
+        if not splits and method in ("mean", "screen"):
             return np.full(len(self.members), 1 / len(self.members))
-        held_out = _inner_rows(train, seed)
-        inside = train[~train["group"].isin(held_out["group"])]
-        if min(held_out["label"].nunique(), inside["label"].nunique()) < 2:
-            raise UserError('ensemble: too few pictures to learn weights from; use method = "mean"')
-        inner = folder / INNER
-        self._fit_members(inside, held_out, seed, inner, budget)
-        labels, folds = held_out["label"].to_numpy(), np.zeros(len(held_out), dtype=np.int64)
-        logits = np.stack(self._member_logits(inner, held_out, ["identity", *SELECTING]), axis=2)
-        spread = [each.std() for each in self._member_logits(inner, _some(inside), ["identity"])]
-        logits = logits / np.where(np.array(spread) > 0, spread, 1.0)
-        views = (CLEAN, *SELECTING)
-        found = {view: fusion.View(labels, folds, logits[:, k]) for k, view in enumerate(views)}
-        return fusion.weigh(self.recipe.method, found)
+        splits = splits or [_quarter(train, seed)]
+        looks = ["identity"] if method == "screen" else ["identity", *SELECTING]
+        found = []
+        for number, held_out in enumerate(splits):
+            inside = train[~train["group"].isin(held_out["group"])]
+            if min(held_out["label"].nunique(), inside["label"].nunique()) < 2:
+                raise UserError('ensemble: too few pictures to learn weights from; use method = "mean"')
+            inner = folder / INNER / str(number)
+            self._fit_members(inside, held_out, seed, inner, budget)
+            spread = [each.std() for each in self._member_logits(inner, _some(inside), ["identity"])]
+            logits = np.stack(self._member_logits(inner, held_out, looks), axis=2)
+            found.append(logits / np.where(np.array(spread) > 0, spread, 1.0))
+        labels = np.concatenate([held_out["label"] for held_out in splits])
+        folds = np.repeat(np.arange(len(splits)), [len(held_out) for held_out in splits])
+        logits = np.concatenate(found)
+        views = zip((CLEAN, *SELECTING), range(len(looks)), strict=False)
+        return fusion.weigh(method, {view: fusion.View(labels, folds, logits[:, k]) for view, k in views})
 
     def _fusion(self, folder: Path) -> dict[str, npt.NDArray[np.float64]]:
         """`scales` and `weights` (members,), and the `offset` of the fused logit.
@@ -172,7 +182,15 @@ def _some(rows: pd.DataFrame) -> pd.DataFrame:
     return rows[order.rank(method="first") <= SAMPLE]
 
 
-def _inner_rows(train: pd.DataFrame, seed: int) -> pd.DataFrame:
+def _sources_out(train: pd.DataFrame) -> list[pd.DataFrame]:
+    """Rows of a generator and a photo source, in turn; none where fewer than two of each are named."""
+    few = min(len(names) for names in sources_by_label(train)) < 2
+    if few or (train["source"] == "").any():
+        return []
+    return [train[held_out] for held_out in hold_sources_out(train)[:INNER_FOLDS]]
+
+
+def _quarter(train: pd.DataFrame, seed: int) -> pd.DataFrame:
     """A quarter of the training rows, whole groups."""
     groups = np.unique(train["group"])
     order = sorted(groups, key=lambda group: stable_seed("inner", seed, int(group)))
