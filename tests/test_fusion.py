@@ -40,11 +40,13 @@ def test_only_the_proportions_of_weights_count(weights: list[float], factor: flo
     assert np.allclose(scaled, fusion.combine(logits, np.array(weights)))
 
 
-def test_who_is_no_better_than_chance_is_screened_out():
+def test_who_does_not_beat_chance_gets_nothing():
     good, bad = noisy(2.0), -noisy(2.0)
-    weights = fusion.weigh("screen", {"clean": view(np.column_stack([good, bad, noisy(5.0)]))})
-    assert weights.tolist() == [0.5, 0, 0.5]
-    assert fusion.weigh("screen", {"clean": view(np.column_stack([bad, bad]))}).tolist() == [0.5, 0.5]
+    members = {"clean": view(np.column_stack([good, bad, noisy(5.0)]))}
+    assert fusion.weigh("sources", members).tolist() == [0.5, 0, 0.5]
+    weights = fusion.weigh("weights", members)
+    assert weights[0] > weights[2] > weights[1] == 0
+    assert fusion.weigh("sources", {"clean": view(np.column_stack([bad, bad]))}).tolist() == [0.5, 0.5]
 
 
 def test_a_score_is_of_the_order_inside_each_fold():
@@ -83,5 +85,5 @@ def test_every_rule_can_be_asked_for():
     method = next(a for a in verbs.choices["blend"]._actions if a.dest == "method")
     assert tuple(method.choices) == fusion.METHODS
     in_recipes = get_args(get_type_hints(EnsembleRecipe)["method"])
-    assert set(in_recipes) - {"screen"} == set(fusion.METHODS) - {"rank"}, "ranks need a whole set at once"
+    assert set(in_recipes) - {"sources"} == set(fusion.METHODS) - {"rank"}, "ranks need a whole set at once"
     assert set(fusion.LEARNED) < set(in_recipes)

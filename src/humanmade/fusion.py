@@ -16,8 +16,8 @@ CLEAN = "clean"
 """The view of a held-out picture as it is; every other view is a shifted one."""
 
 METHODS = ("mean", "rank", "weights", "climb", "stack")
-LEARNED = ("screen", "weights", "climb", "stack")
-"""Rules whose weights are learned from held-out logits; `screen` is for members of one run."""
+LEARNED = ("sources", "weights", "climb", "stack")
+"""Rules whose weights are learned from held-out logits; `sources` is for members of one run."""
 
 CHANCE = 0.5
 """AUC of a detector that knows nothing."""
@@ -69,12 +69,12 @@ def score(views: Views, weights: Array) -> float:
 def weigh(method: str, views: Views) -> Array:
     """Weights (members,) that add up to 1, by any rule.
 
-    `screen` takes those alike that beat chance, `weights` each by its score above chance, `climb` adds the
+    `sources` takes those alike that beat chance, `weights` each by its score above chance, `climb` adds the
     member that helps most, again and again (Caruana et al. 2004), `stack` fits non-negative least squares
     (Breiman 1996).
     """
     count = views[CLEAN].logits.shape[1]
-    if method in ("screen", "weights"):
+    if method in ("sources", "weights"):
         above = np.array([max(0.0, score(views, single) - CHANCE) for single in np.eye(count)])
         found = above if method == "weights" else np.sign(above)
     elif method == "climb":

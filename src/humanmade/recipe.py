@@ -278,10 +278,10 @@ class EnsembleRecipe(Recipe):
 
     members: list[str] = field(default_factory=list)
     """Recipes, shipped or by path; the ensemble's folds, seeds and split hold for all."""
-    method: Literal["mean", "screen", "weights", "climb", "stack"] = "mean"
-    """How logits are weighed (`humanmade.fusion`). All but `mean` train members once more, to learn: on
-    all sources but a generator and a photo source, in turn, where the data names two of each; else
-    on three quarters, but `screen`, which leaves out who is no better than chance, then takes all."""
+    method: Literal["mean", "sources", "weights", "climb", "stack"] = "mean"
+    """How logits are weighed (`humanmade.fusion`). All but `mean` train members more often, to learn: on all
+    sources but a generator and a photo source, in turn, where the data names two of each, else on three
+    quarters. `sources` learns from the former alone, on pictures as they are, and is `mean` without."""
 
     def check(self) -> None:
         super().check()

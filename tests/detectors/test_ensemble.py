@@ -93,7 +93,7 @@ def test_named_sources_judge_the_members(
 ):
     number = np.arange(len(rows)) // 2 % 3
     rows = rows.assign(source=[f"{label}-{k}" for label, k in zip(rows["label"], number, strict=True)])
-    made = ensemble(recipe, "method=screen")
+    made = ensemble(recipe, "method=sources")
     trained: list[set[str]] = []
     (_, good), (_, bad) = made.members.values()
     monkeypatch.setattr(good, "fit", watched(good.fit, lambda rows, *_: trained.append(set(rows["source"]))))
@@ -107,7 +107,7 @@ def test_named_sources_judge_the_members(
     weights = json.loads((tmp_path / "fold0/fusion.json").read_text())["weights"]
     assert weights == [1, 0]
     assert not (tmp_path / "fold0/inner").exists()
-    alone = ensemble(recipe, "method=screen")
+    alone = ensemble(recipe, "method=sources")
     alone.fit(rows.assign(source="one"), rows[:0], 0, tmp_path / "fold1", Budget())
     weights = json.loads((tmp_path / "fold1/fusion.json").read_text())["weights"]
     assert weights == [0.5, 0.5], "nobody can be judged"

@@ -139,10 +139,10 @@ class Ensemble(Detector):
             return self._fusion(folder)["weights"]
         method = self.recipe.method
         splits = _sources_out(train) if method in fusion.LEARNED else []
-        if not splits and method in ("mean", "screen"):
+        if not splits and method in ("mean", "sources"):
             return np.full(len(self.members), 1 / len(self.members))
         splits = splits or [_quarter(train, seed)]
-        looks = ["identity"] if method == "screen" else ["identity", *SELECTING]
+        looks = ["identity"] if method == "sources" else ["identity", *SELECTING]
         found = []
         for number, held_out in enumerate(splits):
             inside = train[~train["group"].isin(held_out["group"])]
