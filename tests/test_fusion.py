@@ -55,6 +55,16 @@ def test_a_score_is_of_the_order_inside_each_fold():
 
 
 @pytest.mark.parametrize("method", ("weights", "climb", "stack"))
+def test_a_fold_of_one_class_says_nothing(method: str):
+    # By source, the last fold's rows may all have been held out before, but those of one class.
+    folds = np.where((FOLDS == 3) & (LABELS == 1), 2, FOLDS)
+    views = {"clean": View(LABELS, folds, np.column_stack([-noisy(1.0), noisy(1.0)]))}
+    assert fusion.score(views, np.array([0.0, 1.0])) > 0.8
+    assert fusion.weigh(method, views)[1] == 1
+    assert fusion.nested_score(method, views) > 0.8
+
+
+@pytest.mark.parametrize("method", ("weights", "climb", "stack"))
 def test_what_fails_on_shifted_views_gets_less(method: str):
     # Both are good on clean pictures; the second is lost on every corruption.
     views = {"clean": view(noisy(0.5, 0.5)), "jpeg50": view(noisy(0.5, 50)), "blur1": view(noisy(0.5, 50))}

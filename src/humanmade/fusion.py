@@ -94,13 +94,16 @@ def nested_score(method: str, views: Views) -> float:
         others = {name: view.part(view.folds != fold) for name, view in views.items()}
         inside = {name: view.part(view.folds == fold) for name, view in views.items()}
         scores.append(score(inside, weigh(method, others)))
+    scores = [each for each in scores if not np.isnan(each)]
     return float(np.mean(scores)) if scores else float("nan")
 
 
 def _mean_auc(view: View, weights: Array) -> float:
+    """Over the folds that show both classes: by source, a fold's first-held-out rows may be of one."""
     fused = combine(view.logits, weights)
     parts = [view.folds == fold for fold in np.unique(view.folds)]
-    return float(np.mean([metrics.auc(view.labels[part], fused[part]) for part in parts]))
+    mixed = [part for part in parts if len(np.unique(view.labels[part])) == 2]
+    return float(np.mean([metrics.auc(view.labels[part], fused[part]) for part in mixed or parts]))
 
 
 def _climb(views: Views, count: int) -> Array:

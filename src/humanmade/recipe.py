@@ -51,7 +51,8 @@ class Recipe:
     """Share of the reconstructions that are mixed with their photo, in pixels or in frequencies."""
     counterpart_compression: float = 0.0
     """Compress counterparts like their photo's JPEG, its quantisation steps times this; 0 is lossless.
-    Photos often were compressed more than once, so below 1 is nearer to what generated pictures are."""
+    Photos often were compressed more than once, so below 1 is nearer to what generated pictures are.
+    Of other formats than JPEG nothing is changed."""
     real_fakes: bool = True
     """Train on the generated pictures of the data too, not on counterparts alone."""
     autoencoder: str = "taef2"
@@ -280,8 +281,9 @@ class EnsembleRecipe(Recipe):
     """Recipes, shipped or by path; the ensemble's folds, seeds and split hold for all."""
     method: Literal["mean", "sources", "weights", "climb", "stack"] = "mean"
     """How logits are weighed (`humanmade.fusion`). All but `mean` train members more often, to learn: on all
-    sources but a generator and a photo source, in turn, where the data names two of each, else on three
-    quarters. `sources` learns from the former alone, on pictures as they are, and is `mean` without."""
+    sources but a generator and a photo source, in turn, five times at most, where the data names two of
+    each, else on three quarters. `sources` learns from the former alone, on pictures as they are, and is
+    `mean` without."""
 
     def check(self) -> None:
         super().check()

@@ -101,18 +101,44 @@ def test_counterparts_can_be_compressed_like_their_photos(
     for path in coded[of_photo]["path"]:
         image = Image.open(path)
         steps = quantisation(photo)
-        expected = np.maximum(1, np.round(steps * 0.5)) if "-1-0.5" in path else steps
+        expected = np.maximum(1, np.round(steps * 0.5)) if path.endswith("-1.0.5.coded") else steps
         assert (quantisation(Path(path)) == expected).all()
         assert JpegImagePlugin.get_sampling(image) == 0
     before, after = (read_picture(table[of_photo & ~itself]["path"].iloc[0]) for table in (plain, coded))
     assert before.shape == after.shape and 0 < np.abs(before.astype(int) - after).mean() < 20
 
 
-def test_a_photo_that_is_no_jpeg_has_lossless_counterparts(tmp_path: Path):
+@pytest.mark.parametrize(
+    ("mode", "format", "saved"),
+    [("RGB", "PNG", "PNG"), ("RGB", "WEBP", "PNG"), ("CMYK", "JPEG", "PNG"), ("L", "JPEG", "JPEG")],
+)
+def test_what_is_no_colour_jpeg(tmp_path: Path, mode: str, format: str, saved: str):
     picture = np.random.default_rng(0).integers(0, 256, (24, 16, 3), dtype=np.uint8)
-    Image.fromarray(picture).save(tmp_path / "photo.png")
-    counterparts._save_like(tmp_path / "coded.png", picture, tmp_path / "photo.png", 0.5)
-    assert (read_picture(str(tmp_path / "coded.png")) == picture).all()
+    Image.fromarray(picture).convert(mode).save(tmp_path / "photo", format)
+    counterparts._save_like(tmp_path / "coded", picture, tmp_path / "photo", 0.5)
+    with Image.open(tmp_path / "coded") as image:
+        assert image.format == saved and (saved == "PNG" or image.mode == mode)
+    if saved == "PNG":
+        assert (read_picture(str(tmp_path / "coded")) == picture).all()
+
+
+def test_each_component_keeps_its_own_steps(tmp_path: Path):
+    picture = np.full((32, 32, 3), 90, dtype=np.uint8)
+    Image.fromarray(picture).save(tmp_path / "photo", "JPEG", qtables=[[10] * 64, [40] * 64])
+    swapped = (tmp_path / "photo").read_bytes()
+    # The same tables under each other's number, as some encoders write them.
+    swapped = swapped.replace(b"\x00" + bytes([10] * 64), b"\x07" + bytes([10] * 64))
+    swapped = swapped.replace(b"\x01" + bytes([40] * 64), b"\x00" + bytes([40] * 64))
+    swapped = swapped.replace(b"\x07" + bytes([10] * 64), b"\x01" + bytes([10] * 64))
+    frame = swapped.index(b"\xff\xc0") + 10
+    components = bytearray(swapped)
+    for place, table in zip(range(frame + 2, frame + 11, 3), (1, 0, 0), strict=True):
+        components[place] = table
+    (tmp_path / "swapped").write_bytes(components)
+    counterparts._save_like(tmp_path / "coded", picture, tmp_path / "swapped", 1.0)
+    with Image.open(tmp_path / "coded") as image:
+        assert isinstance(image, JpegImagePlugin.JpegImageFile)
+        assert [image.quantization[part[3]][0] for part in image.layer] == [10, 40, 40]
 
 
 def test_mixtures_lie_between_photo_and_reconstruction():

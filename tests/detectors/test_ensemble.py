@@ -11,8 +11,8 @@ from humanmade import detectors, metrics
 from humanmade import recipe as recipes
 from humanmade.cli import main
 from humanmade.data import folds, inventory, manifest
-from humanmade.detectors.ensemble import Ensemble
-from humanmade.errors import UserError
+from humanmade.detectors.ensemble import Ensemble, _sources_out
+from humanmade.errors import Interrupted, UserError
 from humanmade.training.budget import Budget
 from tests.conftest import TINY_PROBE, MakeFolder
 
@@ -58,6 +58,12 @@ def test_equal_weights_average_scaled_members(rows: pd.DataFrame, recipe: Path, 
     assert np.allclose(corrupted, (one / scales[0] + two / scales[1]) / 2 - offset)
 
 
+def sourced(rows: pd.DataFrame, count: int = 3) -> pd.DataFrame:
+    """Rows whose pairs are each of one of several generators and photo sources."""
+    number = np.arange(len(rows)) // 2 % count
+    return rows.assign(source=[f"{label}-{k}" for label, k in zip(rows["label"], number, strict=True)])
+
+
 def watched(function: Callable[..., Any], watch: Callable[..., None]) -> Callable[..., Any]:
     def called(*arguments: Any) -> Any:
         watch(*arguments)
@@ -91,8 +97,7 @@ def test_weights_come_from_rows_an_inner_training_did_not_see(
 def test_named_sources_judge_the_members(
     rows: pd.DataFrame, recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    number = np.arange(len(rows)) // 2 % 3
-    rows = rows.assign(source=[f"{label}-{k}" for label, k in zip(rows["label"], number, strict=True)])
+    rows = sourced(rows)
     made = ensemble(recipe, "method=sources")
     trained: list[set[str]] = []
     (_, good), (_, bad) = made.members.values()
@@ -111,6 +116,54 @@ def test_named_sources_judge_the_members(
     alone.fit(rows.assign(source="one"), rows[:0], 0, tmp_path / "fold1", Budget())
     weights = json.loads((tmp_path / "fold1/fusion.json").read_text())["weights"]
     assert weights == [0.5, 0.5], "nobody can be judged"
+
+
+def test_an_interrupted_judging_goes_on(
+    rows: pd.DataFrame, recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    rows = sourced(rows)
+    ensemble(recipe, "method=sources").fit(rows, rows[:0], 0, tmp_path / "whole", Budget())
+    made, trained = ensemble(recipe, "method=sources"), []
+    (_, first), (_, second) = made.members.values()
+    monkeypatch.setattr(first, "fit", watched(first.fit, lambda rows, *_: trained.append(len(rows))))
+
+    def stopped(*arguments: Any) -> Any:
+        if len(trained) == 2:
+            raise Interrupted()
+        return fit(*arguments)
+
+    fit = second.fit
+    monkeypatch.setattr(second, "fit", stopped)
+    with pytest.raises(Interrupted):
+        made.fit(rows, rows[:0], 0, tmp_path / "broken", Budget())
+    monkeypatch.setattr(second, "fit", fit)
+    made.fit(rows, rows[:0], 0, tmp_path / "broken", Budget())
+    assert len(trained) == 4, "three judgings and the fold, none of them twice"
+    for path in (path for path in (tmp_path / "whole").rglob("*") if path.is_file()):
+        assert (tmp_path / "broken" / path.relative_to(tmp_path / "whole")).read_bytes() == path.read_bytes()
+
+
+def test_sources_that_cannot_be_held_out_judge_nobody(rows: pd.DataFrame, recipe: Path, tmp_path: Path):
+    # Each photo stands beside the pictures of every generator: without one source nothing is left.
+    rows = sourced(rows, 2).assign(group=0)
+    ensemble(recipe, "method=sources").fit(rows, rows[:0], 0, tmp_path / "fold0", Budget())
+    assert json.loads((tmp_path / "fold0/fusion.json").read_text())["weights"] == [0.5, 0.5]
+    with pytest.raises(UserError, match='too few pictures to learn weights from; use method = "mean"'):
+        ensemble(recipe, "method=weights").fit(rows, rows[:0], 0, tmp_path / "fold1", Budget())
+
+
+def test_rows_without_a_source_train_and_never_judge(rows: pd.DataFrame):
+    rows = sourced(rows)
+    rows.loc[:3, "source"] = ""
+    splits = _sources_out(rows)
+    assert len(splits) == 3
+    for inside, held_out in splits:
+        assert set(rows["id"][:4]) <= set(inside["id"]) and (held_out["source"] != "").all()
+        assert set(inside["group"]).isdisjoint(held_out["group"])
+        assert set(inside["source"]).isdisjoint(held_out["source"])
+    many = rows.assign(source=[f"{row.label}-{row.Index // 2 % 8}" for row in rows.itertuples()])
+    sizes = [len(held_out) for _, held_out in _sources_out(many)]
+    assert len(sizes) == 5 and sizes == sorted(sizes, reverse=True)
 
 
 def test_a_run_takes_it_like_any_other(recipe: Path, manifest_folder: MakeFolder, capsys):

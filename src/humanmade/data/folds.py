@@ -67,12 +67,11 @@ def make(table: pd.DataFrame, count: int, seed: int, split: str) -> Folds:
     rows = pd.concat([train, table[table["split"] == "extra"].sort_values("id")], ignore_index=True)
     rows["group"] = join_groups(rows)
     own = rows["group"].to_numpy()[: len(train)]
-    by_source, named = split == "source", rows[: len(train)]
-    held_out = hold_sources_out(named) if by_source else _by_group(rows, own, count, seed)
+    by_source, ours = split == "source", rows[: len(train)]
+    held_out = hold_sources_out(ours) if by_source else _by_group(rows, own, count, seed)
     fold = np.where(held_out.any(axis=0), held_out.argmax(axis=0), -1)
     assert (fold >= 0).all(), "a train row is in no fold"
-    table = pd.DataFrame({"id": named["id"], "fold": fold, "group": own})
-    folds = Folds(table, held_out, rows, by_source)
+    folds = Folds(pd.DataFrame({"id": ours["id"], "fold": fold, "group": own}), held_out, rows, by_source)
     for k in range(len(folds)):
         _check_classes(folds, k, split)
     return folds

@@ -8,6 +8,7 @@ with their photo, in pixels or in frequencies, so that weak traces count as well
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -52,13 +53,12 @@ def extend(rows: pd.DataFrame, recipe: Recipe, weights: Path | None, budget: Bud
     network: nn.Module = load_autoencoder(recipe.autoencoder, weights)
     key = f"{CODE_VERSION}-{recipe.autoencoder}-{digest(network)[:16]}-{recipe.counterpart_blend:g}"
     folder = cache.folder("counterparts") / key
-    machine = Machine.pick()
-    network = machine.place(network)
+    network = Machine.pick().place(network)
     made = [rows] if recipe.real_fakes else []
     for scale in recipe.counterparts:
         pairs = _pairs(photos, folder, scale)
-        _make(photos, pairs, scale, recipe.counterpart_blend, network, machine, budget)
-        made.append(_compressed(photos, pairs, recipe.counterpart_compression))
+        _make(photos, pairs, scale, recipe.counterpart_blend, network, budget)
+        made.append(_compressed(photos, pairs, recipe.counterpart_compression, budget))
     return pd.concat(made, ignore_index=True)
 
 
@@ -94,10 +94,9 @@ def _make(
     scale: float,
     blend: float,
     network: nn.Module,
-    machine: Machine,
     budget: Budget,
 ) -> None:
-    half = len(photos)
+    machine, half = Machine.pick(), len(photos)
     jobs = [
         job
         for job in zip(photos["path"], pairs["path"][:half], pairs["path"][half:], strict=True)
@@ -114,32 +113,46 @@ def _make(
             budget.stop()
 
 
-def _compressed(photos: pd.DataFrame, pairs: pd.DataFrame, factor: float) -> pd.DataFrame:
-    """The pairs as files compressed like their photos: the photo as it was, its counterpart by `factor`."""
+def _compressed(photos: pd.DataFrame, pairs: pd.DataFrame, factor: float, budget: Budget) -> pd.DataFrame:
+    """The pairs as files compressed like their photos; the counterparts' steps are multiplied by `factor`.
+
+    At scale 1 the photo's own file serves; at other scales the photo is compressed once more, as it was.
+    """
     if not factor:
         return pairs
-    paths, digests = [], []
+    paths, digests, jobs = [], [], []
     own = pd.concat([photos["path"], photos["path"]])
     for lossless, name, label, original in zip(
         pairs["path"], pairs["digest"], pairs["label"], own, strict=True
     ):
         strength = factor if label else 1.0
-        coded = Path(lossless).with_name(f"{Path(lossless).stem}-{strength:g}{Path(original).suffix}")
+        coded = Path(lossless).with_suffix(f".{strength:g}.coded")
         if lossless != original and not coded.is_file():
-            _save_like(coded, read_picture(lossless), Path(original), strength)
+            jobs.append((coded, lossless, Path(original), strength))
         paths.append(original if lossless == original else str(coded))
         digests.append(name if lossless == original else f"{name}-{strength:g}")
+    for path, lossless, photo, strength in progress(jobs, "compressing pairs", "pictures", len(jobs)):
+        _save_like(path, read_picture(lossless), photo, strength)
+        if budget.over:
+            budget.stop()
     return pairs.assign(path=paths, digest=digests)
 
 
 def _save_like(path: Path, picture: Picture, original: Path, factor: float) -> None:
-    """Write a picture as the JPEG that another file is, with `factor` on its steps; a PNG if that is none."""
+    """Write a picture as the JPEG that another file is, with `factor` on its steps.
+
+    A PNG if that file is none, or one whose components cannot be had alike (CMYK).
+    """
     image = open_picture(original.read_bytes())
-    steps = getattr(image, "quantization", None) or {}
-    tables = [[min(255, max(1, round(step * factor))) for step in steps[k]] for k in sorted(steps)]
-    options = {"qtables": tables, "subsampling": JpegImagePlugin.get_sampling(image)} if tables else {}
+    shown = Image.fromarray(picture)
+    options: dict[str, Any] = {}
+    if isinstance(image, JpegImagePlugin.JpegImageFile) and image.mode in ("L", "RGB"):
+        steps = [image.quantization[component[3]] for component in image.layer]
+        options["qtables"] = [[min(255, max(1, round(step * factor))) for step in table] for table in steps]
+        options["subsampling"] = JpegImagePlugin.get_sampling(image)
+        shown = shown.convert(image.mode)
     with whole_file(path) as scratch:
-        Image.fromarray(picture).save(scratch, "JPEG" if tables else "PNG", **options)
+        shown.save(scratch, "JPEG" if options else "PNG", **options)
 
 
 def _mixed(photo: Picture, remade: Picture, blend: float, rng: np.random.Generator) -> Picture:

@@ -64,7 +64,7 @@ class Ensemble(Detector):
 
     def fit(self, train: pd.DataFrame, valid: pd.DataFrame, seed: int, folder: Path, budget: Budget) -> int:
         weights = self._weights(train, seed, folder, budget)
-        seen = self._fit_members(train, valid, seed, folder, budget)
+        seen = self._fit_members(train, valid, seed, folder, budget, folder.name)
         # Scales and the offset need no member's errors: how far logits spread on what the fold trains on,
         # and where they must be cut to call as many of it generated as are. Members that learned from
         # other rows, such as counterparts, have their zeros elsewhere.
@@ -114,7 +114,13 @@ class Ensemble(Detector):
         return found
 
     def _fit_members(
-        self, train: pd.DataFrame, valid: pd.DataFrame, seed: int, folder: Path, budget: Budget
+        self,
+        train: pd.DataFrame,
+        valid: pd.DataFrame,
+        seed: int,
+        folder: Path,
+        budget: Budget,
+        title: str,
     ) -> int:
         """Train every member that an earlier start did not finish."""
         seen = 0
@@ -123,7 +129,7 @@ class Ensemble(Detector):
             if done.is_file():
                 detector.verify(folder / name)
             else:
-                print(f"{folder.name}: member {name}", flush=True)
+                print(f"{title}: member {name}", flush=True)
                 files.make_folder(folder / name)
                 own = counterparts.extend(train, member, self.weights, budget)
                 pictures = detector.fit(own, valid, seed, folder / name, budget)
@@ -137,27 +143,30 @@ class Ensemble(Detector):
         """Equal weights, or weights learned where an inner training did not look, or found to be there."""
         if (folder / FUSION).is_file():
             return self._fusion(folder)["weights"]
-        method = self.recipe.method
-        splits = _sources_out(train) if method in fusion.LEARNED else []
-        if not splits and method in ("mean", "sources"):
-            return np.full(len(self.members), 1 / len(self.members))
-        splits = splits or [_quarter(train, seed)]
-        looks = ["identity"] if method == "sources" else ["identity", *SELECTING]
+        method, equal = self.recipe.method, np.full(len(self.members), 1 / len(self.members))
+        if method not in fusion.LEARNED:
+            return equal
+        splits = _sources_out(train)
+        if not splits and method == "sources":
+            return equal
+        splits = splits or _quarter_out(train, seed)
+        looks = [CLEAN] if method == "sources" else [CLEAN, *SELECTING]
         found = []
-        for number, held_out in enumerate(splits):
-            inside = train[~train["group"].isin(held_out["group"])]
-            if min(held_out["label"].nunique(), inside["label"].nunique()) < 2:
-                raise UserError('ensemble: too few pictures to learn weights from; use method = "mean"')
+        for number, (inside, held_out) in enumerate(splits):
             inner = folder / INNER / str(number)
-            self._fit_members(inside, held_out, seed, inner, budget)
+            title = f"{folder.name} (weights, {number + 1} of {len(splits)})"
+            self._fit_members(inside, held_out[:0], seed, inner, budget, title)
             spread = [each.std() for each in self._member_logits(inner, _some(inside), ["identity"])]
-            logits = np.stack(self._member_logits(inner, held_out, looks), axis=2)
+            logits = np.stack(self._member_logits(inner, held_out, ["identity", *looks[1:]]), axis=2)
             found.append(logits / np.where(np.array(spread) > 0, spread, 1.0))
-        labels = np.concatenate([held_out["label"] for held_out in splits])
-        folds = np.repeat(np.arange(len(splits)), [len(held_out) for held_out in splits])
-        logits = np.concatenate(found)
-        views = zip((CLEAN, *SELECTING), range(len(looks)), strict=False)
-        return fusion.weigh(method, {view: fusion.View(labels, folds, logits[:, k]) for view, k in views})
+        sizes = [len(held_out) for _, held_out in splits]
+        labels = np.concatenate([held_out["label"] for _, held_out in splits])
+        folds, logits = np.repeat(np.arange(len(splits)), sizes), np.concatenate(found)
+        views = {look: fusion.View(labels, folds, logits[:, k]) for k, look in enumerate(looks)}
+        weights = fusion.weigh(method, views)
+        said = ", ".join(f"{name} {weight:.2f}" for name, weight in zip(self.members, weights, strict=True))
+        print(f"{folder.name}: weights by {sum(sizes)} pictures held out: {said}", flush=True)
+        return weights
 
     def _fusion(self, folder: Path) -> dict[str, npt.NDArray[np.float64]]:
         """`scales` and `weights` (members,), and the `offset` of the fused logit.
@@ -182,16 +191,38 @@ def _some(rows: pd.DataFrame) -> pd.DataFrame:
     return rows[order.rank(method="first") <= SAMPLE]
 
 
-def _sources_out(train: pd.DataFrame) -> list[pd.DataFrame]:
-    """Rows of a generator and a photo source, in turn; none where fewer than two of each are named."""
-    few = min(len(names) for names in sources_by_label(train)) < 2
-    if few or (train["source"] == "").any():
+Split = tuple[pd.DataFrame, pd.DataFrame]
+"""Rows to train on and rows held out, both of both classes."""
+
+
+def _sources_out(train: pd.DataFrame) -> list[Split]:
+    """A generator and a photo source held out, in turn, the largest first; none where too few are named.
+
+    Rows without a source train, and never judge.
+    """
+    named = train[train["source"] != ""]
+    if min(len(names) for names in sources_by_label(named)) < 2:
         return []
-    return [train[held_out] for held_out in hold_sources_out(train)[:INNER_FOLDS]]
+    found = (_split(train, named[held_out]) for held_out in hold_sources_out(named))
+    good = [split for split in found if split]
+    return sorted(good, key=lambda split: -len(split[1]))[:INNER_FOLDS]
 
 
-def _quarter(train: pd.DataFrame, seed: int) -> pd.DataFrame:
-    """A quarter of the training rows, whole groups."""
+def _quarter_out(train: pd.DataFrame, seed: int) -> list[Split]:
+    """A quarter of the training rows held out, whole groups.
+
+    Raises:
+        UserError: a class is missing on a side.
+    """
     groups = np.unique(train["group"])
     order = sorted(groups, key=lambda group: stable_seed("inner", seed, int(group)))
-    return train[train["group"].isin(order[: max(1, len(order) // 4)])]
+    split = _split(train, train[train["group"].isin(order[: max(1, len(order) // 4)])])
+    if split is None:
+        raise UserError('ensemble: too few pictures to learn weights from; use method = "mean"')
+    return [split]
+
+
+def _split(train: pd.DataFrame, held_out: pd.DataFrame) -> Split | None:
+    inside = train[~train["group"].isin(held_out["group"])]
+    whole = min(held_out["label"].nunique(), inside["label"].nunique()) == 2
+    return (inside, held_out) if whole else None
