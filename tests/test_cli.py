@@ -182,3 +182,10 @@ def test_data_holds_the_competition(tiny_probe: Path, competition_folder: MakeFo
     assert main(["cv", str(tiny_probe)]) == 0
     assert "demo" not in capsys.readouterr().out
     assert Path("data") == cli.DATA
+
+
+def test_labels_are_cut_by_rank_or_by_a_threshold(capsys: pytest.CaptureFixture[str]):
+    blend = ["blend", "one.csv", "--out", "out.csv", "--prevalence", "0.4", "--threshold", "0"]
+    with pytest.raises(SystemExit, match="2"):
+        main(blend)
+    assert "--threshold: not allowed with argument --prevalence" in capsys.readouterr().err

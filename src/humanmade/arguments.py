@@ -103,8 +103,9 @@ def blend(parser: argparse.ArgumentParser) -> None:
     )
     add("--out", type=Path, metavar="CSV", required=True, help="the submission to write")
     add_data(parser, required=False)
-    add_prevalence(parser)
-    add(
+    cut = parser.add_mutually_exclusive_group()
+    add_prevalence(cut)
+    cut.add_argument(
         "--threshold",
         type=threshold,
         metavar="t|oof",
@@ -237,7 +238,7 @@ def add_weights(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_prevalence(parser: argparse.ArgumentParser) -> None:
+def add_prevalence(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         "--prevalence",
         type=share,
