@@ -37,6 +37,10 @@ INNER_FOLDS = 5
 """Most of them: each trains all members once more."""
 
 
+Split = tuple[pd.DataFrame, pd.DataFrame]
+"""Rows to train on and rows held out, both of both classes."""
+
+
 class Ensemble(Detector):
     """Members by recipe; each is trained in a folder of its own inside the fold's."""
 
@@ -151,6 +155,15 @@ class Ensemble(Detector):
             return equal
         splits = splits or _quarter_out(train, seed)
         looks = [CLEAN] if method == "sources" else [CLEAN, *SELECTING]
+        weights = fusion.weigh(method, self._judge(splits, looks, seed, folder, budget))
+        said = ", ".join(f"{name} {weight:.2f}" for name, weight in zip(self.members, weights, strict=True))
+        print(f"{folder.name}: weights, from {len(splits)} trainings on part of the rows: {said}", flush=True)
+        return weights
+
+    def _judge(
+        self, splits: Sequence[Split], looks: Sequence[str], seed: int, folder: Path, budget: Budget
+    ) -> dict[str, fusion.View]:
+        """Train the members on one side of each split and look at the other in several ways."""
         found = []
         for number, (inside, held_out) in enumerate(splits):
             inner = folder / INNER / str(number)
@@ -159,14 +172,10 @@ class Ensemble(Detector):
             spread = [each.std() for each in self._member_logits(inner, _some(inside), ["identity"])]
             logits = np.stack(self._member_logits(inner, held_out, ["identity", *looks[1:]]), axis=2)
             found.append(logits / np.where(np.array(spread) > 0, spread, 1.0))
-        sizes = [len(held_out) for _, held_out in splits]
         labels = np.concatenate([held_out["label"] for _, held_out in splits])
-        folds, logits = np.repeat(np.arange(len(splits)), sizes), np.concatenate(found)
-        views = {look: fusion.View(labels, folds, logits[:, k]) for k, look in enumerate(looks)}
-        weights = fusion.weigh(method, views)
-        said = ", ".join(f"{name} {weight:.2f}" for name, weight in zip(self.members, weights, strict=True))
-        print(f"{folder.name}: weights by {sum(sizes)} pictures held out: {said}", flush=True)
-        return weights
+        folds = np.repeat(np.arange(len(splits)), [len(held_out) for _, held_out in splits])
+        logits = np.concatenate(found)
+        return {look: fusion.View(labels, folds, logits[:, k]) for k, look in enumerate(looks)}
 
     def _fusion(self, folder: Path) -> dict[str, npt.NDArray[np.float64]]:
         """`scales` and `weights` (members,), and the `offset` of the fused logit.
@@ -189,10 +198,6 @@ def _some(rows: pd.DataFrame) -> pd.DataFrame:
     """At most `SAMPLE` rows, the same whatever their order: enough to see how logits spread."""
     order = pd.Series([stable_seed("some", name) for name in rows["id"]], index=rows.index)
     return rows[order.rank(method="first") <= SAMPLE]
-
-
-Split = tuple[pd.DataFrame, pd.DataFrame]
-"""Rows to train on and rows held out, both of both classes."""
 
 
 def _sources_out(train: pd.DataFrame) -> list[Split]:
