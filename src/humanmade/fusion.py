@@ -19,9 +19,6 @@ METHODS = ("mean", "rank", "weights", "climb", "stack")
 LEARNED = ("sources", "weights", "climb", "stack")
 """Rules whose weights are learned from held-out logits; `sources` is for members of one run."""
 
-CHANCE = 0.5
-"""AUC of a detector that knows nothing."""
-
 STEPS = 20
 """Most additions of a greedy climb; weights are multiples of a share of their number."""
 
@@ -75,7 +72,7 @@ def weigh(method: str, views: Views) -> Array:
     """
     count = views[CLEAN].logits.shape[1]
     if method in ("sources", "weights"):
-        above = np.array([max(0.0, score(views, single) - CHANCE) for single in np.eye(count)])
+        above = np.array([max(0.0, score(views, single) - metrics.CHANCE) for single in np.eye(count)])
         found = above if method == "weights" else np.sign(above)
     elif method == "climb":
         found = _climb(views, count)
@@ -86,14 +83,18 @@ def weigh(method: str, views: Views) -> Array:
     return found / found.sum() if found.sum() > 0 else np.full(count, 1 / count)
 
 
+def weigh_without(fold: int, method: str, views: Views) -> Array:
+    """Weights learned on all folds but one, for an honest look at that one."""
+    return weigh(method, {name: view.part(view.folds != fold) for name, view in views.items()})
+
+
 def nested_score(method: str, views: Views) -> float:
     """Mean selection score of each fold under weights learned on the others; NaN for one fold."""
     folds = np.unique(views[CLEAN].folds)
     scores = []
     for fold in folds if len(folds) > 1 else []:
-        others = {name: view.part(view.folds != fold) for name, view in views.items()}
         inside = {name: view.part(view.folds == fold) for name, view in views.items()}
-        scores.append(score(inside, weigh(method, others)))
+        scores.append(score(inside, weigh_without(fold, method, views)))
     scores = [each for each in scores if not np.isnan(each)]
     return float(np.mean(scores)) if scores else float("nan")
 

@@ -11,6 +11,9 @@ import pandas as pd
 Array = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
 
+CHANCE = 0.5
+"""AUC of a detector that knows nothing."""
+
 
 def auc(labels: npt.ArrayLike, logits: npt.ArrayLike) -> float:
     """Area under the ROC curve; NaN where only one class is there."""

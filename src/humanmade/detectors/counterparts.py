@@ -24,7 +24,7 @@ from humanmade.images.corruptions import rescale
 from humanmade.images.decode import Picture, open_picture
 from humanmade.progress import progress
 from humanmade.recipe import Recipe
-from humanmade.seeding import stable_seed
+from humanmade.seeding import sample, stable_seed
 from humanmade.training.budget import Budget
 from humanmade.training.checkpoint import digest
 from humanmade.training.device import Machine
@@ -49,7 +49,8 @@ def extend(rows: pd.DataFrame, recipe: Recipe, weights: Path | None, budget: Bud
     """
     if not recipe.counterparts:
         return rows
-    photos = _sample(rows[rows["label"] == 0], recipe.counterpart_photos)
+    photos = rows[rows["label"] == 0]
+    photos = photos[sample(photos["digest"].tolist(), recipe.counterpart_photos, "photo")]
     network: nn.Module = load_autoencoder(recipe.autoencoder, weights)
     key = f"{CODE_VERSION}-{recipe.autoencoder}-{digest(network)[:16]}-{recipe.counterpart_blend:g}"
     folder = cache.folder("counterparts") / key
@@ -60,12 +61,6 @@ def extend(rows: pd.DataFrame, recipe: Recipe, weights: Path | None, budget: Bud
         _make(photos, pairs, scale, recipe.counterpart_blend, network, budget)
         made.append(_compressed(photos, pairs, recipe.counterpart_compression, budget))
     return pd.concat(made, ignore_index=True)
-
-
-def _sample(photos: pd.DataFrame, most: int) -> pd.DataFrame:
-    """At most so many photos, chosen by their content and not by their order."""
-    order = pd.Series([stable_seed("photo", digest) for digest in photos["digest"]], index=photos.index)
-    return photos[order.rank(method="first") <= most]
 
 
 def _pairs(photos: pd.DataFrame, folder: Path, scale: float) -> pd.DataFrame:

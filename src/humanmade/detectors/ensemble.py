@@ -21,7 +21,7 @@ from humanmade.fusion import CLEAN
 from humanmade.images import views as viewing
 from humanmade.images.corruptions import SELECTING
 from humanmade.recipe import EnsembleRecipe, Recipe
-from humanmade.seeding import stable_seed
+from humanmade.seeding import sample, stable_seed
 from humanmade.training.budget import Budget
 
 FUSION = "fusion.json"
@@ -144,7 +144,7 @@ class Ensemble(Detector):
     def _weights(
         self, train: pd.DataFrame, seed: int, folder: Path, budget: Budget
     ) -> npt.NDArray[np.float64]:
-        """Equal weights, or weights learned where an inner training did not look, or found to be there."""
+        """Equal weights, or those learned where inner trainings did not look, now or at an earlier start."""
         if (folder / FUSION).is_file():
             return self._fusion(folder)["weights"]
         method, equal = self.recipe.method, np.full(len(self.members), 1 / len(self.members))
@@ -196,8 +196,7 @@ def _own_views(view: str, member: Recipe) -> tuple[str, ...]:
 
 def _some(rows: pd.DataFrame) -> pd.DataFrame:
     """At most `SAMPLE` rows, the same whatever their order: enough to see how logits spread."""
-    order = pd.Series([stable_seed("some", name) for name in rows["id"]], index=rows.index)
-    return rows[order.rank(method="first") <= SAMPLE]
+    return rows[sample(rows["id"].tolist(), SAMPLE, "some")]
 
 
 def _sources_out(train: pd.DataFrame) -> list[Split]:

@@ -159,9 +159,8 @@ def oof_threshold(members: Sequence[Member], method: str) -> tuple[float, float]
         views = _views(members)
         logits = np.empty(len(labels))
         for fold in np.unique(folds):
-            others = {name: view.part(view.folds != fold) for name, view in views.items()}
             inside = folds == fold
-            logits[inside] = fusion.combine(stacked[inside], fusion.weigh(method, others))
+            logits[inside] = fusion.combine(stacked[inside], fusion.weigh_without(fold, method, views))
     return threshold, metrics.nested_f1(labels, logits, folds)
 
 

@@ -20,8 +20,7 @@ import numpy.typing as npt
 
 from humanmade import metrics
 from humanmade.detectors.embedding import Embedding, standardised
-
-CHANCE = 0.5
+from humanmade.metrics import CHANCE
 
 APART = 0.9
 """AUC of telling test from train from which on the sets share nothing; at 0.5 they are one set."""
