@@ -3,6 +3,7 @@ import pytest
 
 from humanmade.errors import UserError
 from humanmade.images.corruptions import CORRUPTIONS, DRAWING
+from humanmade.images.histories import history
 from humanmade.images.views import CROPS, Frame, draws, expand, look
 from tests.conftest import scene
 
@@ -39,7 +40,7 @@ def test_crop_5_combines_with_other_operations():
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["sideways", "scale_9", "jpeg_0", "hflip+", ""])
+@pytest.mark.parametrize("name", ["sideways", "scale_9", "jpeg_0", "hflip+", "history_0", "history", ""])
 def test_unknown_views_are_refused(name: str):
     with pytest.raises(UserError, match="views"):
         expand([name])
@@ -74,3 +75,24 @@ def test_very_long_pictures_cost_no_more_than_square_ones(shape: tuple[int, int]
 def test_pictures_longer_than_a_codec_takes(view: str):
     long = np.tile(scene(1, (24, 64)), (1, 300, 1))
     assert look(long, view, Frame(16)).shape == (16, 16, 3)
+
+
+def test_histories_repeat_by_seed_and_number_and_are_all_different():
+    picture, frame = scene(5, (120, 160)), Frame(64)
+    shown = {
+        (name, seed): look(picture, name, frame, seed)
+        for name in ("history_1", "history_2")
+        for seed in range(8)
+    }
+    assert len({pixels.tobytes() for pixels in shown.values()}) == 16
+    assert (look(picture, "history_2", frame, 3) == shown["history_2", 3]).all()
+    assert draws("history_1") and draws("hflip+history_12")
+
+
+def test_a_history_is_the_same_for_pictures_of_one_size_whatever_they_show():
+    """Both members of a pair meet one history: a grey picture's size and edges are those of its partner."""
+    flat = [np.full((90, 120, 3), grey, np.uint8) for grey in (90, 150)]
+    for number in range(1, 12):
+        first, second = (history(picture, number, 7).astype(int) for picture in flat)
+        assert first.shape == second.shape
+        assert abs((second - first).mean() - 60) < 4

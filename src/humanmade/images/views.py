@@ -2,8 +2,9 @@
 
 A view's name joins operations with `+`, applied in order, then the crop: `identity`, `hflip`,
 `vflip`, `rot180`, `scale_0.5` (resized by that factor), `jpeg_75` and `webp_75` (recompressed),
-`crop_tl`, `crop_tr`, `crop_bl`, `crop_br` (a corner instead of the centre), and the corruptions
-of `humanmade.images.corruptions` by their own names. `crop_5` stands for all five crops.
+`crop_tl`, `crop_tr`, `crop_bl`, `crop_br` (a corner instead of the centre), `history_1`, `history_2` ...
+(drawn chains, `humanmade.images.histories`), and the corruptions of `humanmade.images.corruptions` by
+their own names. `crop_5` stands for all five crops.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import numpy as np
 from humanmade.errors import UserError
 from humanmade.images.corruptions import CORRUPTIONS, DRAWING, corrupt, recompress, rescale
 from humanmade.images.decode import Picture
+from humanmade.images.histories import history
 
 CROPS = ("native", "resize", "squash")
 """Crop policies: a square at native resolution; the short side brought to 8/7 of the square first
@@ -34,6 +36,7 @@ _FLIPS: dict[str, Callable[[Picture], Picture]] = {
 FIVE_CROPS = "crop_5"
 _CORNERS = {"crop_tl": (0, 0), "crop_tr": (0, 1), "crop_bl": (1, 0), "crop_br": (1, 1)}
 _NUMBERED = re.compile(r"(scale|jpeg|webp)_(\d+(?:\.\d+)?)")
+_HISTORY = re.compile(r"history_([1-9]\d?)")
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,8 @@ def expand(names: Sequence[str]) -> tuple[str, ...]:
 
 def draws(view: str) -> bool:
     """Whether a view's outcome depends on its seed."""
-    return not DRAWING.isdisjoint(view.split("+"))
+    parts = view.split("+")
+    return not DRAWING.isdisjoint(parts) or any(map(_HISTORY.fullmatch, parts))
 
 
 def look(picture: Picture, view: str, frame: Frame, seed: int = 0) -> Picture:
@@ -100,7 +104,7 @@ def look(picture: Picture, view: str, frame: Frame, seed: int = 0) -> Picture:
     """
     top = left = 0.5
     for part in view.split("+"):
-        numbered = _NUMBERED.fullmatch(part)
+        numbered, drawn = _NUMBERED.fullmatch(part), _HISTORY.fullmatch(part)
         if part in _FLIPS:
             picture = _FLIPS[part](picture)
         elif part in _CORNERS:
@@ -109,6 +113,8 @@ def look(picture: Picture, view: str, frame: Frame, seed: int = 0) -> Picture:
             picture = rescale(picture, float(numbered[2]))
         elif numbered:
             picture = recompress(picture, numbered[1], int(float(numbered[2])))
+        elif drawn:
+            picture = history(picture, int(drawn[1]), seed)
         else:
             picture = corrupt(picture, part, seed)
     return np.ascontiguousarray(frame.cut(picture, top, left))
@@ -123,8 +129,8 @@ def _check(part: str) -> None:
             raise UserError(f"views: '{part}' is out of range (scale 0.1 to 4, quality 1 to 100)")
         return
     known = [*_FLIPS, *_CORNERS, FIVE_CROPS, *CORRUPTIONS]
-    if part not in known:
-        known += ["scale_0.5", "jpeg_75", "webp_75"]
+    if part not in known and not _HISTORY.fullmatch(part):
+        known += ["scale_0.5", "jpeg_75", "webp_75", "history_1"]
         raise UserError(f"views: unknown view '{part}'; known: {', '.join(known)}")
 
 
