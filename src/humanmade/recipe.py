@@ -47,12 +47,6 @@ class Recipe:
     """Scales at which every training photo is also shown beside its reconstruction; empty is off."""
     counterpart_photos: int = 2000
     """Photos that get counterparts, at most: making them costs time and about 10 bytes a pixel of cache."""
-    counterpart_blend: float = 0.0
-    """Share of the reconstructions that are mixed with their photo, in pixels or in frequencies."""
-    counterpart_compression: float = 0.0
-    """Compress counterparts like their photo's JPEG, its quantisation steps times this; 0 is lossless.
-    Photos often were compressed more than once, so below 1 is nearer to what generated pictures are.
-    Of other formats than JPEG nothing is changed."""
     real_fakes: bool = True
     """Train on the generated pictures of the data too, not on counterparts alone."""
     autoencoder: str = "taef2"
@@ -70,13 +64,6 @@ class Recipe:
         good = all(0.25 <= scale <= 2 for scale in self.counterparts)
         require(good, "counterparts", self.counterparts, "scales of 0.25 to 2")
         require(self.counterpart_photos >= 1, "counterpart_photos", self.counterpart_photos, "at least 1")
-        good = not self.counterpart_blend or len(self.counterparts) > 0
-        require(good, "counterpart_blend", self.counterpart_blend, "0, or scales in counterparts")
-        require(0 <= self.counterpart_blend <= 1, "counterpart_blend", self.counterpart_blend, "0 to 1")
-        good = 0 <= self.counterpart_compression <= 4
-        require(good, "counterpart_compression", self.counterpart_compression, "0 to 4")
-        good = not self.counterpart_compression or len(self.counterparts) > 0
-        require(good, "counterpart_compression", self.counterpart_compression, "0, or scales in counterparts")
         good = self.real_fakes or len(self.counterparts) > 0
         require(good, "real_fakes", self.real_fakes, "true, or scales in counterparts")
 
@@ -127,15 +114,14 @@ class LinearHeadRecipe(PictureRecipe):
     shrinkage: list[float] = field(default_factory=lambda: [1e-4, 1e-3, 1e-2, 1e-1])
     """Values of the logistic regression's C; the inner folds choose among several."""
     inner_folds: int = 3
-    inner_split: Literal["groups", "clusters"] = "groups"
-    """What inner folds keep apart: groups, or clusters of look-alikes, as a shifted set would."""
-    training_views: list[str] = field(default_factory=lambda: ["identity"])
-    """Views (`humanmade.images.views`) under which the head sees each training picture."""
+    histories: list[str] = field(default_factory=lambda: ["identity"])
+    """Views (`humanmade.images.views`) under which the head sees each training picture: as it is, and
+    after drawn histories of compression and scaling, both members of a pair alike."""
 
     def check(self) -> None:
         super().check()
         require(self.inner_folds >= 2, "inner_folds", self.inner_folds, "at least 2")
-        require(len(self.training_views) > 0, "training_views", self.training_views, "at least one view")
+        require(len(self.histories) > 0, "histories", self.histories, "at least one view")
         good = len(self.shrinkage) > 0 and all(value > 0 for value in self.shrinkage)
         require(good, "shrinkage", self.shrinkage, "positive numbers")
 

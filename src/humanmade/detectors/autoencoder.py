@@ -171,7 +171,7 @@ class VaeDetector(Detector):
         held_out = valid[valid["label"] == 0]
         trainer.run(folder, budget, lambda model: self._watch(model, held_out), folder.name)
         save_weights(folder / MODEL, trainer.result.state_dict(), self._facts())
-        names = expand(recipe.training_views)
+        names = expand(recipe.histories)
         features = np.concatenate([self._statistics(trainer.result, train, name) for name in names])
         head, _ = fit_linear_head(features, pd.concat([train] * len(names)), recipe, seed)
         save_head(folder, head, self._facts())

@@ -14,6 +14,7 @@ import torch
 
 from humanmade.detectors import heads
 from humanmade.detectors.base import Detector, Logits
+from humanmade.detectors.counterparts import row_weights
 from humanmade.detectors.features import Features, FeatureStore
 from humanmade.errors import UserError
 from humanmade.files import write_text
@@ -42,9 +43,9 @@ class FixedFeatures(Detector):
         """Where the features are kept."""
 
     @property
-    def training_views(self) -> tuple[str, ...]:
+    def histories(self) -> tuple[str, ...]:
         """The views that the head learns from."""
-        return expand(self.recipe.training_views)
+        return expand(self.recipe.histories)
 
     @abstractmethod
     def extract(self, pixels: torch.Tensor) -> Features:
@@ -55,13 +56,13 @@ class FixedFeatures(Detector):
     ) -> None:
         # Rows that are in both are decoded once for all their views.
         both = training[training["id"].isin(predicted["id"])]
-        all_views = list(dict.fromkeys([*self.training_views, *views]))
+        all_views = list(dict.fromkeys([*self.histories, *views]))
         self.store.compute(both, all_views, self.extract, budget)
-        self.store.compute(training, self.training_views, self.extract, budget)
+        self.store.compute(training, self.histories, self.extract, budget)
         self.store.compute(predicted, views, self.extract, budget)
 
     def fit(self, train: pd.DataFrame, valid: pd.DataFrame, seed: int, folder: Path, budget: Budget) -> int:
-        names = self.training_views
+        names = self.histories
         self.store.compute(train, names, self.extract, budget)
         features = np.concatenate([self.store.get(train, name) for name in names]).astype(np.float64)
         # The views of a picture are one group, so inner folds keep them together.
@@ -95,7 +96,7 @@ def fit_linear_head(
 ) -> tuple[heads.Tensors, list[dict[str, float]]]:
     """Fit a linear head to rows' labels, their groups kept together."""
     labels, groups = rows["label"].to_numpy(), rows["group"].to_numpy()
-    return heads.fit_linear(features, labels, groups, recipe, seed)
+    return heads.fit_linear(features, labels, groups, recipe, seed, row_weights(rows))
 
 
 def save_head(folder: Path, tensors: heads.Tensors, facts: dict[str, Any]) -> None:

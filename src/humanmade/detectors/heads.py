@@ -15,13 +15,17 @@ from humanmade.recipe import LinearHeadRecipe
 Tensors: TypeAlias = dict[str, npt.NDArray[np.float64]]
 Matrix: TypeAlias = npt.NDArray[np.float64]
 Integers: TypeAlias = npt.NDArray[np.int64]
-Splits: TypeAlias = list[tuple[Integers, Integers]]
 
 C = "logisticregression__C"
 
 
 def fit_linear(
-    features: Matrix, labels: Integers, groups: Integers, recipe: LinearHeadRecipe, seed: int
+    features: Matrix,
+    labels: Integers,
+    groups: Integers,
+    recipe: LinearHeadRecipe,
+    seed: int,
+    weights: Matrix | None = None,
 ) -> tuple[Tensors, list[dict[str, float]]]:
     """Fit a linear head on standardised features.
 
@@ -30,6 +34,7 @@ def fit_linear(
         labels: (n,) of 0 and 1.
         groups: (n,), what must not be split.
         recipe: which head; its shrinkage is chosen by inner folds if there are several.
+        weights: (n,) of the rows, their mean 1; None weighs all alike.
 
     Returns:
         Tensors for `linear_logits`, and what each shrinkage scored.
@@ -37,26 +42,32 @@ def fit_linear(
     from sklearn.linear_model import LogisticRegression
     from sklearn.preprocessing import StandardScaler
 
-    scaler = StandardScaler().fit(features)
+    weights = np.ones(len(labels)) if weights is None else weights
+    scaler = StandardScaler().fit(features, sample_weight=weights)
     standard = scaler.transform(features)
     tried: list[dict[str, float]] = []
     if recipe.head == "difference":
-        direction = standard[labels == 1].mean(axis=0) - standard[labels == 0].mean(axis=0)
-        direction /= max(float(np.linalg.norm(direction)), 1e-12)
-        scale = LogisticRegression(C=1.0).fit((standard @ direction)[:, None], labels)
-        weight, bias = direction * scale.coef_[0, 0], scale.intercept_[0]
+        one, zero = (np.average(standard[labels == k], axis=0, weights=weights[labels == k]) for k in (1, 0))
+        direction = (one - zero) / max(float(np.linalg.norm(one - zero)), 1e-12)
+        along = LogisticRegression(C=1.0).fit((standard @ direction)[:, None], labels, weights)
+        weight, bias = direction * along.coef_[0, 0], along.intercept_[0]
     else:
         c = recipe.shrinkage[0]
         if len(recipe.shrinkage) > 1:
-            c, tried = _choose_shrinkage(features, labels, groups, recipe, seed)
-        model = LogisticRegression(C=c, max_iter=1000).fit(standard, labels)
+            c, tried = _choose_shrinkage(features, labels, groups, weights, recipe, seed)
+        model = LogisticRegression(C=c, max_iter=1000).fit(standard, labels, weights)
         weight, bias = model.coef_[0], model.intercept_[0]
     tensors = {"mean": scaler.mean_, "scale": scaler.scale_, "weight": weight, "bias": np.asarray(bias)}
-    return tensors, tried
+    return {name: np.asarray(value, np.float64) for name, value in tensors.items()}, tried
 
 
 def _choose_shrinkage(
-    features: Matrix, labels: Integers, groups: Integers, recipe: LinearHeadRecipe, seed: int
+    features: Matrix,
+    labels: Integers,
+    groups: Integers,
+    weights: Matrix,
+    recipe: LinearHeadRecipe,
+    seed: int,
 ) -> tuple[float, list[dict[str, float]]]:
     """The C that scores best on inner folds; equal scores go to the stronger shrinkage."""
     from sklearn.linear_model import LogisticRegression
@@ -71,42 +82,13 @@ def _choose_shrinkage(
             f"recipe: inner_folds = {recipe.inner_folds}, but a class has only {fewest} groups to train on; "
             "lower it, or give shrinkage one value"
         )
-    by_groups = recipe.inner_split == "groups"
-    splits = (_group_splits if by_groups else _cluster_splits)(features, labels, groups, recipe, seed)
-    # Probabilities are off on look-alikes held out; their order is what counts there.
-    scoring = "neg_log_loss" if by_groups else "roc_auc"
+    splits = stratified_groups(labels, groups, recipe.inner_folds, seed)
     grid = {C: sorted(recipe.shrinkage)}
-    search = GridSearchCV(model, grid, scoring=scoring, cv=splits, refit=False).fit(features, labels)
+    search = GridSearchCV(model, grid, scoring="neg_log_loss", cv=splits, refit=False)
+    search.fit(features, labels, logisticregression__sample_weight=weights)
     scores = [float(score) for score in search.cv_results_["mean_test_score"]]
-    name, sign = ("logloss", -1) if by_groups else ("auc", 1)
-    tried = [{"shrinkage": c, name: sign * score} for c, score in zip(grid[C], scores, strict=True)]
+    tried = [{"shrinkage": c, "logloss": -score} for c, score in zip(grid[C], scores, strict=True)]
     return float(search.best_params_[C]), tried
-
-
-def _group_splits(
-    features: Matrix, labels: Integers, groups: Integers, recipe: LinearHeadRecipe, seed: int
-) -> Splits:
-    return stratified_groups(labels, groups, recipe.inner_folds, seed)
-
-
-def _cluster_splits(
-    features: Matrix, labels: Integers, groups: Integers, recipe: LinearHeadRecipe, seed: int
-) -> Splits:
-    """Fold k holds out cluster k of each class, and trains on no group of theirs."""
-    from sklearn.cluster import KMeans
-    from sklearn.preprocessing import StandardScaler
-
-    cluster = np.zeros(len(labels), dtype=np.int64)
-    for label in (0, 1):
-        part = StandardScaler().fit_transform(features[labels == label])
-        cluster[labels == label] = KMeans(recipe.inner_folds, n_init=2, random_state=seed).fit_predict(part)
-    splits: Splits = []
-    for k in range(recipe.inner_folds):
-        held_out = cluster == k
-        kept = ~np.isin(groups, groups[held_out])
-        if len(np.unique(labels[kept])) == 2:
-            splits.append((np.flatnonzero(kept), np.flatnonzero(held_out)))
-    return splits or _group_splits(features, labels, groups, recipe, seed)
 
 
 def linear_logits(tensors: Tensors, features: Matrix) -> Logits:
