@@ -183,10 +183,12 @@ def collect(current: Run, table: pd.DataFrame, folds: Folds, data: str, prevalen
             own = _out_of_fold(folds, _held_out(current, folds, scored, name))
             files.write_csv(current.folder / name, own)
     corrupted = current.corrupted(scored, folds.rows.set_index("id")["label"])
-    grid = shifted.scores(corrupted, current.recipe.split == "source") if len(corrupted) else {}
+    by_fold = current.recipe.split == "source"
+    grid = shifted.scores(corrupted, by_fold) if len(corrupted) else {}
     test_size = int((table["split"] == "test").sum())
     scores = _scores(current, folds, oof, held_out) | {
         "corrupted": grid,
+        "steadiness": shifted.steadiness(corrupted, by_fold) if len(corrupted) else {},
         **outlook(current, oof, grid, test_size, prevalence),
         "prevalence": prevalence,
         "unfinished": not (len(scored) == len(folds) or ALL in done),

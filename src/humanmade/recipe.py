@@ -271,6 +271,9 @@ class EnsembleRecipe(Recipe):
     each, else on three quarters. `sources` learns from the former alone, on pictures as they are, and is
     `mean` without."""
 
+    steady: bool = True
+    """Leave out members whose logits re-encoding moves farther than the class does."""
+
     def check(self) -> None:
         super().check()
         require(

@@ -13,6 +13,7 @@ from humanmade.cli import main
 from humanmade.data import folds, inventory, manifest
 from humanmade.detectors.ensemble import Ensemble, _sources_out
 from humanmade.errors import Interrupted, UserError
+from humanmade.sensitivity import REENCODED
 from humanmade.training.budget import Budget
 from tests.conftest import TINY_PROBE, MakeFolder
 
@@ -30,7 +31,7 @@ def recipe(tmp_path: Path, tiny_probe: Path) -> Path:
     )
     path = tmp_path / "both.toml"
     members = f'["{tiny_probe}", "{tmp_path / "flipped.toml"}"]'
-    path.write_text(f'detector = "ensemble"\nmembers = {members}\nfolds = 3\n')
+    path.write_text(f'detector = "ensemble"\nmembers = {members}\nfolds = 3\nsteady = false\n')
     return path
 
 
@@ -223,3 +224,31 @@ def test_a_run_keeps_its_members_recipes(recipe: Path, tiny_probe: Path, manifes
     tiny_probe.unlink()
     assert main([*predict, "--out", "after.csv"]) == 0
     assert Path("after.csv").read_bytes() == Path("before.csv").read_bytes()
+
+
+def test_a_member_that_reads_a_files_history_is_left_out(
+    rows: pd.DataFrame, recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    def swayed(made: Ensemble, name: str) -> None:
+        _, member = made.members[name]
+        plain = member.logits
+
+        def logits(folder: Path, rows: pd.DataFrame, views: list[str]) -> np.ndarray:
+            return plain(folder, rows, views) + [1000.0 * (view in REENCODED) for view in views]
+
+        member.logits = logits  # type: ignore[method-assign]
+
+    made = ensemble(recipe, "steady=true")
+    swayed(made, "flipped")
+    made.fit(rows, rows[:0], 0, tmp_path / "fold0", Budget())
+    facts = json.loads((tmp_path / "fold0/fusion.json").read_text())
+    assert facts["weights"] == [1, 0]
+    assert "fold0: flipped is left out: re-encoding moves" in capsys.readouterr().out
+    swayed(made, "tinyprobe")
+    made.fit(rows, rows[:0], 0, tmp_path / "fold1", Budget())
+    weights = json.loads((tmp_path / "fold1/fusion.json").read_text())["weights"]
+    assert sorted(weights) == [0, 1], "somebody has to speak"
+    trusting = ensemble(recipe)
+    swayed(trusting, "flipped")
+    trusting.fit(rows, rows[:0], 0, tmp_path / "fold2", Budget())
+    assert json.loads((tmp_path / "fold2/fusion.json").read_text())["weights"] == [0.5, 0.5]

@@ -22,6 +22,7 @@ from humanmade.images import views as viewing
 from humanmade.images.corruptions import SELECTING
 from humanmade.recipe import EnsembleRecipe, Recipe
 from humanmade.seeding import sample, stable_seed
+from humanmade.sensitivity import MOST, REENCODED, sensitivity
 from humanmade.training.budget import Budget
 
 FUSION = "fusion.json"
@@ -29,6 +30,9 @@ FUSION = "fusion.json"
 
 SAMPLE = 2000
 """Training rows from which scales and offset are taken, at most."""
+
+REENCODED_SAMPLE = 200
+"""Training rows on which members' sensitivity to re-encoding is measured."""
 
 INNER = "inner"
 """Trainings on part of a fold's rows, from which weights are learned."""
@@ -74,6 +78,8 @@ class Ensemble(Detector):
         # other rows, such as counterparts, have their zeros elsewhere.
         train = _some(train)
         own = np.column_stack(self._member_logits(folder, train, ["identity"]))
+        if self.recipe.steady:
+            weights = self._steady(weights, self._sensitivities(folder, train), folder.name)
         scales = np.where(own.std(axis=0) > 0, own.std(axis=0), 1.0)
         fused = fusion.combine(own / scales, weights)
         facts = {
@@ -85,6 +91,24 @@ class Ensemble(Detector):
         files.write_json(folder / FUSION, facts)
         shutil.rmtree(folder / INNER, ignore_errors=True)
         return seen
+
+    def _sensitivities(self, folder: Path, train: pd.DataFrame) -> list[float]:
+        """How far re-encoding moves each member's logits (`humanmade.sensitivity`), on training pictures."""
+        few = train[sample(train["id"].tolist(), REENCODED_SAMPLE, "re-encoded")]
+        seen = self._member_logits(folder, few, ["identity", *REENCODED])
+        return [sensitivity(logits, few["label"]) for logits in seen]
+
+    def _steady(
+        self, weights: npt.NDArray[np.float64], moved: Sequence[float], title: str
+    ) -> npt.NDArray[np.float64]:
+        """Leave out members whose logits tell a file's history rather than its class; never all of them."""
+        counted = np.where((weights > 0) & np.isfinite(moved), moved, np.inf)
+        kept = (counted <= MOST) | (counted == counted.min())
+        for name, weight, far, stays in zip(self.members, weights, moved, kept, strict=True):
+            if weight > 0 and not stays:
+                why = f"re-encoding moves its logits {far:.1f} times as far as the class does"
+                print(f"{title}: {name} is left out: {why}", flush=True)
+        return np.where(kept, weights, 0) / max(float(weights[kept].sum()), 1e-12)
 
     def verify(self, folder: Path) -> None:
         self._fusion(folder)

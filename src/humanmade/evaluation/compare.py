@@ -18,8 +18,8 @@ FEWEST_SCORES = 3
 
 def compare(runs: Sequence[Run], submitted: Sequence[ledger.Row] = ()) -> pd.DataFrame:
     """One row a run, best `selection` first: `run, selection, f1, spread, auc, logloss, corrupted,
-    worst_corrupted, look_alikes, counterparts, forecast, low, high, forecast_f1, worst_source, folds,
-    seconds, public, private`, then `fold0`, `fold1`, ... with each fold's F1.
+    worst_corrupted, sensitivity, flips, look_alikes, counterparts, forecast, low, high, forecast_f1,
+    worst_source, folds, seconds, public, private`, then `fold0`, `fold1`, ... with each fold's F1.
 
     `selection` weighs the AUC on clean held-out pictures with the one that is forecast. The forecast is
     sharpened by what those of other runs missed on the leaderboard. `spread` is the standard deviation over
@@ -60,6 +60,8 @@ def _row(run: Run, submitted: Sequence[ledger.Row]) -> dict[str, object]:
         "logloss": scores.get("logloss"),
         "corrupted": scores.get("corrupted", {}).get("mean", {}).get("auc"),
         "worst_corrupted": scores.get("corrupted", {}).get("worst", {}).get("auc"),
+        "sensitivity": scores.get("steadiness", {}).get("sensitivity"),
+        "flips": scores.get("steadiness", {}).get("flips"),
         "look_alikes": scores.get("shifted", {}).get("look_alikes"),
         "counterparts": scores.get("shifted", {}).get("counterparts"),
         "forecast": said and said.auc,
@@ -87,6 +89,8 @@ SHOWN = {
     "auc": "AUC",
     "corrupted": "corrupted",
     "worst_corrupted": "worst",
+    "sensitivity": "moved",
+    "flips": "flips",
     "look_alikes": "alikes",
     "counterparts": "remade",
     "forecast": "forecast",

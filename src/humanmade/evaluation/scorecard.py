@@ -10,6 +10,7 @@ import pandas as pd
 
 from humanmade import files, metrics
 from humanmade.run import Run
+from humanmade.sensitivity import MOST
 
 
 def as_text(scores: dict[str, Any], run: Run, table: pd.DataFrame) -> str:
@@ -63,6 +64,14 @@ def _outlook(scores: dict[str, Any]) -> list[str]:
         worst = min(names, key=lambda name: grid[name]["auc"])
         lines.append(
             f"corrupted: mean AUC {grid['mean']['auc']:.3f}, worst {grid[worst]['auc']:.3f} ({worst})"
+        )
+    steadiness = scores.get("steadiness")
+    if steadiness:
+        far = steadiness["sensitivity"]
+        lines.append(
+            f"re-encoding moves a picture {far:.2f} times as far as its class does and flips "
+            f"{steadiness['flips']:.0%} of the verdicts"
+            + ("; this detector reads a file's history" if far > MOST else "")
         )
     for name, what in WORLDS.items():
         if name in shifted:

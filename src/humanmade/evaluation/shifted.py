@@ -20,6 +20,7 @@ from humanmade.images.corruptions import CORRUPTIONS
 from humanmade.progress import progress
 from humanmade.recipe import Recipe
 from humanmade.seeding import stable_seed
+from humanmade.sensitivity import REENCODED, flip_rate, sensitivity
 from humanmade.training.budget import Budget
 
 SAMPLE = 400
@@ -63,6 +64,20 @@ def scores(table: pd.DataFrame, by_fold: bool) -> dict[str, dict[str, float]]:
         for key, reduce in (("mean", np.mean), ("worst", np.min))
     }
     return found | overall
+
+
+def steadiness(table: pd.DataFrame, by_fold: bool) -> dict[str, float]:
+    """`sensitivity` to re-encoding and the share of verdicts it `flips` (`humanmade.sensitivity`).
+
+    Args:
+        table, by_fold: as for `scores`.
+    """
+    parts = [part for _, part in table.groupby("fold")] if by_fold else [table]
+    seen = [(part[[CLEAN, *REENCODED]].to_numpy(), part["label"]) for part in parts]
+    return {
+        "sensitivity": float(np.mean([sensitivity(logits, labels) for logits, labels in seen])),
+        "flips": float(np.mean([flip_rate(logits) for logits, _ in seen])),
+    }
 
 
 def counterpart_logits(
