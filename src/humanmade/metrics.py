@@ -175,7 +175,7 @@ def worse_of(pooled: float, inside: Mapping[str, float]) -> float:
     The pooled AUC can be had by telling collections apart, the mean inside them by what their fakes share.
     Where no repo holds both classes it is the pooled one.
     """
-    return float(min(pooled, np.mean([*inside.values()]))) if inside else pooled
+    return min(pooled, float(np.mean([*inside.values()]))) if inside else pooled
 
 
 def labels_at_prevalence(ids: Sequence[str], logits: npt.ArrayLike, prevalence: float) -> Labels:
