@@ -312,18 +312,20 @@ def report(asked: argparse.Namespace) -> None:
 
 def bench(asked: argparse.Namespace) -> None:
     """Measure recipes side by side."""
-    from humanmade import bench as benching
     from humanmade import files
+    from humanmade.bench import measure as measuring
+    from humanmade.bench import table as tables
 
-    lines = benching.read_lines(asked.recipes)
+    lines = measuring.read_lines(asked.recipes)
     columns = asked.columns.split(",") if asked.columns else []
-    unknown = [name for name in columns if name not in ("recipe", *benching.COLUMNS)]
+    unknown = [name for name in columns if name not in tables.COLUMNS]
     if unknown:
-        raise UserError(f"--columns {unknown[0]}: known are recipe, {', '.join(benching.COLUMNS)}")
-    same = benching.Bench(asked.data, asked.shifted, asked.out, asked.fold, asked.seeds, asked.weights)
-    table = benching.measure(lines, same)
-    said = [benching.as_markdown(table, columns)]
-    said += benching.forecast_errors(table)
+        raise UserError(f"--columns {unknown[0]}: known are {', '.join(tables.COLUMNS)}")
+    same = measuring.Bench(
+        asked.data, asked.shifted, asked.out, asked.each, asked.fold, asked.seeds, asked.weights
+    )
+    table = measuring.measure(lines, same)
+    said = [tables.as_markdown(table, columns), *tables.standings(table), *tables.forecast_errors(table)]
     print("\n\n".join(said))
     if asked.markdown:
         files.write_text(asked.markdown, "\n\n".join([asked.title, *said]).strip() + "\n")
@@ -429,8 +431,8 @@ VERBS: tuple[tuple[Verb, Callable[[argparse.ArgumentParser], None], str, str], .
     (
         bench,
         arguments.bench,
-        "measure recipes side by side: folds, forecast, and a set they were not trained on",
-        'humanmade bench probe_lite0 "probe_lite0 head=difference" --data train --shifted wild',
+        "measure recipes side by side: folds, forecast, and sets they were not trained on",
+        'humanmade bench probe_lite0 "probe_lite0 head=difference" --data train --shifted wild --shifted new',
     ),
     (
         explain,

@@ -96,7 +96,7 @@ def record(
     Returns:
         The look among those at its set; None where the set holds one class only and so has no score.
     """
-    if not math.isfinite(scores["worse"]):
+    if scores["worse"] is None or not math.isfinite(scores["worse"]):
         return None
     look = Look(
         date=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
