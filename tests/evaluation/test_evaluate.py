@@ -47,10 +47,11 @@ def test_scores_inside_repos_and_between_sources():
     assert scores["cross"] == {"mean": 9 / 16, "worst": 0.25, "photos": "ffhq", "generator": "gen"}
     text = evaluation.as_text(scores)
     assert "  shop   0.500  worst" in text and "worst 0.250 (ffhq against gen)" in text
-    moved = evaluation.evaluate(table, logits + np.array([0, 9] * 2 + [0, 0] * 2))
-    assert moved["auc"] > moved["worse"] == moved["inside_mean"] == 0.75
-    one, other = (metrics.auc_error(score, 2, 2) for score in (1.0, 0.5))
-    assert moved["worse_error"] == pytest.approx(np.hypot(one, other) / 2)
+    fakes = rows([1, 1]).assign(id=["x", "y"], repo="prompts")
+    more = evaluation.evaluate(pd.concat([table, fakes], ignore_index=True), np.array([*logits, 99.0, 99.0]))
+    assert more["auc"] == pytest.approx(17 / 24) and more["worse"] == more["inside_mean"] == 0.625
+    one, other = (metrics.auc_error(score, 2, 2) for score in (0.75, 0.5))
+    assert more["worse_error"] == pytest.approx(np.hypot(one, other) / 2)
 
 
 def test_which_rows_are_evaluated():
