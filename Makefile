@@ -10,6 +10,7 @@ KERNEL ?= train
 ARGS ?=
 recipe_flag = $(if $(RECIPE),--recipe $(RECIPE))
 data_flags = $(foreach folder,$(DATA),--data $(folder))
+shifted_flags = $(foreach folder,$(SHIFTED),--shifted $(folder))
 
 # As it stands, whatever signs it holds: the shell sees it as a variable.
 export MSG
@@ -70,8 +71,8 @@ explain: $(READY)  ## where RUN looks: a contact sheet of its worst mistakes, su
 report: $(READY)  ## one HTML page of all runs, with the audit of DATA if given (OUT, default runs/report.html)
 	@$(RUN_KIT) report $(if $(OUT),--out $(OUT)) $(data_flags) $(ARGS)
 
-bench: $(READY)  ## the table of TABLE (a file of recipes), trained on DATA, judged on SHIFTED
-	@$(RUN_KIT) bench $(or $(TABLE),$(error give TABLE=docs/tables/name.txt)) $(data_flags) $(if $(SHIFTED),--shifted $(SHIFTED)) $(ARGS)
+bench: $(READY)  ## the table of TABLE (a file of recipes), trained on DATA, judged on SHIFTED (folders)
+	@$(RUN_KIT) bench $(or $(TABLE),$(error give TABLE=docs/tables/name.txt)) $(data_flags) $(shifted_flags) $(ARGS)
 
 demo: $(READY)  ## write the embedded demo competition into OUT (default build/demo)
 	@$(RUN_KIT) demo $(or $(OUT),build/demo)

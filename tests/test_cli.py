@@ -94,8 +94,22 @@ def test_evaluate_scores_test_rows_and_writes_logits(run: Path, capsys):
     assert list(written.columns) == ["id", "label", "source", "logit"]
     own = pd.read_csv("runs/tinyprobe/test.csv").set_index("id")["logit"]
     assert (written.set_index("id")["logit"] == own).all()
+    assert "look 1 at this set" in scores["look"] and scores["looks"] == 1
+    assert main(["evaluate", "tinyprobe", "--data", str(run)]) == 0
+    assert "\nseen before as look 1 of 1 at this set (" in capsys.readouterr().out
+    counted = pd.read_csv("runs/looks.csv")
+    assert len(counted) == 1 and counted["auc"][0] == scores["auc"] and counted["verb"][0] == "evaluate"
     assert main(["evaluate", "tinyprobe", "--data", str(run), "--split", "train"]) == 0
     assert "trained on 16 of these 16 pictures" in capsys.readouterr().err
+
+
+def test_a_named_repo_is_the_last_column(tiny_probe: Path, manifest_folder: MakeFolder):
+    folder = manifest_folder(pairs=6, repo=["forum", "shop"] * 6)
+    assert main(["cv", str(tiny_probe), "--data", str(folder)]) == 0
+    assert main(["evaluate", "tinyprobe", "--data", str(folder), "--out", "e.csv"]) == 0
+    written = pd.read_csv("e.csv")
+    assert list(written.columns) == ["id", "label", "source", "logit", "repo"]
+    assert written["repo"].tolist() == ["forum", "shop"] * 6
 
 
 def test_outputs_are_not_overwritten_silently(run: Path, capsys):
@@ -146,7 +160,10 @@ def test_compare_shows_the_leaderboard_and_its_rank_correlation(run: Path, capsy
         assert "rank correlation" not in capsys.readouterr().out
         ledger.record([{"ref": str(number), "runs": f"r{number}", "public": str(0.9 - number / 10)}])
     assert main(["compare"]) == 0
-    assert "rank correlation of fold F1 and public score: -1.00" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "rank correlation of fold F1 and public score: -1.00" in shown
+    assert "3 looks at the public leaderboard: best F1 0.800 (look 1, )" in shown
+    assert "up to 0.085 better" in shown, "0.846 standard deviations of 0.1"
     saved = pd.read_csv("runs/compare.csv").set_index("run")
     assert saved["public"]["r1"] == 0.8 and pd.isna(saved["public"]["tinyprobe"])
 

@@ -69,3 +69,85 @@ def test_nested_f1_cuts_a_fold_where_the_others_say():
 
 def test_all_ones_on_a_balanced_set():
     assert metrics.all_ones_f1(0.5) == pytest.approx(f1_score([0, 1], [1, 1]))
+
+
+def test_the_error_of_an_auc_is_that_of_repeated_draws():
+    rng, drawn = np.random.default_rng(0), []
+    for _ in range(300):
+        labels = np.tile([0, 1], 50)
+        drawn.append(metrics.auc(labels, rng.normal(size=100) + labels))
+    assert metrics.auc_error(float(np.mean(drawn)), 50, 50) == pytest.approx(np.std(drawn), rel=0.2)
+    assert metrics.auc_error(0.7, 50, 50) > 1.9 * metrics.auc_error(0.7, 200, 200)
+
+
+@given(labelled, st.sampled_from([0.0, 0.01, 0.1, 0.29, 0.5, 1.0]))
+def test_no_cut_within_the_false_positive_rate_finds_more(rows: list[tuple[int, float]], fpr: float):
+    labels, logits = map(np.array, zip(*rows, strict=True))
+    found = metrics.tpr_at_fpr(labels, logits, fpr)
+    if len(set(labels)) < 2:
+        assert np.isnan(found)
+        return
+    cuts = [(logits > cut)[labels == 0].mean() for cut in np.arange(-4, 4, 0.25)]
+    allowed = [cut for cut, share in zip(np.arange(-4, 4, 0.25), cuts, strict=True) if share <= fpr + 1e-12]
+    assert found == pytest.approx(max((logits > cut)[labels == 1].mean() for cut in allowed))
+
+
+def test_the_true_positive_rate_counts_ties_against_the_detector():
+    labels, logits = [0] * 100 + [1] * 4, [*range(100), 98.5, 99.0, 99.5, 0.0]
+    assert metrics.tpr_at_fpr(labels, logits, 0.01) == 0.75, "one photo in a hundred may pass"
+    assert metrics.tpr_at_fpr(labels[1:], logits[1:], 0.01) == 0.25, "of 99 none may"
+    assert metrics.tpr_at_fpr([0, 0, 1], [1.0, 1.0, 1.0], 0.5) == 0, "half of what is tied cannot be called 1"
+
+
+def test_auc_inside_repos_is_blind_to_the_offset_between_them():
+    labels, repos = [0, 1, 0, 1, 1, 0], ["a", "a", "b", "b", "only fakes", ""]
+    logits = np.array([0.0, 1.0, 5.0, 4.0, 9.0, -9.0])
+    assert metrics.inside_aucs(labels, logits, repos) == {"a": 1.0, "b": 0.0}
+    assert metrics.inside_aucs(labels, [*logits[:2], *(logits[2:4] - 7), *logits[4:]], repos) == {
+        "a": 1.0,
+        "b": 0.0,
+    }
+    assert metrics.inside_aucs(labels, logits, [""] * 6) == {}
+    assert metrics.worse_of(0.7, {"a": 1.0, "b": 0.0}) == 0.5
+    assert metrics.worse_of(0.4, {"a": 1.0, "b": 0.0}) == 0.4 and metrics.worse_of(0.7, {}) == 0.7
+
+
+def test_every_photo_source_meets_every_generator():
+    labels = [0, 0, 1, 1, 1, 0]
+    sources = ["coco", "ffhq", "gan", "diffusion", "", "gan"]
+    found = metrics.cross_aucs(labels, [0.0, 2.0, 1.0, 3.0, -9.0, 1.0], sources)
+    assert found == {
+        ("coco", "gan"): 1.0,
+        ("coco", "diffusion"): 1.0,
+        ("ffhq", "gan"): 0.0,
+        ("ffhq", "diffusion"): 1.0,
+        ("gan", "gan"): 0.5,
+        ("gan", "diffusion"): 1.0,
+    }
+    assert metrics.cross_aucs(labels, np.zeros(6), [""] * 6) == {}
+
+
+named = st.lists(
+    st.tuples(st.integers(0, 1), st.integers(-6, 6), st.sampled_from(["a", "b", "c", ""])),
+    min_size=1,
+    max_size=40,
+)
+
+
+@given(named, st.integers(1, 5), st.integers(-5, 5))
+def test_the_offset_knows_no_unit_and_no_zero_of_a_class(rows, unit: int, shift: int):
+    labels, logits, sources = map(list, zip(*rows, strict=True))
+    moved = unit * (np.array(logits) + shift * np.array(labels))
+    found = metrics.offset(labels, logits, sources)
+    assert metrics.offset(labels, moved, sources) == pytest.approx(found)
+    assert found >= 0
+
+
+def test_the_offset_by_hand():
+    labels, sources = [0, 0, 0, 0, 1, 1], ["a", "a", "b", "b", "gan", "gan"]
+    # Means 1 and 5 lie 2 from their middle; inside a source the variance is 1. One generator says nothing.
+    logits = [0.0, 2.0, 4.0, 6.0, 50.0, 90.0]
+    assert metrics.offset(labels, logits, sources) == pytest.approx(2.0)
+    assert metrics.offset(labels[2:], logits[2:], sources[2:]) == 0
+    assert metrics.offset([0, 1, 0, 1], [0.0, 9.0, 1.0, 8.0], ["x"] * 4) == 0, "one source per label"
+    assert metrics.offset([0, 0], [0.0, 1.0], ["a", "b"]) == np.inf

@@ -67,7 +67,7 @@ def evaluate(parser: argparse.ArgumentParser) -> None:
         help="which rows (default: test where there are any, else all)",
     )
     add_prevalence(parser)
-    add("--out", type=Path, metavar="CSV", help="also write id,label,source,logit")
+    add("--out", type=Path, metavar="CSV", help="also write id,label,source,logit (and repo, if named)")
     add("--json", action="store_true", help="print the scores as JSON")
     add_skip_broken(parser, "leave out pictures that cannot be read")
     add_force(parser)
@@ -156,8 +156,17 @@ def bench(parser: argparse.ArgumentParser) -> None:
     add(
         "--shifted",
         type=Path,
+        action="append",
+        default=[],
         metavar="D",
-        help="a labelled folder to predict as an unlabelled test set (default: the test rows of --data)",
+        help="a labelled folder to predict as unlabelled test rows and to be judged on, alone and together "
+        "with others; repeatable (default: the test rows of --data)",
+    )
+    add(
+        "--each",
+        action="store_true",
+        help="train on each --data folder by itself and let the other ones judge it, beside --shifted "
+        "(default: --data folders are joined)",
     )
     add("--fold", type=fold, metavar="k", help="train this fold only, or 'all' rows at once")
     add("--seeds", type=count, default=1, metavar="N", help="trainings of each line, averaged (default: 1)")

@@ -96,8 +96,8 @@ def cv(asked: argparse.Namespace) -> None:
 
 
 def evaluate(asked: argparse.Namespace) -> None:
-    """Score a labelled folder with a run's finished folds."""
-    from humanmade import files
+    """Score a labelled folder with a run's finished folds, and count the look at it."""
+    from humanmade import files, looks
     from humanmade.data import inventory, manifest
     from humanmade.evaluation import evaluate as evaluation
     from humanmade.evaluation.inference import run_logits
@@ -114,8 +114,13 @@ def evaluate(asked: argparse.Namespace) -> None:
     logits = run_logits(run, rows, asked.weights)
     scores = evaluation.evaluate(rows, logits, asked.prevalence)
     if asked.out:
-        files.write_csv(asked.out, rows[["id", "label", "source"]].assign(logit=logits))
-    print(files.to_json(scores) if asked.json else evaluation.as_text(scores))
+        repo = {"repo": rows["repo"]} if (rows["repo"] != "").any() else {}
+        files.write_csv(asked.out, rows[["id", "label", "source"]].assign(logit=logits, **repo))
+    seen = looks.record("evaluate", asked.data, rows, run.recipe.name, [run], scores)
+    said = looks.sentence(seen) if seen else "not counted as a look: the set holds one class only"
+    if asked.json:
+        scores |= {"looks": len(seen.looks) if seen else None, "look": said}
+    print(files.to_json(scores) if asked.json else f"{evaluation.as_text(scores)}\n{said}")
 
 
 def predict(asked: argparse.Namespace) -> None:
@@ -216,8 +221,12 @@ def compare(asked: argparse.Namespace) -> None:
 
     if asked.out != arguments.COMPARISON:
         _refuse_existing(asked.out, asked.force)
-    table = comparing.compare(_runs(asked.runs, "compare"), ledger.read())
+    submitted = ledger.read()
+    table = comparing.compare(_runs(asked.runs, "compare"), submitted)
     print(comparing.as_text(table))
+    leaderboard = comparing.leaderboard_looks(submitted)
+    if leaderboard:
+        print(leaderboard)
     for column, what in (("f1", "fold F1"), ("forecast_f1", "forecast F1")):
         correlation = comparing.rank_correlation(table, column)
         if correlation is not None:
@@ -303,18 +312,20 @@ def report(asked: argparse.Namespace) -> None:
 
 def bench(asked: argparse.Namespace) -> None:
     """Measure recipes side by side."""
-    from humanmade import bench as benching
     from humanmade import files
+    from humanmade.bench import measure as measuring
+    from humanmade.bench import table as tables
 
-    lines = benching.read_lines(asked.recipes)
+    lines = measuring.read_lines(asked.recipes)
     columns = asked.columns.split(",") if asked.columns else []
-    unknown = [name for name in columns if name not in ("recipe", *benching.COLUMNS)]
+    unknown = [name for name in columns if name not in tables.COLUMNS]
     if unknown:
-        raise UserError(f"--columns {unknown[0]}: known are recipe, {', '.join(benching.COLUMNS)}")
-    same = benching.Bench(asked.data, asked.shifted, asked.out, asked.fold, asked.seeds, asked.weights)
-    table = benching.measure(lines, same)
-    said = [benching.as_markdown(table, columns)]
-    said += benching.forecast_errors(table)
+        raise UserError(f"--columns {unknown[0]}: known are {', '.join(tables.COLUMNS)}")
+    same = measuring.Bench(
+        asked.data, asked.shifted, asked.out, asked.each, asked.fold, asked.seeds, asked.weights
+    )
+    table = measuring.measure(lines, same)
+    said = [tables.as_markdown(table, columns), *tables.standings(table), *tables.forecast_errors(table)]
     print("\n\n".join(said))
     if asked.markdown:
         files.write_text(asked.markdown, "\n\n".join([asked.title, *said]).strip() + "\n")
@@ -420,8 +431,8 @@ VERBS: tuple[tuple[Verb, Callable[[argparse.ArgumentParser], None], str, str], .
     (
         bench,
         arguments.bench,
-        "measure recipes side by side: folds, forecast, and a set they were not trained on",
-        'humanmade bench probe_lite0 "probe_lite0 head=difference" --data train --shifted wild',
+        "measure recipes side by side: folds, forecast, and sets they were not trained on",
+        'humanmade bench probe_lite0 "probe_lite0 head=difference" --data train --shifted wild --shifted new',
     ),
     (
         explain,

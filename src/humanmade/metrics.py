@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,29 @@ def auc(labels: npt.ArrayLike, logits: npt.ArrayLike) -> float:
 
     labels = np.asarray(labels)
     return float(roc_auc_score(labels, logits)) if len(np.unique(labels)) == 2 else float("nan")
+
+
+def auc_error(auc: float, ones: float, zeros: float) -> float:
+    """Standard error of an AUC measured on that many pictures of each class (Hanley and McNeil 1982)."""
+    ones, zeros = max(1.0, ones), max(1.0, zeros)
+    first, second = auc / (2 - auc), 2 * auc**2 / (1 + auc)
+    variance = auc * (1 - auc) + (ones - 1) * (first - auc**2) + (zeros - 1) * (second - auc**2)
+    return float(np.sqrt(max(0.0, variance) / (ones * zeros)))
+
+
+def tpr_at_fpr(labels: npt.ArrayLike, logits: npt.ArrayLike, fpr: float = 0.01) -> float:
+    """Share of label 1 that is found while at most the share `fpr` of label 0 is called 1.
+
+    Conservative: rows of one logit are called alike, so ties never let more of label 0 through; with fewer
+    than 1 / `fpr` rows of label 0 none is. NaN where only one class is there.
+    """
+    truth, scores = np.asarray(labels), np.asarray(logits, dtype=np.float64)
+    ones, zeros = scores[truth == 1], np.sort(scores[truth == 0])[::-1]
+    if not len(ones) or not len(zeros):
+        return float("nan")
+    # The tiny number keeps 0.29 * 100 = 28.999... from losing a row.
+    allowed = int(fpr * len(zeros) + 1e-9)
+    return float(np.mean(ones > zeros[allowed])) if allowed < len(zeros) else 1.0
 
 
 def f1(labels: npt.ArrayLike, predicted: npt.ArrayLike) -> float:
@@ -87,6 +110,72 @@ def source_aucs(labels: npt.ArrayLike, logits: npt.ArrayLike, sources: Sequence[
         if np.isfinite(score):
             scores[f"{source} ({label})" if mixed[source] else source] = score
     return scores | {"worst": min(scores.values())} if scores else {}
+
+
+def inside_aucs(labels: npt.ArrayLike, logits: npt.ArrayLike, repos: Sequence[str]) -> dict[str, float]:
+    """AUC inside every repo that holds both classes: what is told apart there is not the pipeline.
+
+    Rows without a repo (empty string) are left out.
+    """
+    table = pd.DataFrame({"label": np.asarray(labels), "logit": np.asarray(logits), "repo": repos})
+    named = table[table["repo"] != ""].groupby("repo")
+    return {
+        str(repo): auc(rows["label"], rows["logit"]) for repo, rows in named if rows["label"].nunique() > 1
+    }
+
+
+def cross_aucs(
+    labels: npt.ArrayLike, logits: npt.ArrayLike, sources: Sequence[str]
+) -> dict[tuple[str, str], float]:
+    """Cross-AUC: the AUC of every pair (photo source, generator), each class from one source alone.
+
+    It is the plain AUC of each pair, without the polarisation term with which Nguyen et al. 2026
+    (arXiv 2606.19184) weigh theirs. Rows without a source (empty string) are left out.
+    """
+    table = pd.DataFrame({"label": np.asarray(labels), "logit": np.asarray(logits), "source": sources})
+    named = table[table["source"] != ""]
+    photos, fakes = (
+        [(str(name), rows) for name, rows in named[named["label"] == label].groupby("source")["logit"]]
+        for label in (0, 1)
+    )
+    return {
+        (photo, generator): auc(np.repeat([0, 1], [len(zeros), len(ones)]), np.concatenate([zeros, ones]))
+        for photo, zeros in photos
+        for generator, ones in fakes
+    }
+
+
+def offset(labels: npt.ArrayLike, logits: npt.ArrayLike, sources: Sequence[str]) -> float:
+    """How far sources of one class lie apart, in units of the spread inside a source.
+
+    sqrt(mean over sources of (m - M)^2) / sqrt(mean over sources of v), with m a source's mean logit, v the
+    variance of its logits (divided by their number) and M the mean of m over the sources of its class. A
+    source of both labels is one source per label. A class of a single source says nothing and is left out,
+    as are rows without a source (empty string). Sampling alone gives about 1 / sqrt(pictures of a source).
+
+    Returns:
+        0 where no class has two sources, infinity where sources differ and no logit does inside one.
+    """
+    table = pd.DataFrame({"label": np.asarray(labels), "logit": np.asarray(logits), "source": sources})
+    grouped = table[table["source"] != ""].groupby(["label", "source"])["logit"]
+    means, variances = grouped.mean(), grouped.var(ddof=0)
+    several = (means.groupby(level="label").transform("size") > 1).to_numpy(dtype=bool)
+    if not several.any():
+        return 0.0
+    apart = (means - means.groupby(level="label").transform("mean"))[several]
+    between, within = float(np.mean(apart**2)), float(np.mean(variances[several]))
+    if within == 0:
+        return float("inf") if between else 0.0
+    return float(np.sqrt(between / within))
+
+
+def worse_of(pooled: float, inside: Mapping[str, float]) -> float:
+    """A labelled set's number in the protocol: the smaller of the pooled AUC and the mean AUC inside repos.
+
+    The pooled AUC can be had by telling collections apart, the mean inside them by what their fakes share.
+    Where no repo holds both classes it is the pooled one.
+    """
+    return min(pooled, float(np.mean([*inside.values()]))) if inside else pooled
 
 
 def labels_at_prevalence(ids: Sequence[str], logits: npt.ArrayLike, prevalence: float) -> Labels:

@@ -5,6 +5,7 @@ import pytest
 
 from humanmade.data import manifest
 from humanmade.errors import UserError
+from humanmade.run import fingerprint
 from tests.conftest import MakeFolder
 
 
@@ -30,6 +31,16 @@ def test_columns_and_defaults(manifest_folder: MakeFolder):
 def test_unknown_columns_are_kept_aside_and_an_id_column_is_used(manifest_folder: MakeFolder):
     folder = rewrite(manifest_folder(pairs=2), id=["a", "b", "c", "d"], camera="x")
     assert manifest.load([folder])["id"].tolist() == ["a", "b", "c", "d"]
+
+
+def test_the_repo_is_read_and_no_part_of_the_fingerprint(manifest_folder: MakeFolder, tmp_path: Path):
+    folder, other = manifest_folder(pairs=2), manifest_folder("other", pairs=2)
+    bare = manifest.load([folder]).assign(digest="")
+    named = manifest.load([rewrite(folder, repo=["forum", "forum", "", "shop"])]).assign(digest="")
+    assert set(bare["repo"]) == {""} and named["repo"].tolist() == ["forum", "forum", "", "shop"]
+    assert fingerprint(named) == fingerprint(bare), "runs of before the column go on"
+    joined = manifest.load([folder, other], [manifest_folder("more", pairs=1, repo=["shop", "shop"])])
+    assert joined["repo"].tolist() == ["forum", "forum", "", "shop", "", "", "", "", "shop", "shop"]
 
 
 def test_joined_folders_prefix_ids_pairs_and_groups(manifest_folder: MakeFolder):
@@ -124,6 +135,7 @@ def test_limit_without_pairs_keeps_both_classes(manifest_folder: MakeFolder):
 def test_submission_ids_are_the_folders_own(manifest_folder: MakeFolder, competition_folder: MakeFolder):
     contest, other = competition_folder(test=3), manifest_folder("other", 2)
     table = manifest.load([contest, other])
+    assert set(table["repo"]) == {""}
     assert all(name.startswith("test_data_v2/") for name in manifest.submission_ids(table))
 
 
@@ -132,4 +144,4 @@ def test_a_plain_folder_of_pictures_can_be_predicted(manifest_folder: MakeFolder
     (folder / "manifest.csv").unlink()
     rows = manifest.to_predict([folder])
     assert rows["id"].tolist() == sorted(f"images/{k // 2:03}_{k % 2}.png" for k in range(4))
-    assert set(rows["split"]) == {"test"} and set(rows["label"]) == {-1}
+    assert set(rows["split"]) == {"test"} and set(rows["label"]) == {-1} and set(rows["repo"]) == {""}

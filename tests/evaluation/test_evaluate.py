@@ -2,6 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from humanmade import metrics
 from humanmade.errors import UserError
 from humanmade.evaluation import evaluate as evaluation
 
@@ -10,7 +11,7 @@ def rows(labels: list[int], split: str = "test") -> pd.DataFrame:
     ids = [f"r{i}" for i in range(len(labels))]
     return pd.DataFrame(
         {"id": ids, "label": labels, "split": split, "source": ["gen" if y else "photo" for y in labels]}
-    )
+    ).assign(repo="")
 
 
 def test_scores_by_hand():
@@ -27,8 +28,30 @@ def test_scores_by_hand():
         "photo": pytest.approx(5 / 6),
         "worst": pytest.approx(5 / 6),
     }
+    assert scores["inside"] == {} and scores["inside_mean"] is scores["inside_worst"] is None
+    assert scores["worse"] == scores["auc"] and scores["tpr_at_1_fpr"] == 0.5 and scores["offset"] == 0
+    assert scores["worse_error"] == metrics.auc_error(5 / 6, 2, 3)
     text = evaluation.as_text(scores)
     assert "AUC                                0.833" in text and "photo" in text
+
+
+def test_scores_inside_repos_and_between_sources():
+    table = rows([0, 1] * 4)
+    table["repo"] = ["forum"] * 4 + ["shop"] * 4
+    table.loc[[0, 2, 4, 6], "source"] = ["coco", "coco", "ffhq", "ffhq"]
+    logits = np.array([0.0, 1.0, 0.5, 0.4, 5.0, 7.0, 6.0, 4.0])
+    scores = evaluation.evaluate(table, logits)
+    assert scores["inside"] == {"forum": 0.75, "shop": 0.5}
+    assert scores["inside_mean"] == 0.625 and scores["inside_worst"] == 0.5
+    assert scores["auc"] == 9 / 16 == scores["worse"], "the pooled one is the worse"
+    assert scores["cross"] == {"mean": 9 / 16, "worst": 0.25, "photos": "ffhq", "generator": "gen"}
+    text = evaluation.as_text(scores)
+    assert "  shop   0.500  worst" in text and "worst 0.250 (ffhq against gen)" in text
+    fakes = rows([1, 1]).assign(id=["x", "y"], repo="prompts")
+    more = evaluation.evaluate(pd.concat([table, fakes], ignore_index=True), np.array([*logits, 99.0, 99.0]))
+    assert more["auc"] == pytest.approx(17 / 24) and more["worse"] == more["inside_mean"] == 0.625
+    one, other = (metrics.auc_error(score, 2, 2) for score in (0.75, 0.5))
+    assert more["worse_error"] == pytest.approx(np.hypot(one, other) / 2)
 
 
 def test_which_rows_are_evaluated():

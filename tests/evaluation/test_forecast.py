@@ -82,11 +82,3 @@ def test_f1_at_the_prevalence_is_what_gaussian_logits_score(prevalence: float):
     cut = metrics.labels_at_prevalence([str(i) for i in range(40_000)], logits, float(labels.mean()))
     expected = f1_at_prevalence(metrics.auc(labels, logits), prevalence)
     assert metrics.f1(labels, cut) == pytest.approx(expected, abs=0.01)
-
-
-def test_the_sampling_error_is_that_of_repeated_draws():
-    drawn = []
-    for _ in range(300):
-        labels = np.tile([0, 1], 50)
-        drawn.append(metrics.auc(labels, RNG.normal(size=100) + labels))
-    assert forecasting._sampling(float(np.mean(drawn)), 100, 0.5) == pytest.approx(np.std(drawn), rel=0.2)

@@ -31,7 +31,7 @@ def holds_pictures(folder: Path) -> bool:
 
 
 def read(folder: Path, pictures: Path) -> pd.DataFrame:
-    """Rows of the competition with `name, path, label, split, source, pair, group`.
+    """Rows of the competition with `name, path, label, split, source, repo, pair, group`.
 
     Labels found beside the tables are not used: a file with the test's labels is warned of and
     left alone, a label column in test.csv is refused.
@@ -48,7 +48,7 @@ def read(folder: Path, pictures: Path) -> pd.DataFrame:
     rows = pd.concat(parts, ignore_index=True)
     rows["root"] = str(pictures)
     rows["group"] = _read_groups(folder / "groups.csv", rows["name"])
-    return rows.assign(source="")
+    return rows.assign(source="", repo="")
 
 
 def _read_train(path: Path) -> pd.DataFrame:

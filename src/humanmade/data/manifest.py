@@ -8,7 +8,8 @@ Columns of the table, one row a picture:
 - `path`: where the file is.
 - `label`: 1 generated, 0 human-made, -1 unknown.
 - `split`: train, test, or extra (joins the training part of every fold).
-- `source`, `pair`, `group`: text, empty where unknown.
+- `source` (generator or photo source), `repo` (collection or pipeline a picture came through), `pair`,
+  `group`: text, empty where unknown.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from humanmade.files import read_csv
 from humanmade.progress import warn
 from humanmade.seeding import stable_seed
 
-COLUMNS = ["id", "name", "path", "label", "split", "source", "pair", "group"]
+COLUMNS = ["id", "name", "path", "label", "split", "source", "repo", "pair", "group"]
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".tif", ".tiff", ".bmp", ".avif"}
 _LEAVES = r"^[/\\]|^[A-Za-z]:|(?:^|[/\\])\.\.(?:[/\\]|$)|\x00"
 
@@ -153,7 +154,7 @@ def _list_pictures(folder: Path) -> pd.DataFrame:
     if not names:
         raise UserError(f"{folder}: holds no manifest.csv, no train.csv and no pictures")
     table = pd.DataFrame({"id": names, "name": names, "path": [f"{folder}/{name}" for name in names]})
-    return table.assign(label=-1, split="test", source="", pair="", group="")
+    return table.assign(label=-1, split="test", source="", repo="", pair="", group="")
 
 
 def _is_text(name: str) -> bool:
@@ -175,7 +176,7 @@ def _read_manifest(path: Path) -> pd.DataFrame:
         raise UserError(
             f"{path}: line {line + 2}, column split: '{rows['split'].iloc[line]}'; expected train or test"
         )
-    for column in ("source", "pair", "group"):
+    for column in ("source", "repo", "pair", "group"):
         rows[column] = table.get(column, pd.Series("", index=table.index))
     return rows.assign(root=str(path.parent))
 
@@ -226,7 +227,7 @@ def _join(parts: list[pd.DataFrame]) -> pd.DataFrame:
         raise UserError("no data folder given")
     if len(parts) > 1:
         folders = [Path(part["folder"].iloc[0]) for part in parts]
-        for part, prefix in zip(parts, _prefixes(folders), strict=True):
+        for part, prefix in zip(parts, folder_names(folders), strict=True):
             part["id"] = prefix + "/" + part["id"]
             for column in ("pair", "group"):
                 part[column] = part[column].mask(part[column] != "", prefix + "/" + part[column])
@@ -234,19 +235,24 @@ def _join(parts: list[pd.DataFrame]) -> pd.DataFrame:
     return joined[COLUMNS]
 
 
-def _prefixes(folders: Sequence[Path]) -> list[str]:
-    """Name folders by their last part, or by as many as tell them all apart."""
+def folder_names(folders: Sequence[Path]) -> list[str]:
+    """Name folders by their last part, or by as many as tell them all apart.
+
+    Raises:
+        UserError: one is given twice.
+    """
     resolved = [folder.resolve() for folder in folders]
     for depth in range(1, max(len(folder.parts) for folder in resolved) + 1):
         names = ["/".join(folder.parts[-depth:]) for folder in resolved]
         if max(Counter(names).values()) == 1:
             return names
-    raise UserError(f"--data {folders[0]}: the same folder is given twice")
+    twice = next(folder for number, folder in enumerate(resolved) if folder in resolved[:number])
+    raise UserError(f"{twice}: the same folder is given twice; give it once")
 
 
 def _read_extra(folders: Sequence[Path]) -> pd.DataFrame:
     parts = [_read_folder(*pair) for pair in _match_pictures(folders)]
-    for part, prefix in zip(parts, _prefixes(folders), strict=False):
+    for part, prefix in zip(parts, folder_names(folders), strict=False):
         # A colon cannot be mistaken for a joined data folder of the same name.
         for column in ("id", "pair", "group"):
             part[column] = part[column].mask(part[column] != "", "extra:" + prefix + "/" + part[column])

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from humanmade import ledger, metrics
+from humanmade import ledger, looks, metrics
 from humanmade.evaluation.forecast import Forecast, sharpened
 from humanmade.run import Run
 
@@ -40,6 +40,25 @@ def rank_correlation(table: pd.DataFrame, foretelling: str = "f1") -> float | No
         return None
     correlation = scored[foretelling].astype(float).rank().corr(scored["public"].astype(float).rank())
     return None if np.isnan(correlation) else float(correlation)
+
+
+def leaderboard_looks(submitted: Sequence[ledger.Row]) -> str | None:
+    """What the number of looks at the public leaderboard says of its best; None with fewer than two.
+
+    Its F1 has no sampling error here, since how many rows the public score is of is not known. So the
+    optimism of the best is told as it would be if the scores' spread were noise alone, which it is at most.
+    """
+    known = [(ledger.score(row, "public"), row.get("file", "")) for row in submitted]
+    scored = [(public, file) for public, file in known if public is not None]
+    if len(scored) < 2:
+        return None
+    publics = [public for public, _ in scored]
+    best, spread = max(range(len(scored)), key=publics.__getitem__), float(np.std(publics, ddof=1))
+    return (
+        f"{len(scored)} looks at the public leaderboard: best F1 {publics[best]:.3f} (look {best + 1}, "
+        f"{scored[best][1]}), standard deviation {spread:.3f}; the best of {len(scored)} is expected to be "
+        f"up to {looks.expected_maximum(len(scored)) * spread:.3f} better than it is"
+    )
 
 
 def _row(run: Run, submitted: Sequence[ledger.Row]) -> dict[str, object]:

@@ -45,8 +45,12 @@ def warn_of_training_rows(run: Run, rows: pd.DataFrame) -> None:
 def evaluate(rows: pd.DataFrame, logits: np.ndarray, prevalence: float = 0.5) -> dict[str, Any]:
     """All scores of a labelled set.
 
+    `worse` is its number in the protocol (`metrics.worse_of`) and `worse_error` the sampling error of that;
+    `cross` names the pair of sources that is told apart worst. What the set has no names for is empty or
+    None.
+
     Args:
-        rows: `id, label, source`.
+        rows: `id, label, source, repo`.
         logits: (rows,).
         prevalence: assumed share of label 1, at which labels are cut by rank.
     """
@@ -54,9 +58,19 @@ def evaluate(rows: pd.DataFrame, logits: np.ndarray, prevalence: float = 0.5) ->
     own = float(labels.mean())
     assumed = metrics.labels_at_prevalence(ids, logits, prevalence)
     oracle = metrics.labels_at_prevalence(ids, logits, own)
+    sources, repos = rows["source"].tolist(), rows["repo"].tolist()
+    pooled, inside = metrics.auc(labels, logits), metrics.inside_aucs(labels, logits, repos)
     return {
         "rows": len(rows),
-        "auc": metrics.auc(labels, logits),
+        "auc": pooled,
+        "inside": inside,
+        "inside_mean": float(np.mean([*inside.values()])) if inside else None,
+        "inside_worst": min(inside.values(), default=None),
+        "worse": metrics.worse_of(pooled, inside),
+        "worse_error": _worse_error(rows, pooled, inside),
+        "cross": _cross(metrics.cross_aucs(labels, logits, sources)),
+        "tpr_at_1_fpr": metrics.tpr_at_fpr(labels, logits, 0.01),
+        "offset": metrics.offset(labels, logits, sources),
         "f1": metrics.f1(labels, logits > 0),
         "accuracy": float(np.mean((logits > 0) == (labels == 1))),
         "prevalence": prevalence,
@@ -65,7 +79,31 @@ def evaluate(rows: pd.DataFrame, logits: np.ndarray, prevalence: float = 0.5) ->
         "own_prevalence": own,
         "f1_oracle": metrics.f1(labels, oracle),
         "f1_all_ones": metrics.all_ones_f1(own),
-        "sources": metrics.source_aucs(labels, logits, rows["source"].tolist()),
+        "sources": metrics.source_aucs(labels, logits, sources),
+    }
+
+
+def _worse_error(rows: pd.DataFrame, pooled: float, inside: dict[str, float]) -> float:
+    """Standard error of `metrics.worse_of`: of the pooled AUC, or of the mean over repos."""
+    if metrics.worse_of(pooled, inside) == pooled:
+        return _auc_error(rows["label"], pooled)
+    errors = [_auc_error(rows.loc[rows["repo"] == repo, "label"], score) for repo, score in inside.items()]
+    return float(np.sqrt(np.sum(np.square(errors))) / len(errors))
+
+
+def _auc_error(labels: pd.Series[int], score: float) -> float:
+    return metrics.auc_error(score, float((labels == 1).sum()), float((labels == 0).sum()))
+
+
+def _cross(pairs: dict[tuple[str, str], float]) -> dict[str, Any]:
+    if not pairs:
+        return {}
+    photos, generator = min(pairs, key=lambda pair: pairs[pair])
+    return {
+        "mean": float(np.mean([*pairs.values()])),
+        "worst": pairs[photos, generator],
+        "photos": photos,
+        "generator": generator,
     }
 
 
@@ -74,6 +112,8 @@ def as_text(scores: dict[str, Any]) -> str:
     lines = [
         f"{scores['rows']} pictures, {scores['own_prevalence']:.1%} generated",
         f"AUC                                {scores['auc']:.3f}",
+        f"the worse of it and inside repos   {scores['worse']:.3f} +- {scores['worse_error']:.3f}",
+        f"true positives at 1 % false ones   {scores['tpr_at_1_fpr']:.3f}",
         f"F1 at logit 0                      {scores['f1']:.3f}",
         f"accuracy at logit 0                {scores['accuracy']:.3f}",
         f"F1 at prevalence {scores['prevalence']:.2f}              {scores['f1_at_prevalence']:.3f}",
@@ -83,11 +123,21 @@ def as_text(scores: dict[str, Any]) -> str:
     ]
     sources = {name: score for name, score in scores["sources"].items() if name != "worst"}
     if sources:
-        width = max(map(len, sources))
-        worst = min(sources, key=lambda name: sources[name])
-        lines.append("AUC of each source against all of the other class:")
+        lines += ["AUC of each source against all of the other class:", *_listed(sources)]
+    if scores["inside"]:
+        lines += [f"AUC inside each repo, mean {scores['inside_mean']:.3f}:", *_listed(scores["inside"])]
+    cross = scores["cross"]
+    if cross:
         lines += [
-            f"  {name:{width}}  {score:.3f}{'  worst' if name == worst else ''}"
-            for name, score in sources.items()
+            f"AUC of one photo source against one generator: mean {cross['mean']:.3f}, worst "
+            f"{cross['worst']:.3f} ({cross['photos']} against {cross['generator']})",
+            f"sources of a class lie {scores['offset']:.2f} of a source's spread apart",
         ]
     return "\n".join(lines)
+
+
+def _listed(scores: dict[str, float]) -> list[str]:
+    width, worst = max(map(len, scores)), min(scores, key=lambda name: scores[name])
+    return [
+        f"  {name:{width}}  {score:.3f}{'  worst' if name == worst else ''}" for name, score in scores.items()
+    ]

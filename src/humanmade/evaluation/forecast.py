@@ -118,7 +118,8 @@ def forecast(
     auc = float((1 - shift) * np.mean(folds) + shift * elsewhere.mean())
     doubt = float(elsewhere.std()) / np.sqrt(len(elsewhere))
     spread = np.hypot((1 - shift) * float(np.std(folds)), shift * doubt)
-    return _around(auc, float(np.hypot(spread, _sampling(auc, test_size, prevalence))), prevalence)
+    sampling = metrics.auc_error(auc, prevalence * test_size, (1 - prevalence) * test_size)
+    return _around(auc, float(np.hypot(spread, sampling)), prevalence)
 
 
 def sharpened(said: Forecast, past: Sequence[tuple[float, float]], prevalence: float) -> Forecast:
@@ -165,14 +166,6 @@ def auc_of_f1(f1: float, prevalence: float) -> float:
         middle = (low + high) / 2
         low, high = (middle, high) if f1_at_prevalence(middle, prevalence) < f1 else (low, middle)
     return (low + high) / 2
-
-
-def _sampling(auc: float, size: int, prevalence: float) -> float:
-    """Standard error of an AUC measured on `size` pictures (Hanley and McNeil 1982)."""
-    ones, zeros = max(1.0, prevalence * size), max(1.0, (1 - prevalence) * size)
-    first, second = auc / (2 - auc), 2 * auc**2 / (1 + auc)
-    variance = auc * (1 - auc) + (ones - 1) * (first - auc**2) + (zeros - 1) * (second - auc**2)
-    return float(np.sqrt(max(0.0, variance) / (ones * zeros)))
 
 
 def chosen(count: int, seed: int) -> npt.NDArray[np.int64]:

@@ -1,0 +1,1 @@
+"""Recipes measured side by side: what is run and scored (`measure`), and the table of it (`table`)."""

@@ -1,0 +1,246 @@
+"""Looks at labelled sets are counted: a set that was looked at often says too much of the best of them.
+
+`looks.csv` has one row a look: which recipe scored what on which set. Choosing the best of many looks takes
+the luck of the draw for skill; how much of it that is follows from the number of looks, from how far their
+scores lie apart and from the sampling error of one.
+
+An improvement counts only beyond a step, as in the Ladder of Blum and Hardt 2015 ("The Ladder: a reliable
+leaderboard for machine learning competitions"): here one standard error of the difference. Logits of earlier
+looks are not kept, so it is the error of two unpaired scores, which is too wide rather than too narrow.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import functools
+import hashlib
+import math
+import os
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from humanmade import files
+from humanmade.errors import UserError
+from humanmade.run import MEMBERS, RUNS, Run
+
+NAME = "looks.csv"
+SAME = 1e-9
+"""AUCs that differ by less are one: a look repeated."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """One row of `looks.csv`."""
+
+    date: str
+    verb: str
+    set: str
+    """The set's folder, for people; sets are told apart by `set_sha256`."""
+    set_sha256: str
+    recipe: str
+    recipe_sha256: str
+    rows: int
+    auc: float
+    worse: float
+    """What looks are compared by: the smaller of the pooled AUC and the mean AUC inside repos."""
+    error: float
+    """Sampling error of `worse`."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A look among all looks at its set."""
+
+    looks: Sequence[Look]
+    """Those at the set, in order."""
+    number: int
+    """Which of them this is, from 1."""
+    before: bool
+    """Whether the very same look stood there already."""
+
+
+def place(folder: Path) -> Path:
+    """Where looks by the run in `folder` are counted.
+
+    That is `runs/looks.csv` for every run below the working folder's `runs/`, whichever verb made it, and
+    else `looks.csv` beside the run's folder.
+    """
+    runs, own = RUNS.resolve(), folder.resolve()
+    return RUNS / NAME if runs in own.parents else folder.parent / NAME
+
+
+def record(
+    verb: str,
+    folders: Sequence[Path],
+    rows: pd.DataFrame,
+    recipe: str,
+    runs: Sequence[Run],
+    scores: Mapping[str, Any],
+) -> Seen | None:
+    """Count a look at a labelled set, unless the very same one stands there already.
+
+    Args:
+        folders: of the set.
+        rows: `digest, label` of the set.
+        recipe: its name, for people.
+        runs: the run that was scored, or the runs whose mean scores these are.
+        scores: `auc`, `worse` and `worse_error` of `humanmade.evaluation.evaluate`.
+
+    Returns:
+        The look among those at its set; None where the set holds one class only and so has no score.
+    """
+    if scores["worse"] is None or not math.isfinite(scores["worse"]):
+        return None
+    look = Look(
+        date=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        verb=verb,
+        set=" + ".join("/".join(folder.resolve().parts[-2:]) for folder in folders),
+        set_sha256=set_sha256(rows),
+        recipe=recipe,
+        recipe_sha256=recipe_sha256(runs),
+        rows=len(rows),
+        auc=float(scores["auc"]),
+        worse=float(scores["worse"]),
+        error=float(scores["worse_error"]),
+    )
+    return _append(look, place(runs[0].folder))
+
+
+def read(path: Path) -> list[Look]:
+    """All looks in order; none if there is no file.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    if not path.is_file():
+        return []
+    table = files.read_csv(path, tuple(field.name for field in fields(Look)))
+    return [_parsed(row, f"{path}: line {line}") for line, row in enumerate(table.to_dict("records"), 2)]
+
+
+def _parsed(row: Mapping[Hashable, str], where: str) -> Look:
+    try:
+        rows, auc, worse, error = int(row["rows"]), *(float(row[name]) for name in ("auc", "worse", "error"))
+    except ValueError:
+        rows = auc = worse = error = -1
+    if rows < 1 or not all(0 <= each <= 1 for each in (auc, worse, error)):
+        raise UserError(f"{where}: rows is a count, auc, worse and error are 0 to 1; repair the line")
+    return Look(
+        date=row["date"],
+        verb=row["verb"],
+        set=row["set"],
+        set_sha256=row["set_sha256"],
+        recipe=row["recipe"],
+        recipe_sha256=row["recipe_sha256"],
+        rows=rows,
+        auc=auc,
+        worse=worse,
+        error=error,
+    )
+
+
+def _append(look: Look, path: Path) -> Seen:
+    files.make_folder(path.parent)
+    with _alone(path.parent):
+        known = read(path)
+        there = [old for old in known if old.set_sha256 == look.set_sha256]
+        for number, old in enumerate(there, 1):
+            if old.recipe_sha256 == look.recipe_sha256 and abs(old.auc - look.auc) < SAME:
+                return Seen(there, number, True)
+        files.write_csv(path, pd.DataFrame([asdict(each) for each in [*known, look]]))
+    return Seen([*there, look], len(there) + 1, False)
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Let one process at a time read and write there, so that no look is lost; it leaves no file behind."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def set_sha256(rows: pd.DataFrame) -> str:
+    """Hash of a set's pictures and labels, in any order, whatever their names."""
+    pairs = sorted(f"{digest},{label}" for digest, label in zip(rows["digest"], rows["label"], strict=True))
+    return hashlib.sha256("\n".join(pairs).encode()).hexdigest()
+
+
+def recipe_sha256(runs: Sequence[Run]) -> str:
+    """Hash of what was scored: resolved recipes, their members' and the pictures and folds trained on.
+
+    Unlike a run's own fingerprint it leaves the test rows out, so that a recipe is the same whichever sets
+    a run predicted beside.
+    """
+    whole = hashlib.sha256()
+    for run in runs:
+        members = sorted((run.folder / MEMBERS).glob("*.toml"))
+        for path in (
+            run.folder / "recipe.toml",
+            *members,
+            run.folder / "pictures.csv",
+            run.folder / "folds.csv",
+        ):
+            whole.update(hashlib.sha256(path.read_bytes()).digest())
+    return whole.hexdigest()
+
+
+@functools.cache
+def expected_maximum(count: int) -> float:
+    """Expected maximum of that many independent standard normals: the integral of x d(Phi(x)^count)."""
+    from scipy.integrate import quad
+    from scipy.special import ndtr
+
+    def density(x: float) -> float:
+        return float(count * ndtr(x) ** (count - 1) * math.exp(-(x**2) / 2) / math.sqrt(2 * math.pi))
+
+    return float(quad(lambda x: x * density(x), -12, 12, limit=200)[0])
+
+
+def optimism(scores: Sequence[float], errors: Sequence[float]) -> float:
+    """How much better than it is the best of several looks is expected to look.
+
+    expected_maximum(k) * S * e^2 / max(S^2, e^2), with S the standard deviation of the k scores and e the
+    mean of their sampling errors: of k normal scores the best lies that far above the mean, and the share
+    of noise in their variance is what a shrinkage to the mean takes back. Looks at one set share a part of
+    e, by which none gains on another, so this is rather too much than too little. 0 for a single look.
+    """
+    if len(scores) < 2:
+        return 0.0
+    spread, error = float(np.std(scores, ddof=1)), float(np.mean(errors))
+    noise = error**2 / max(spread**2, error**2) if error else 0.0
+    return expected_maximum(len(scores)) * spread * noise
+
+
+def sentence(seen: Seen) -> str:
+    """What a look says beside those before it."""
+    this = seen.looks[seen.number - 1]
+    count, others = len(seen.looks), [look for look in seen.looks if look is not this]
+    start = f"look {seen.number} at this set ({this.set})"
+    if seen.before:
+        start = f"seen before as look {seen.number} of {count} at this set ({this.set})"
+    if not others:
+        return f"{start}: {this.worse:.3f} +- {this.error:.3f}; choosing by further ones wears it out"
+    best = max(others, key=lambda look: look.worse)
+    gain, step = this.worse - best.worse, math.hypot(this.error, best.error)
+    if gain > step:
+        verdict = f"beyond noise better ({gain:.3f} +- {step:.3f})"
+    elif gain >= 0:
+        verdict = f"not beyond noise better ({gain:.3f} +- {step:.3f})"
+    else:
+        verdict = f"not better ({gain:.3f} +- {step:.3f})"
+    known = "best of the others" if seen.before else "best so far"
+    expected = optimism([look.worse for look in seen.looks], [look.error for look in seen.looks])
+    return (
+        f"{start}: {known} {best.worse:.3f} (look {seen.looks.index(best) + 1}); this one is {verdict}. "
+        f"The best of {count} is expected to be {expected:.3f} better than it is."
+    )

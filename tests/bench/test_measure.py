@@ -1,0 +1,147 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from humanmade import metrics
+from humanmade.bench import measure
+from humanmade.cli import main
+from humanmade.crossval import cross_validate
+from humanmade.errors import UserError
+from tests.conftest import MakeFolder
+
+
+def test_a_table_of_recipes(tiny_probe: Path, manifest_folder: MakeFolder, capsys):
+    train, wild = manifest_folder("train", pairs=9), manifest_folder("wild", pairs=5, first_seed=100)
+    lines = [str(tiny_probe), f"{tiny_probe} head=difference"]
+    command = ["bench", *lines, "--data", str(train), "--shifted", str(wild)]
+    command += ["--markdown", "t.md", "--title", "# T"]
+    assert main(command) == 0
+    table = pd.read_csv("runs/bench/table.csv")
+    assert table["recipe"].tolist() == lines
+    shown = capsys.readouterr().out
+    assert Path("t.md").read_text().startswith("# T\n\n| recipe | trained_on | set | folds |")
+    assert "| recipe | trained_on | set | folds |" in shown and "\nlooks behind each set: wild 2\n" in shown
+    folders = [path for path in Path("runs/bench").iterdir() if path.is_dir()]
+    run = next(path for path in folders if "difference" not in path.name)
+    assert main(["evaluate", str(run), "--data", str(wild), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["auc"] == pytest.approx(table["auc"][0])
+    before = Path("runs/bench/table.csv").read_text()
+    assert main(command) == 0
+    assert Path("runs/bench/table.csv").read_text() == before, "runs are kept"
+    assert "seen before as look 1 of 2 at this set (" in capsys.readouterr().out
+    counted = pd.read_csv("runs/looks.csv")
+    assert counted["recipe"].tolist() == lines and (counted["worse"] == table["worse"]).all()
+
+
+def test_several_sets_are_judged_alone_and_together_in_one_run(
+    tiny_probe: Path, manifest_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch
+):
+    train = manifest_folder("train", pairs=9)
+    wild = manifest_folder(
+        "wild", 5, first_seed=100, sources=["a", "b"], repo=["x", "x", "y", "y", *"zzzzzz"]
+    )
+    new = manifest_folder("new", pairs=4, first_seed=200)
+    started = []
+
+    def watched(recipe, table, run, options):
+        started.append(table)
+        return cross_validate(recipe, table, run, options)
+
+    monkeypatch.setattr(measure, "cross_validate", watched)
+    command = ["bench", str(tiny_probe), "--data", str(train), "--shifted", str(wild), "--shifted", str(new)]
+    assert main([*command, "--columns", "set,worse"]) == 0
+    (seen,) = started
+    test = seen[seen["split"] == "test"]
+    assert set(test["label"]) == {-1} and set(test["repo"]) == set(test["source"]) == set(test["pair"]) == {
+        ""
+    }
+    assert test["id"].str.rpartition("/images/")[0].unique().tolist() == ["shifted/wild", "shifted/new"]
+    table = pd.read_csv("runs/bench/table.csv").set_index("set")
+    assert table.index.tolist() == ["wild", "new", "together"] and set(table["trained_on"]) == {"train"}
+    logits = pd.read_csv("runs/bench/" + run_name(tiny_probe) + "/test.csv").set_index("id")["logit"]
+    labels = logits.index.str.endswith("_1.png").astype(int)
+    assert table["auc"]["together"] == pytest.approx(metrics.auc(labels, logits))
+    own = logits.index.str.startswith("shifted/new")
+    assert table["auc"]["new"] == pytest.approx(metrics.auc(labels[own], logits[own]))
+    assert table["worse"]["wild"] == pytest.approx(min(table["auc"]["wild"], table["inside"]["wild"]))
+    assert np.isnan(table["inside"]["new"]) and table["worse"]["new"] == table["auc"]["new"]
+    assert table["forecast"].nunique() <= 1 and table["looks"].tolist()[:2] == [1, 1]
+    assert len(pd.read_csv("runs/looks.csv")) == 2, "together is no further look"
+
+
+def test_each_folder_is_trained_on_and_the_others_judge_it(tiny_probe: Path, manifest_folder: MakeFolder):
+    folders = [manifest_folder(name, 6, first_seed=100 * k) for k, name in enumerate(("one", "two", "far"))]
+    command = [
+        "bench",
+        str(tiny_probe),
+        "--data",
+        str(folders[0]),
+        "--data",
+        str(folders[1]),
+        "--fold",
+        "all",
+    ]
+    assert main([*command, "--each", "--shifted", str(folders[2])]) == 0
+    table = pd.read_csv("runs/bench/table.csv")
+    assert list(zip(table["trained_on"], table["set"], strict=True)) == [
+        *(("one", "two"), ("one", "far"), ("one", "together")),
+        *(("two", "one"), ("two", "far"), ("two", "together")),
+    ]
+    assert table["looks"].tolist()[:5:3] == [1, 1] and table.loc[table["set"] == "far", "looks"].tolist() == [
+        2,
+        2,
+    ]
+    for trained, judge in (("one", "two"), ("two", "one")):
+        run = f"{run_name(tiny_probe)}_on_{trained}"
+        trained_on = pd.read_csv(f"runs/bench/{run}/pictures.csv")["id"]
+        assert len(trained_on) == 12 and trained_on.str.startswith("images/").all()
+        predicted = pd.read_csv(f"runs/bench/{run}/test.csv")["id"]
+        assert set(predicted.str.split("/").str[1]) == {judge, "far"}
+    assert main([*command, "--out", "runs/joined"]) == 2, "joined they have no test rows to be judged by"
+
+
+def run_name(recipe: Path) -> str:
+    return str(recipe).replace("/", "_")
+
+
+def test_test_rows_of_the_folder_itself(tiny_probe: Path, manifest_folder: MakeFolder):
+    folder = manifest_folder(pairs=9, test=5)
+    assert main(["bench", str(tiny_probe), "--data", str(folder), "--fold", "all", "--seeds", "2"]) == 0
+    table = pd.read_csv("runs/bench/table.csv")
+    assert np.isfinite(table.loc[0, ["auc", "accuracy", "minutes"]].astype(float)).all()
+    assert len([path for path in Path("runs/bench").iterdir() if path.is_dir()]) == 2, "one run a seed"
+
+
+def test_lines_come_from_files_too(tmp_path: Path):
+    path = tmp_path / "table.txt"
+    path.write_text("# a comment\nprobe_lite0\n\nprobe_lite0 pool=mean_std\n")
+    assert measure.read_lines([str(path), "spectrum"]) == [
+        "probe_lite0",
+        "probe_lite0 pool=mean_std",
+        "spectrum",
+    ]
+    with pytest.raises(UserError, match="'spectrum' stands there twice"):
+        measure.read_lines(["spectrum", "spectrum"])
+    with pytest.raises(UserError, match=r"none\.txt: not readable"):
+        measure.read_lines([str(tmp_path / "none.txt")])
+
+
+def test_what_cannot_be_measured_is_refused_first(tiny_probe: Path, manifest_folder: MakeFolder, capsys):
+    train, bare = manifest_folder("train", pairs=6), manifest_folder("bare", pairs=3, test=3)
+    table = pd.read_csv(bare / "manifest.csv", dtype=str)
+    table.loc[table["split"] == "test", "label"] = ""
+    table.to_csv(bare / "manifest.csv", index=False)
+    for more, said in (
+        (["--columns", "auk"], "--columns auk: known are recipe, trained_on, set, folds"),
+        (["--shifted", str(bare)], "have no label"),
+        (["--shifted", str(train)], "the same folder is given twice"),
+        (["--each"], "--each: one folder has none to be judged by"),
+        (["--shifted", str(manifest_folder("together", 2))], "a folder is named 'together'"),
+    ):
+        assert main(["bench", str(tiny_probe), "--data", str(train), *more]) == 2
+        assert said in capsys.readouterr().err
+    assert main(["bench", f"{tiny_probe} seeds=[1,2]", "--data", str(train), "--seeds", "2"]) == 2
+    assert not Path("runs/bench").exists()
