@@ -236,7 +236,7 @@ def test_a_member_that_reads_a_files_history_is_left_out(
         def logits(folder: Path, rows: pd.DataFrame, views: list[str]) -> np.ndarray:
             return plain(folder, rows, views) + [1000.0 * (view in REENCODED) for view in views]
 
-        member.logits = logits  # type: ignore[method-assign]
+        member.logits = logits  # type: ignore[method-assign, assignment]
 
     made = ensemble(recipe, "steady=true")
     swayed(made, "flipped")
