@@ -21,7 +21,7 @@ from humanmade.detectors import counterparts
 from humanmade.detectors.base import Detector
 from humanmade.detectors.embedding import name_sources
 from humanmade.errors import UserError
-from humanmade.evaluation import shifted
+from humanmade.evaluation import canaries, shifted
 from humanmade.evaluation.inference import fill_broken, member_logits
 from humanmade.evaluation.outlook import look_around, look_at_fold, outlook
 from humanmade.images import views
@@ -104,6 +104,10 @@ def cross_validate(recipe: Recipe, table: pd.DataFrame, current: Run, options: O
         look_around(current, job.detector, folds, table, options.weights, budget)
     except OutOfTimeError:
         warn("the time budget is used up; the forecast goes without look-alikes")
+    try:
+        canaries.look(current, folds, budget)
+    except OutOfTimeError:
+        warn("the time budget is used up; the run goes without canaries")
     return collect(current, table, folds, data, options.prevalence)
 
 
@@ -189,6 +193,7 @@ def collect(current: Run, table: pd.DataFrame, folds: Folds, data: str, prevalen
     scores = _scores(current, folds, oof, held_out) | {
         "corrupted": grid,
         "steadiness": shifted.steadiness(corrupted, by_fold) if len(corrupted) else {},
+        "canaries": canaries.kept(current),
         **outlook(current, oof, grid, test_size, prevalence),
         "prevalence": prevalence,
         "unfinished": not (len(scored) == len(folds) or ALL in done),

@@ -89,6 +89,15 @@ def test_pairs_are_checked(competition_folder: MakeFolder):
     assert audited(folder).pairs["same_size"] == pytest.approx(0.9)
 
 
+def test_an_open_shortcut_is_said_with_the_verdict(manifest_folder: MakeFolder):
+    found = audited(manifest_folder(pairs=40))
+    assert found.canaries["sharpness"] > 0.9 and found.canaries["thumbnail"] < telling.TELLING
+    assert f"sharpness {found.canaries['sharpness']:.2f} !" in auditing.as_text(found)
+    shortcuts = [line for line in found.verdict if line.startswith("SHORTCUT in train")]
+    assert any("blur is a shortcut here" in line for line in shortcuts)
+    assert not any("content is a shortcut" in line for line in shortcuts)
+
+
 @pytest.mark.parametrize(("values", "two"), [([1, 1.1] * 20 + [5, 5.1] * 20, True), (list(range(80)), False)])
 def test_two_kinds_are_told_from_a_spread(values: list[float], two: bool):
     cut, between, share = telling._otsu(np.array(values, dtype=float))

@@ -10,12 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
-from humanmade import cache
+from humanmade import cache, shards
 from humanmade.data.loader import Transform, ViewDataset, fixed_size, pair_keys, view_batches, view_seed
-from humanmade.files import whole_file
 from humanmade.images.views import Frame, draws
 from humanmade.progress import progress
 from humanmade.training.budget import Budget
@@ -101,9 +98,7 @@ class FeatureStore:
         for index, view in enumerate(views):
             features = np.concatenate([part[index] for part in done])
             names = _names(todo[:count], view)
-            shard = hashlib.sha256(" ".join(names).encode()).hexdigest()[:24]
-            with whole_file(self._folder(view) / f"{shard}.safetensors") as scratch:
-                save_file({"features": features}, scratch, {"names": " ".join(names)})
+            shards.write(self._folder(view), names, features)
             places, known = self._load(view)
             fresh = {name: len(known) + i for i, name in enumerate(names)}
             merged = np.concatenate([known, features]) if len(known) else features
@@ -116,7 +111,7 @@ class FeatureStore:
 
     def _load(self, view: str) -> tuple[dict[str, int], Features]:
         if view not in self.memory:
-            self.memory[view] = _read_shards(self._folder(view))
+            self.memory[view] = shards.read(self._folder(view))
         return self.memory[view]
 
 
@@ -126,21 +121,3 @@ def _names(rows: pd.DataFrame, view: str) -> list[str]:
         return [str(digest) for digest in rows["digest"]]
     keys = pair_keys(rows)
     return [f"{digest}-{view_seed(key):08x}" for digest, key in zip(rows["digest"], keys, strict=True)]
-
-
-def _read_shards(folder: Path) -> tuple[dict[str, int], Features]:
-    """Join what is on disk; a damaged file is removed and made anew."""
-    places: dict[str, int] = {}
-    parts: list[Features] = []
-    count = 0
-    for path in sorted(folder.glob("*.safetensors")):
-        try:
-            with safe_open(path, "np") as file:
-                names, features = file.metadata()["names"].split(" "), file.get_tensor("features")
-        except (SafetensorError, OSError, KeyError, TypeError):
-            path.unlink()
-            continue
-        places |= {name: count + i for i, name in enumerate(names)}
-        parts.append(features)
-        count += len(features)
-    return places, np.concatenate(parts) if parts else np.zeros((0, 0))

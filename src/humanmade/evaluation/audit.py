@@ -16,7 +16,7 @@ from humanmade.data.folds import join_groups
 from humanmade.data.loader import read_picture
 from humanmade.detectors.embedding import embed
 from humanmade.errors import UserError
-from humanmade.evaluation import telling
+from humanmade.evaluation import canaries, telling
 from humanmade.evaluation.forecast import FEWEST, Distance, chosen, distance
 from humanmade.files import whole_file
 from humanmade.images.facts import SHOWN
@@ -47,13 +47,21 @@ class Audit:
     pairs: dict[str, float]
     """Of pairs in train: their number, the shares with one size and in adjacent rows, and the median
     Hamming distance of pHashes `inside` pairs and `across` pairs, of 64 bits."""
+    canaries: dict[str, float]
+    """AUC of the label by each detector that is dumb on purpose, in folds that keep groups."""
     kinds: list[str]
     """Facts by which the test set falls into two kinds while train does not tell labels by them."""
 
     @property
     def verdict(self) -> list[str]:
         """What leaks, how badly, and what the kit does about it."""
-        return [*_about_labels(self), *_about_test(self), *_about_duplicates(self), *_about_pairs(self)]
+        return [
+            *_about_labels(self),
+            *(f"SHORTCUT in train: {alarm}." for alarm in canaries.alarms(self.canaries)),
+            *_about_test(self),
+            *_about_duplicates(self),
+            *_about_pairs(self),
+        ]
 
 
 def audit(table: pd.DataFrame, weights: Path | None = None) -> Audit:
@@ -74,6 +82,7 @@ def audit(table: pd.DataFrame, weights: Path | None = None) -> Audit:
         embedded=_embedded(table, train, weights),
         duplicates=_duplicates(table),
         pairs=_pairs(table[train], facts[train]),
+        canaries=canaries.of_groups(table[train], groups[train]),
         kinds=telling.kinds(facts[~train], _scores(by_label)),
     )
 
@@ -259,4 +268,6 @@ def as_text(found: Audit) -> str:
         if len(table):
             shown = table.head(8).to_string(index=False, float_format=lambda value: f"{value:.3f}")
             lines += ["", title, shown]
+    if found.canaries:
+        lines += ["", *canaries.lines(found.canaries)]
     return "\n".join([*lines, "", "Verdict", *(f"- {line}" for line in found.verdict)])

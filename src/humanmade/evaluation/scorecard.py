@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from humanmade import files, metrics
+from humanmade.evaluation import canaries
 from humanmade.run import Run
 from humanmade.sensitivity import MOST
 
@@ -20,7 +21,9 @@ def as_text(scores: dict[str, Any], run: Run, table: pd.DataFrame) -> str:
 
 def lines(scores: dict[str, Any]) -> list[str]:
     """The scores of `scores.json`, laid out for reading."""
-    return [*_fold_table(scores["folds"]), *_overall(scores), *_outlook(scores)]
+    dumb = scores.get("canaries", {})
+    said = [*canaries.lines(dumb), *canaries.alarms(dumb)]
+    return [*_fold_table(scores["folds"]), *_overall(scores), *said, *_outlook(scores)]
 
 
 def _fold_table(folds: list[dict[str, Any]]) -> list[str]:

@@ -1,0 +1,198 @@
+"""Detectors that are dumb on purpose: how well they do says which shortcut the data leaves open.
+
+Each sees a few numbers of a picture that know nothing of how it was made (`humanmade.images.canaries`) and
+learns a logistic regression from them. Where one of them does well, a detector that does well may have
+learned no more, and fails where that shortcut is closed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from humanmade import files, metrics
+from humanmade.data.canaries import Check, numbers
+from humanmade.data.folds import Folds, stratified_groups
+from humanmade.data.loader import pair_keys
+from humanmade.errors import UserError
+from humanmade.evaluation.forecast import FEWEST
+from humanmade.evaluation.telling import TELLING
+from humanmade.progress import warn
+from humanmade.run import Run
+from humanmade.seeding import sample, stable_seed
+from humanmade.training.budget import Budget
+
+SAMPLE = 2000
+"""Pictures that canaries see at most: half of each class, or of train and as many of test."""
+
+SHRINKAGE = 0.1
+"""C of the logistic regressions, whose features are standardised."""
+
+CANARIES = "canaries.json"
+"""In the run folder: what they scored on the run's folds."""
+
+SHORTCUTS = {
+    "colour": ("the colour histogram", "colour"),
+    "thumbnail": ("the 8x8 thumbnail", "content"),
+    "sharpness": ("sharpness", "blur"),
+    "blurred": ("what a strong blur leaves", "composition"),
+    "bytes": ("the bytes per pixel", "compression"),
+    "drawing": ("the look of a drawing", "the kind of picture"),
+}
+"""Of each canary: what it sees, and what is open where that is enough."""
+
+Rows = npt.NDArray[np.int64]
+
+Part = tuple[Rows, Rows]
+"""Numbers of rows to learn from, and of those that are held out."""
+
+
+def look(current: Run, folds: Folds, budget: Budget) -> None:
+    """Measure the canaries once a run, on its folds.
+
+    Raises:
+        OutOfTimeError: the budget is used up; what was seen of the pictures is kept in the cache.
+    """
+    path = current.folder / CANARIES
+    if path.is_file():
+        return
+
+    def check() -> None:
+        if budget.over:
+            budget.stop()
+
+    check()
+    try:
+        files.write_json(path, of_folds(folds, check))
+    except UserError as error:
+        warn(f"the run goes without canaries: {error}")
+
+
+def kept(current: Run) -> dict[str, float]:
+    """What `look` found; empty where it did not come to it."""
+    path = current.folder / CANARIES
+    if not path.is_file():
+        return {}
+    found = files.read_json(path, (), f"remove {path} and run cv again")
+    if not all(isinstance(score, float) for score in found.values()):
+        raise UserError(f"{path}: damaged (a score is not a number); remove {path} and run cv again")
+    return found
+
+
+def of_folds(folds: Folds, check: Check | None = None) -> dict[str, float]:
+    """`measure` on a run's own folds, of the data's own rows: extra rows are left out."""
+    own = folds.rows[: len(folds.table)]
+    rows = own[chosen(own)]
+    held_out = folds.held_out[:, rows.index]
+    parts = [
+        (np.flatnonzero(rows.index.isin(folds.training(fold).index)), np.flatnonzero(held_out[fold]))
+        for fold in range(len(folds))
+    ]
+    return measure(rows, parts, check)
+
+
+def of_groups(
+    rows: pd.DataFrame, groups: npt.NDArray[np.int64], check: Check | None = None
+) -> dict[str, float]:
+    """`measure` where there is no run: in three folds of its own, which keep groups (rows,) whole."""
+    taken = chosen(rows)
+    rows, groups = rows[taken], groups[taken]
+    labels = rows["label"].to_numpy()
+    if min(len(np.unique(groups[labels == label])) for label in (0, 1)) < 3:
+        return {}
+    return measure(rows, stratified_groups(labels, groups, 3, 0), check)
+
+
+def measure(rows: pd.DataFrame, parts: Sequence[Part], check: Check | None = None) -> dict[str, float]:
+    """AUC of each canary on rows it was not fitted on: the mean of the AUCs inside the folds.
+
+    Never pooled over folds, whichever split: scores of different fits do not compare. Folds without both
+    classes on both sides are passed over.
+
+    Args:
+        rows: labelled, with `path` and `digest`; few enough to be read (`chosen`).
+        parts: the folds, as numbers of rows.
+
+    Returns:
+        By name; empty with fewer than `FEWEST` pictures of a class, where it would be noise.
+    """
+    labels = rows["label"].to_numpy()
+    if np.bincount(labels, minlength=2).min() < FEWEST:
+        return {}
+    return _aucs(rows, labels, parts, check)
+
+
+def on_test(train: pd.DataFrame, test: pd.DataFrame, check: Check | None = None) -> dict[str, float]:
+    """AUC with which what each canary sees tells test pictures from train's: how far it has moved.
+
+    Labels of test rows are not looked at. Four folds, which keep pairs whole.
+
+    Returns:
+        By name; empty with fewer than `FEWEST` readable pictures on a side.
+    """
+    test = test[~test["broken"]]
+    sides = [train[chosen(train)], test[sample(test["id"].tolist(), SAMPLE, "canaries")]]
+    sides = [side.sort_values("id") for side in sides]
+    if min(map(len, sides)) < FEWEST:
+        return {}
+    both = pd.concat(sides, ignore_index=True)
+    side = np.repeat([0, 1], [len(rows) for rows in sides])
+    groups = pd.factorize(pd.Series(pair_keys(both)))[0].astype(np.int64)
+    return _aucs(both, side, stratified_groups(side, groups, 4, 0), check)
+
+
+def chosen(rows: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """Which labelled rows (rows,) canaries see: `SAMPLE` at most, as many of each class, pairs kept whole.
+
+    Whole pairs come first; which they are does not hang on the order of the rows.
+    """
+    keys = pd.Series(pair_keys(rows), index=rows.index)
+    order = rows[["id", "label"]].assign(
+        single=rows["label"].groupby(keys).transform("nunique") < 2,
+        draw=[stable_seed("canaries", key) for key in keys],
+    )
+    order = order.sort_values(["single", "draw", "id"])
+    count = min(SAMPLE // 2, int(np.bincount(rows["label"], minlength=2).min()))
+    return (order.groupby("label").cumcount().reindex(rows.index) < count).to_numpy()
+
+
+def lines(scores: dict[str, float]) -> list[str]:
+    """One line of all canaries, telling ones marked; none where nothing was measured."""
+    said = ", ".join(f"{name} {score:.2f}{' !' * (score > TELLING)}" for name, score in scores.items())
+    return [f"canaries (dumb on purpose): {said}"] if scores else []
+
+
+def alarms(scores: dict[str, float]) -> list[str]:
+    """A sentence for each canary above `TELLING`: which shortcut is open."""
+    return [
+        f"{SHORTCUTS[name][0]} alone tells the classes apart with AUC {score:.2f}: "
+        f"{SHORTCUTS[name][1]} is a shortcut here"
+        for name, score in scores.items()
+        if score > TELLING
+    ]
+
+
+def _aucs(
+    rows: pd.DataFrame, target: npt.NDArray[np.int64], parts: Sequence[Part], check: Check | None
+) -> dict[str, float]:
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    whole = [part for part in parts if all(len(np.unique(target[side])) == 2 for side in part)]
+    if not whole:
+        return {}
+    found = {}
+    for name, seen in numbers(rows, check).items():
+        scores = []
+        for train, held_out in whole:
+            if check:
+                check()
+            regression = LogisticRegression(C=SHRINKAGE, class_weight="balanced", max_iter=1000)
+            model = make_pipeline(StandardScaler(), regression).fit(seen[train], target[train])
+            scores.append(metrics.auc(target[held_out], model.decision_function(seen[held_out])))
+        found[name] = float(np.mean(scores))
+    return found
