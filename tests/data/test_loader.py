@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from humanmade.data import loader, manifest
+from humanmade.data import inventory, loader, manifest
 from humanmade.errors import UserError
 from humanmade.images.augment import Augmentation
 from humanmade.images.views import Frame
@@ -69,7 +69,7 @@ def test_members_of_a_pair_share_their_draws_only_when_asked(manifest_folder: Ma
 
 
 def test_views_stay_with_their_rows(manifest_folder: MakeFolder):
-    rows = manifest.load([manifest_folder(pairs=5)])
+    rows = inventory.attach(manifest.load([manifest_folder(pairs=5)]))
     dataset = loader.ViewDataset(rows, ["identity", "hflip"], Frame(32))
     shown = torch.cat(list(loader.view_batches(dataset, 4, 2)))
     assert shown.shape == (10, 2, 3, 32, 32) and shown.dtype == torch.uint8

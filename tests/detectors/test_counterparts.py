@@ -85,7 +85,7 @@ def test_alone_with_their_photos_counterparts_are_pairs_at_scale_1_too(
     table = counterparts.extend(rows.assign(pair=""), recipe, autoencoder_weights, Budget())
     photos = table[table["label"] == 0]
     assert photos["path"].isin(rows["path"]).all() and len(photos) == 6 == len(table) / 2
-    assert set(table["pair"]) == set(photos["id"]), "a photo without a pair gives it its own name"
+    assert set(table["pair"]) == set(photos["digest"]), "a photo without a pair is named by its content"
 
 
 def test_counterparts_and_fakes_weigh_alike(rows: pd.DataFrame, tiny_probe: Path, autoencoder_weights: Path):

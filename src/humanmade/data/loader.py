@@ -49,7 +49,7 @@ class ViewDataset(Dataset[torch.Tensor]):
         self, rows: pd.DataFrame, views: Sequence[str], frame: Frame, transform: Transform | None = None
     ) -> None:
         self.paths = rows["path"].tolist()
-        self.seeds = [view_seed(key) for key in pair_keys(rows)]
+        self.seeds = [view_seed(key) for key in draw_keys(rows)]
         self.views, self.frame, self.transform = tuple(views), frame, transform
 
     def __len__(self) -> int:
@@ -90,8 +90,13 @@ class TrainingDataset(Dataset[tuple[torch.Tensor, float]]):
 
 
 def pair_keys(rows: pd.DataFrame) -> list[str]:
-    """What names a row's draws: its pair where it has one, so that both members share them."""
+    """What names a row in training: its pair where it has one, so that both members share batch and draws."""
     return rows["pair"].mask(rows["pair"] == "", rows["id"]).tolist()
+
+
+def draw_keys(rows: pd.DataFrame) -> list[str]:
+    """What names a row's draws in views: its pair, else its content, whatever the picture is called."""
+    return rows["pair"].mask(rows["pair"] == "", rows["digest"]).tolist()
 
 
 def view_seed(key: str) -> int:

@@ -15,7 +15,7 @@ import pandas as pd
 from torch import nn
 
 from humanmade import cache
-from humanmade.data.loader import pair_keys, read_picture
+from humanmade.data.loader import draw_keys, read_picture
 from humanmade.detectors.latent import counterpart, load_autoencoder
 from humanmade.files import whole_file
 from humanmade.images.corruptions import rescale
@@ -50,11 +50,13 @@ def extend(rows: pd.DataFrame, recipe: Recipe, weights: Path | None, budget: Bud
         return rows
     photos = rows[rows["label"] == 0]
     photos = photos[sample(photos["digest"].tolist(), recipe.counterpart_photos, "photo")]
+    photos = photos.assign(pair=draw_keys(photos))
     network: nn.Module = load_autoencoder(recipe.autoencoder, weights)
     key = f"{CODE_VERSION}-{recipe.autoencoder}-{digest(network)[:16]}"
     folder = cache.folder("counterparts") / key
     network = Machine.pick().place(network)
-    made = [rows] if recipe.real_fakes else []
+    paired = rows["pair"].mask(rows.index.isin(photos.index), photos["pair"].reindex(rows.index))
+    made = [rows.assign(pair=paired)] if recipe.real_fakes else []
     for scale in recipe.counterparts:
         plain, remade = (_side(photos, folder, scale, label) for label in (0, 1))
         _make(photos, plain, remade, scale, network, budget)
@@ -77,15 +79,14 @@ def row_weights(rows: pd.DataFrame) -> npt.NDArray[np.float64]:
 
 def _side(photos: pd.DataFrame, folder: Path, scale: float, label: int) -> pd.DataFrame:
     """Rows of photos at a scale (label 0), for which at scale 1 their own files serve, or of counterparts."""
-    own = pd.Series(pair_keys(photos), index=photos.index)
     if scale == 1 and label == 0:
-        return photos.assign(pair=own)
+        return photos
     names = photos["digest"] + f"-{scale:g}-{label}"
     return photos.assign(
         id=photos["id"] + f"#{scale:g}-{label}",
         path=[str(folder / f"{name}.png") for name in names],
         digest=[f"{name}-{folder.name}" for name in names],
-        pair=own if scale == 1 else own + f"#{scale:g}",
+        pair=photos["pair"] + ("" if scale == 1 else f"#{scale:g}"),
         label=label,
         source=MADE if label else photos["source"],
     )

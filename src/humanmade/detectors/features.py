@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 
 from humanmade import cache, shards
-from humanmade.data.loader import Transform, ViewDataset, fixed_size, pair_keys, view_batches, view_seed
+from humanmade.data.loader import Transform, ViewDataset, draw_keys, fixed_size, view_batches, view_seed
 from humanmade.images.views import Frame, draws
 from humanmade.progress import progress
 from humanmade.training.budget import Budget
@@ -119,5 +119,5 @@ def _names(rows: pd.DataFrame, view: str) -> list[str]:
     """What a picture's features are kept under: its content and, where the view draws, its seed."""
     if view != DRAWN and not draws(view):
         return [str(digest) for digest in rows["digest"]]
-    keys = pair_keys(rows)
+    keys = draw_keys(rows)
     return [f"{digest}-{view_seed(key):08x}" for digest, key in zip(rows["digest"], keys, strict=True)]
