@@ -70,7 +70,7 @@ def worlds(bench: Bench) -> list[World]:
     """What is trained on and what judges it.
 
     Raises:
-        UserError: a set has no labels, nothing is left to judge, or a folder has the name of all sets joined.
+        UserError: a set has no labels, nothing is left to judge, or a folder's name means another thing here.
     """
     names = dict(zip([*bench.data, *bench.shifted], _names(bench), strict=True))
     if not bench.each:
@@ -99,6 +99,9 @@ def _names(bench: Bench) -> list[str]:
     names = manifest.folder_names([*bench.data, *bench.shifted])
     if TOGETHER in names:
         raise UserError(f"bench: a folder is named '{TOGETHER}' as all sets joined are; rename it")
+    odd = [name for name in names if JOINED in name]
+    if odd:
+        raise UserError(f"bench: the folder name '{odd[0]}' reads as two joined worlds; rename it")
     return names
 
 
