@@ -97,6 +97,24 @@ def test_a_judged_world_is_never_seen_by_the_fit():
     assert len(usable(outside.drop(columns="facts"))) == len(both) - 3
 
 
+def test_intervals_are_as_wide_as_worlds_left_out_earlier_missed():
+    rows = usable(kept(table(recipes=12), 0.4).assign(zeros=10**8, ones=10**8))
+    judged = judge(rows).set_index("score").loc["shrink"]
+    assert judged["width"] == pytest.approx(2 * 1.28 * 0.01, rel=0.25) and 0.65 < judged["held"] < 0.95
+    said = calibration.left_out("shrink", rows)
+    odd = rows["set"] == "far"
+    strange = rows.assign(auc=rows["auc"].mask(odd, 0.1))
+    wide = calibration.intervals("shrink", strange, calibration.left_out("shrink", strange))
+    narrow, own = (
+        calibration.intervals("shrink", rows, said),
+        (rows["set"].loc[said.index] == "far").to_numpy(),
+    )
+    assert (wide[own] == narrow[own]).all(), "an interval knows nothing of the world that it is for"
+    assert wide[~own].min() > 3 * narrow[~own].max()
+    few = calibration.intervals("shrink", rows.assign(zeros=50, ones=50), said)
+    assert few.min() > 0.06, "a small set is read off with an error of its own"
+
+
 def test_coefficients_are_of_raw_facts_and_of_the_shifted_share():
     rows = usable(table(recipes=30).assign(auc=0.5))
     truth = Model("facts", (0.05, 0.3, -0.2, 0.1, -0.05, 0.1, 0.0, 0.0), 0.0)

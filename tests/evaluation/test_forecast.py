@@ -48,6 +48,8 @@ def test_a_test_set_like_train_gets_the_fold_score():
     said = forecast(at(0.0), 0.01, 10_000, 0.5)
     assert said.auc == pytest.approx(0.98) and said.low < said.auc < said.high
     assert said.high - said.low < 0.03
+    loose = forecast(dataclasses.replace(at(0.0), folds=0.8), 0.1, 10**8, 0.5)
+    assert loose.high - loose.auc == pytest.approx(1.2816 * 0.1, abs=1e-4), "as folds do, so may the test set"
 
 
 def test_a_test_set_unlike_train_gets_what_was_kept_elsewhere(monkeypatch: pytest.MonkeyPatch):

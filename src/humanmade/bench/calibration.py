@@ -163,7 +163,7 @@ def fitted(name: str, rows: pd.DataFrame) -> Model:
     return Model(name, fit(name, rows), float(np.quantile(missed, COVERED)))
 
 
-def _intervals(name: str, rows: pd.DataFrame, said: pd.Series[float]) -> npt.NDArray[np.float64]:
+def intervals(name: str, rows: pd.DataFrame, said: pd.Series[float]) -> npt.NDArray[np.float64]:
     """Half widths around left-out predictions, from what the rows that were fitted on say alone."""
     models = {world: fitted(name, _ignorant(rows, world)) for world in rows["set"].loc[said.index].unique()}
     told = zip(rows.loc[said.index].to_dict("records"), said, strict=True)
@@ -187,7 +187,7 @@ def judge(rows: pd.DataFrame) -> pd.DataFrame:
     judged = rows.loc[left_out(DEFAULT, rows).index]
     for name, terms in CANDIDATES.items():
         said = left_out(name, rows)
-        half = _intervals(name, rows, said)
+        half = intervals(name, rows, said)
         missed = (judged["auc"] - said).abs()
         found.append(
             {
