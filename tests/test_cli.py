@@ -10,6 +10,9 @@ import pytest
 
 from humanmade import cli, ledger
 from humanmade.cli import main
+from humanmade.evaluation import compare as comparing
+from humanmade.evaluation import forecast
+from humanmade.evaluation.kept import Model
 from tests.conftest import MakeFolder
 
 VERBS = [
@@ -34,6 +37,9 @@ def test_help_is_quick_and_free_of_heavy_imports():
     code = f"""if True:
         import sys
         from humanmade.cli import main
+from humanmade.evaluation import compare as comparing
+from humanmade.evaluation import forecast
+from humanmade.evaluation.kept import Model
         try:
             main(["cv", "--help"])
         except SystemExit:
@@ -178,6 +184,27 @@ def test_compare_prints_and_saves(run: Path, tiny_probe: Path, capsys):
     assert set(saved["run"]) == {"tinyprobe", "other"} and {"f1", "spread", "fold0", "seconds"} <= set(
         saved.columns
     )
+
+
+def test_compare_ranks_by_what_ranked_best_elsewhere(run: Path, monkeypatch: pytest.MonkeyPatch, capsys):
+    shutil.copytree("runs/tinyprobe", "runs/other")
+    for name, folds, corrupted in (("tinyprobe", 0.9, 0.8), ("other", 0.8, 0.85)):
+        scores = json.loads(Path(f"runs/{name}/scores.json").read_text())
+        for fold in scores["folds"]:
+            fold["auc"] = folds
+        scores["corrupted"]["mean"]["auc"] = corrupted
+        Path(f"runs/{name}/scores.json").write_text(json.dumps(scores))
+    for ranking, first, score, said in (
+        ("folds AUC", "tinyprobe", 0.9, "they are ranked by folds AUC\n"),
+        ("0.3 folds + 0.7 corrupted", "other", 0.835, "ranked by 0.3 folds + 0.7 corrupted\n"),
+        (Model("corrupted", (0.5,), 0.1), "other", 0.675, "the AUC that 'corrupted' foretells\n"),
+    ):
+        for module in (forecast, comparing):
+            monkeypatch.setattr(module, "RANKING", ranking)
+        assert main(["compare"]) == 0
+        saved = pd.read_csv("runs/compare.csv")
+        assert saved["run"][0] == first and saved["selection"][0] == pytest.approx(score)
+        assert said in capsys.readouterr().out
 
 
 def test_a_plain_folder_can_be_predicted(run: Path, tmp_path: Path):

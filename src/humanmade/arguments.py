@@ -151,8 +151,8 @@ def audit(parser: argparse.ArgumentParser) -> None:
 def bench(parser: argparse.ArgumentParser) -> None:
     """Options of `humanmade bench`."""
     add = parser.add_argument
-    add("recipes", nargs="+", metavar="LINE", help="recipe key=value ..., or a .txt file with such lines")
-    add_data(parser, required=True)
+    add("recipes", nargs="*", metavar="LINE", help="recipe key=value ..., or a .txt file with such lines")
+    add_data(parser, required=False)
     add(
         "--shifted",
         type=Path,
@@ -168,9 +168,26 @@ def bench(parser: argparse.ArgumentParser) -> None:
         help="train on each --data folder by itself and let the other ones judge it, beside --shifted "
         "(default: --data folders are joined)",
     )
+    add(
+        "--joined",
+        action="store_true",
+        help="with --each, train on every two --data folders joined as well, judged by the others",
+    )
+    add(
+        "--calibrate",
+        action="store_true",
+        help="with --each, fit and judge the forecast's candidates with whole worlds left out, and print the "
+        "constants to ship",
+    )
+    add(
+        "--table",
+        type=Path,
+        metavar="CSV",
+        help="with --calibrate, the table of an earlier bench (its table.csv) instead of measuring",
+    )
     add("--fold", type=fold, metavar="k", help="train this fold only, or 'all' rows at once")
     add("--seeds", type=count, default=1, metavar="N", help="trainings of each line, averaged (default: 1)")
-    add("--out", type=Path, default=Path("runs/bench"), metavar="R", help="folder of the runs")
+    add("--out", type=Path, metavar="R", help="folder of the runs (default: runs/bench)")
     add("--columns", default="", metavar="a,b", help="columns to print (default: all)")
     add("--markdown", type=Path, metavar="MD", help="write what is printed there too")
     add("--title", default="", help="the first lines of that file")

@@ -231,7 +231,7 @@ def compare(asked: argparse.Namespace) -> None:
         correlation = comparing.rank_correlation(table, column)
         if correlation is not None:
             print(f"rank correlation of {what} and public score: {correlation:.2f}")
-    print("all ones score F1 0.667 on a half-and-half set; select is 0.3 AUC + 0.7 forecast")
+    print("all ones score F1 0.667 on a half-and-half set; they are ranked by " + comparing.ranked_by())
     files.write_csv(asked.out, table)
     print(f"saved as {asked.out}")
 
@@ -313,22 +313,63 @@ def report(asked: argparse.Namespace) -> None:
 def bench(asked: argparse.Namespace) -> None:
     """Measure recipes side by side."""
     from humanmade import files
+    from humanmade.bench import calibration
+
+    _refuse_bench(asked)
+    said = calibration.report(calibration.read(asked.table)) if asked.table else _measured(asked)
+    print("\n\n".join(said))
+    if asked.markdown:
+        files.write_text(asked.markdown, "\n\n".join([asked.title, *said]).strip() + "\n")
+
+
+def _refuse_bench(asked: argparse.Namespace) -> None:
+    """Refuse options that would be ignored, and what would train and then have no world to judge."""
+    unused = ("recipes", "data", "shifted", "each", "joined", "fold", "out", "columns", "weights")
+    given = [name for name in unused if str(getattr(asked, name)) not in ("None", "False", "", "[]")]
+    given += ["seeds"] * (asked.seeds != 1)
+    if asked.table and not asked.calibrate:
+        raise UserError("--table: only --calibrate reads it; give both")
+    if asked.table and given:
+        name = "recipes" if given[0] == "recipes" else f"--{given[0]}"
+        raise UserError(f"{name}: with --table nothing is measured; leave one of them out")
+    if not asked.table and not (asked.recipes and asked.data):
+        lacking = "--data" if asked.recipes else "recipes"
+        raise UserError(f"bench: no {lacking} given; give recipes and --data, or --calibrate --table CSV")
+    if (asked.joined or asked.calibrate) and not asked.table and not asked.each:
+        raise UserError(f"--{'joined' if asked.joined else 'calibrate'}: comes with --each; give both")
+    if asked.calibrate and asked.fold == "all":
+        raise UserError(
+            "--calibrate: models are fitted on fold scores, and --fold all has none; leave one out"
+        )
+    if asked.calibrate and not asked.table and len(asked.data) + len(asked.shifted) < 3:
+        raise UserError("--calibrate: needs three worlds at least; give more --data or --shifted folders")
+
+
+def _measured(asked: argparse.Namespace) -> list[str]:
+    """Measure what a bench asks for and lay it out."""
+    from humanmade.bench import calibration
     from humanmade.bench import measure as measuring
     from humanmade.bench import table as tables
+    from humanmade.bench.worlds import BENCH, Bench
 
     lines = measuring.read_lines(asked.recipes)
     columns = asked.columns.split(",") if asked.columns else []
     unknown = [name for name in columns if name not in tables.COLUMNS]
     if unknown:
         raise UserError(f"--columns {unknown[0]}: known are {', '.join(tables.COLUMNS)}")
-    same = measuring.Bench(
-        asked.data, asked.shifted, asked.out, asked.each, asked.fold, asked.seeds, asked.weights
+    same = Bench(
+        data=asked.data,
+        shifted=asked.shifted,
+        out=asked.out or BENCH,
+        each=asked.each,
+        joined=asked.joined,
+        fold=asked.fold,
+        seeds=asked.seeds,
+        weights=asked.weights,
     )
     table = measuring.measure(lines, same)
     said = [tables.as_markdown(table, columns), *tables.standings(table), *tables.forecast_errors(table)]
-    print("\n\n".join(said))
-    if asked.markdown:
-        files.write_text(asked.markdown, "\n\n".join([asked.title, *said]).strip() + "\n")
+    return [*said, *(calibration.report(table) if asked.calibrate else [])]
 
 
 def demo(asked: argparse.Namespace) -> None:
@@ -377,7 +418,7 @@ def _score_hidden_demo(folder: Path, run: Run, weights: Path | None) -> None:
     scores = evaluation.evaluate(rows, run_logits(run, rows, weights))
     print("\nThe demo's hidden test labels, which no competition shows, say:")
     print(evaluation.as_text(scores))
-    print("Other up-samplers made the test's fakes: the folds could not know that, the forecast did.")
+    print("Other up-samplers made the test's fakes. No fold could know that; the forecast reckons with it.")
 
 
 def _refuse_existing(path: Path | None, force: bool) -> None:

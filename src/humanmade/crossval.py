@@ -23,7 +23,7 @@ from humanmade.detectors.embedding import name_sources
 from humanmade.errors import UserError
 from humanmade.evaluation import canaries, shifted
 from humanmade.evaluation.inference import fill_broken, member_logits
-from humanmade.evaluation.outlook import look_around, look_at_fold, outlook
+from humanmade.evaluation.outlook import look_around, look_at_fold, outlook, sources_of
 from humanmade.images import views
 from humanmade.progress import warn
 from humanmade.recipe import EnsembleRecipe, Recipe
@@ -61,6 +61,7 @@ def cross_validate(recipe: Recipe, table: pd.DataFrame, current: Run, options: O
     manifest.check_test_readable(table)
     budget, ranks = Budget(options.hours), team()
     data = run.fingerprint(table)
+    sources = sources_of(table)
     if recipe.split == "source":
         with ranks.first():
             table = name_sources(table, options.weights)
@@ -101,14 +102,14 @@ def cross_validate(recipe: Recipe, table: pd.DataFrame, current: Run, options: O
     if not ranks.leads:
         return {}
     try:
-        look_around(current, job.detector, folds, table, options.weights, budget)
+        look_around(current, folds, table, options.weights, budget)
     except OutOfTimeError:
-        warn("the time budget is used up; the forecast goes without look-alikes")
+        warn("the time budget is used up; the forecast does not know how far the test set is")
     try:
         canaries.look(current, folds, budget)
     except OutOfTimeError:
         warn("the time budget is used up; the run goes without canaries")
-    return collect(current, table, folds, data, options.prevalence)
+    return collect(current, table, folds, data, options.prevalence, sources)
 
 
 @dataclass(frozen=True)
@@ -174,8 +175,14 @@ def _welcome_back(current: Run, detector: Detector) -> None:
     print(f"{current.folder} was started before; finished folds are kept: {listed}", flush=True)
 
 
-def collect(current: Run, table: pd.DataFrame, folds: Folds, data: str, prevalence: float) -> dict[str, Any]:
-    """Join what the finished folds left into oof.csv, test.csv, submission.csv and scores.json."""
+def collect(
+    current: Run, table: pd.DataFrame, folds: Folds, data: str, prevalence: float, sources: int
+) -> dict[str, Any]:
+    """Join what the finished folds left into oof.csv, test.csv, submission.csv and scores.json.
+
+    Args:
+        sources: how many the data itself names (`humanmade.evaluation.outlook.sources_of`).
+    """
     done = current.finished()
     scored = [key for key in done if isinstance(key, int)]
     held_out = _held_out(current, folds, scored, "oof.csv")
@@ -189,12 +196,13 @@ def collect(current: Run, table: pd.DataFrame, folds: Folds, data: str, prevalen
     corrupted = current.corrupted(scored, folds.rows.set_index("id")["label"])
     by_fold = current.recipe.split == "source"
     grid = shifted.scores(corrupted, by_fold) if len(corrupted) else {}
-    test_size = int((table["split"] == "test").sum())
+    test_size = int((table["split"] == "test").sum()) or len(oof)
     scores = _scores(current, folds, oof, held_out) | {
         "corrupted": grid,
         "steadiness": shifted.steadiness(corrupted, by_fold) if len(corrupted) else {},
         "canaries": canaries.kept(current),
-        **outlook(current, oof, grid, test_size, prevalence),
+    }
+    scores |= outlook(current, scores, sources, test_size, prevalence) | {
         "prevalence": prevalence,
         "unfinished": not (len(scored) == len(folds) or ALL in done),
         "versions": run.versions(),

@@ -84,7 +84,7 @@ SHIFTED_SHARE = 0.7
 
 
 def selection(clean: float, shifted: float | None) -> float:
-    """The score by which epochs, weights and runs are chosen; without a shifted score, the clean one."""
+    """The score by which epochs and blend weights are chosen; without a shifted score, the clean one."""
     return clean if shifted is None else (1 - SHIFTED_SHARE) * clean + SHIFTED_SHARE * shifted
 
 

@@ -6,10 +6,12 @@ import pandas as pd
 import pytest
 
 from humanmade import metrics
-from humanmade.bench import measure
+from humanmade.bench import calibration, measure, worlds
 from humanmade.cli import main
 from humanmade.crossval import cross_validate
 from humanmade.errors import UserError
+from humanmade.evaluation.forecast import MODEL, Distance
+from humanmade.evaluation.kept import foretold
 from tests.conftest import MakeFolder
 
 
@@ -103,6 +105,76 @@ def test_each_folder_is_trained_on_and_the_others_judge_it(tiny_probe: Path, man
     assert main([*command, "--out", "runs/joined"]) == 2, "joined they have no test rows to be judged by"
 
 
+def test_joined_worlds_are_judged_by_those_outside(tiny_probe: Path, manifest_folder: MakeFolder):
+    folders = [manifest_folder(name, 4, first_seed=100 * k) for k, name in enumerate(("one", "two", "far"))]
+    data = [word for folder in folders for word in ("--data", str(folder))]
+    assert main(["bench", str(tiny_probe), *data, "--each", "--joined", "--fold", "all"]) == 0
+    table = pd.read_csv("runs/bench/table.csv")
+    joined = table[table["trained_on"].str.contains(" + ", regex=False)]
+    assert list(zip(joined["trained_on"], joined["set"], strict=True)) == [
+        ("one + two", "far"),
+        ("one + far", "two"),
+        ("two + far", "one"),
+    ], "and no set together with itself"
+    assert len(table) == 3 * 3 + 3
+    place = next(path for path in Path("runs/bench").iterdir() if path.name.endswith("on_one___two"))
+    trained = pd.read_csv(place / "pictures.csv")["id"]
+    assert trained.is_unique and set(trained.str.split("/").str[0]) == {"one", "two"}
+    assert set(pd.read_csv(place / "test.csv")["id"].str.split("/").str[1]) == {"far"}
+
+
+def test_each_set_has_a_forecast_of_its_own(
+    tiny_probe: Path, manifest_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch
+):
+    train = manifest_folder("train", pairs=9, sources=["a", "b", "c"])
+    near, far = manifest_folder("near", 5, first_seed=100), manifest_folder("far", 4, first_seed=200)
+    asked = []
+
+    def how_far(train_rows, rows, weights):
+        asked.append((len(train_rows), len(rows)))
+        return Distance(auc=0.7 if len(rows) == 10 else 0.95, unlike=0.0)
+
+    monkeypatch.setattr(worlds, "how_far", how_far)
+    shifted = ["--shifted", str(near), "--shifted", str(far)]
+    lines = [str(tiny_probe), f"{tiny_probe} head=difference"]
+    assert main(["bench", *lines, "--data", str(train), *shifted]) == 0
+    assert asked == [(18, 10), (18, 8), (18, 18)], "once for all recipes"
+    table = pd.read_csv("runs/bench/table.csv")
+    assert table["shift"].tolist() == pytest.approx([0.5, 1.0, 1.0] * 2)
+    table = table[table["set"] != "together"].reset_index(drop=True)
+    known = calibration.usable(table)["facts"]
+    for row, facts in zip(table.to_dict("records"), known, strict=True):
+        assert row["forecast"] == pytest.approx(foretold(MODEL, facts))
+    assert (table["low"] <= table["forecast"]).all() and (table["forecast"] <= table["high"]).all()
+    assert (
+        set(table["sources"]) == {3} and table["zeros"].tolist()[:2] == [5, 4] == table["ones"].tolist()[:2]
+    )
+    scores = json.loads(Path(f"runs/bench/{run_name(tiny_probe)}/scores.json").read_text())
+    assert table["sensitivity"][0] == pytest.approx(scores["steadiness"]["sensitivity"])
+    assert table["folds"][0] == pytest.approx(np.mean([fold["auc"] for fold in scores["folds"]]))
+
+
+def test_worlds_calibrate_the_forecast(
+    tiny_probe: Path, manifest_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch, capsys
+):
+    def nowhere(*_: object) -> None:
+        raise UserError("no weights")
+
+    monkeypatch.setattr(worlds, "how_far", nowhere)
+    folders = [manifest_folder(name, 9, first_seed=100 * k) for k, name in enumerate(("one", "two", "far"))]
+    lines = [str(tiny_probe), f"{tiny_probe} head=difference", f"{tiny_probe} pool=mean_std"]
+    command = ["bench", *lines, "--data", str(folders[0]), "--data", str(folders[1]), "--each"]
+    command += ["--shifted", str(folders[2]), "--calibrate", "--columns", "set,auc", "--markdown", "c.md"]
+    assert main(command) == 0
+    said = capsys.readouterr()
+    assert "take every set for wholly shifted: no weights" in said.err
+    assert "12 rows of 3 recipes, each world left out in turn (two, far, one)" in said.out
+    assert "\nMODEL = Model(" in said.out and Path("c.md").read_text().strip() in said.out
+    told = said.out[said.out.index("12 rows of 3") :]
+    assert main(["bench", "--calibrate", "--table", "runs/bench/table.csv"]) == 0
+    assert capsys.readouterr().out == told, "the table that was kept says the same"
+
+
 def run_name(recipe: Path) -> str:
     return str(recipe).replace("/", "_")
 
@@ -140,6 +212,11 @@ def test_what_cannot_be_measured_is_refused_first(tiny_probe: Path, manifest_fol
         (["--shifted", str(train)], "the same folder is given twice"),
         (["--each"], "--each: one folder has none to be judged by"),
         (["--shifted", str(manifest_folder("together", 2))], "a folder is named 'together'"),
+        (
+            ["--shifted", str(manifest_folder("a + b", 2))],
+            "the folder name 'a + b' reads as two joined worlds",
+        ),
+        (["--each", "--joined", "--shifted", "elsewhere"], "--joined: needs two --data folders"),
     ):
         assert main(["bench", str(tiny_probe), "--data", str(train), *more]) == 2
         assert said in capsys.readouterr().err

@@ -31,7 +31,15 @@ def test_one_page_holds_everything(runs: Path):
     assert main(["explain", "tiny", "--data", str(runs)]) == 0
     assert main(["report", "--data", str(runs), "--out", "page.html"]) == 0
     page = Path("page.html").read_text()
-    for said in ("Audit of the data", "tinyprobe", "forecast", "corrupted: mean AUC", "0.610", "No near-dup"):
+    for said in (
+        "Audit of the data",
+        "tinyprobe",
+        "Runs are ranked by the",
+        "forecast",
+        "corrupted: mean AUC",
+        "0.610",
+        "No near-dup",
+    ):
         assert said in page, said
     pictures = re.findall(r'<img alt="([^"]+)" src="data:image/png;base64,([^"]+)"', page)
     names = [name for name, _ in pictures]

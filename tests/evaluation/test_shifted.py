@@ -8,12 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from humanmade.cli import main
-from humanmade.data import folds, inventory, manifest
-from humanmade.detectors.base import Detector
 from humanmade.evaluation import shifted
 from humanmade.images.corruptions import CORRUPTIONS
-from humanmade.recipe import Recipe
-from humanmade.training.budget import Budget, OutOfTimeError
+from humanmade.training.budget import OutOfTimeError
 from tests.conftest import MakeFolder
 
 
@@ -54,36 +51,6 @@ def test_a_run_is_scored_under_every_corruption(tiny_probe: Path, manifest_folde
     assert not np.allclose(table["jpeg30"], table["clean"])
     shown = capsys.readouterr().out
     assert "corrupted: mean AUC" in shown and "forecast on a wholly shifted test set: AUC" in shown
-
-
-class ByGroup(Detector):
-    """Remembers the labels of the look-alikes that it was trained on, and nothing else."""
-
-    def __init__(self) -> None:
-        self.seen: dict[str, float] = {}
-
-    def fit(self, train, valid, seed, folder, budget) -> int:
-        self.seen = dict(zip(train["source"], 2.0 * train["label"] - 1, strict=True))
-        return len(train)
-
-    def verify(self, folder) -> None:
-        pass
-
-    def logits(self, folder, rows, views) -> np.ndarray:
-        return np.array([[self.seen.get(source, 0.0)] for source in rows["source"]])
-
-
-def test_look_alikes_are_held_out_together(manifest_folder: MakeFolder):
-    table = inventory.attach(manifest.load([manifest_folder(pairs=24)]))
-    rows = folds.make(table.assign(pair=""), 3, 0, "pairs").rows
-    kind = np.arange(len(rows)) // 2 % 4
-    rows["source"] = [f"{label}-{k}" for label, k in zip(rows["label"], kind, strict=True)]
-    rows["group"] = np.arange(len(rows))
-    embedding = (np.eye(8)[kind] * 30 + np.random.default_rng(0).normal(size=(len(rows), 8))).astype(
-        np.float32
-    )
-    found = shifted.look_alike_aucs(ByGroup(), Recipe("probe"), rows, embedding, 0, None, Budget())
-    assert found == [0.5] * 4, "what it remembers is of no use for a cluster that it never saw"
 
 
 def test_reconstructions_of_held_out_photos(

@@ -13,19 +13,36 @@ NAMES = ("recipe", "trained_on", "set")
 
 COLUMNS = (
     *NAMES,
-    *("folds", "f1", "corrupted", "look_alikes", "counterparts", "forecast", "low", "high"),
+    *("folds", "f1", "corrupted", "counterparts", "sensitivity", "flips", "canary", "sources", "shift"),
+    *("forecast", "low", "high"),
     *("auc", "inside", "inside_worst", "worse", "cross", "cross_worst", "tpr_at_1_fpr", "offset"),
-    *("accuracy", "balanced_accuracy", "worst_generator", "worst_source", "looks", "minutes"),
+    *(
+        "accuracy",
+        "balanced_accuracy",
+        "worst_generator",
+        "worst_source",
+        "zeros",
+        "ones",
+        "looks",
+        "minutes",
+    ),
 )
 """One row is of a recipe, the data it was trained on and a set: on the folds, in the forecast, on the set.
 
-`inside` and `cross` are means over repos and over pairs of sources; `worse` is the set's number in the
-protocol (`humanmade.metrics.worse_of`), `looks` how many looks at the set there were when the table was
-written, and `minutes` are of training and predicting all folds.
+`folds` to `shift` but for `f1` are the facts of `humanmade.evaluation.kept`; `zeros` and `ones` count the
+set's pictures of each class. `inside` and `cross` are means over repos and over pairs of sources; `worse`
+is the set's number in the protocol (`humanmade.metrics.worse_of`), `looks` how many looks at the set there
+were when the table was written, and `minutes` are of training and predicting all folds.
 """
+
+COUNTS = ("sources", "zeros", "ones", "looks")
+"""Columns of whole numbers."""
 
 TOGETHER = "together"
 """The set that is all sets joined."""
+
+JOINED = " + "
+"""Between the names of worlds that were trained on together."""
 
 
 def as_markdown(table: pd.DataFrame, columns: Sequence[str] = ()) -> str:

@@ -22,9 +22,6 @@ class Detector(ABC):
     predicted at once. Rows are those of `humanmade.data.manifest`, with `digest`.
     """
 
-    quick = False
-    """Whether it trains in seconds once it is prepared, so that it can be trained just to judge it."""
-
     def prepare(  # noqa: B027 - optional
         self, training: pd.DataFrame, predicted: pd.DataFrame, views: Sequence[str], budget: Budget
     ) -> None:

@@ -51,11 +51,6 @@ class Ensemble(Detector):
     def __init__(self, recipe: EnsembleRecipe, weights: Path | None = None) -> None:
         self.recipe, self.weights = recipe, weights
 
-    @property
-    def quick(self) -> bool:  # type: ignore[override]
-        """Whether all members are."""
-        return all(detector.quick for _, detector in self.members.values())
-
     @cached_property
     def members(self) -> dict[str, tuple[Recipe, Detector]]:
         """Each member's recipe and detector, by name."""

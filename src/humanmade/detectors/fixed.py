@@ -30,7 +30,6 @@ class FixedFeatures(Detector):
     """Features from a store, and a linear head. Subclasses say what the features are."""
 
     recipe: LinearHeadRecipe
-    quick = True
 
     @property
     @abstractmethod

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from humanmade import ledger, looks, metrics
-from humanmade.evaluation.forecast import Forecast, sharpened
+from humanmade import ledger, looks
+from humanmade.evaluation.forecast import MODEL, RANKING, Forecast, selection, sharpened
+from humanmade.evaluation.kept import Model, facts_of
 from humanmade.run import Run
 
 FEWEST_SCORES = 3
@@ -18,11 +18,11 @@ FEWEST_SCORES = 3
 
 def compare(runs: Sequence[Run], submitted: Sequence[ledger.Row] = ()) -> pd.DataFrame:
     """One row a run, best `selection` first: `run, selection, f1, spread, auc, logloss, corrupted,
-    worst_corrupted, sensitivity, flips, look_alikes, counterparts, forecast, low, high, forecast_f1,
-    worst_source, folds, seconds, public, private`, then `fold0`, `fold1`, ... with each fold's F1.
+    worst_corrupted, sensitivity, flips, counterparts, forecast, low, high, forecast_f1, worst_source,
+    folds, seconds, public, private`, then `fold0`, `fold1`, ... with each fold's F1.
 
-    `selection` weighs the AUC on clean held-out pictures with the one that is forecast. The forecast is
-    sharpened by what those of other runs missed on the leaderboard. `spread` is the standard deviation over
+    `selection` is the score that ranked detectors best on other worlds. The forecast is sharpened by what
+    those of other runs missed on the leaderboard. `spread` is the standard deviation over
     folds; `folds` counts the finished ones; `public` and `private` are the leaderboard's scores of what was
     submitted of that run alone.
     """
@@ -64,6 +64,7 @@ def leaderboard_looks(submitted: Sequence[ledger.Row]) -> str | None:
 def _row(run: Run, submitted: Sequence[ledger.Row]) -> dict[str, object]:
     scores = run.scores
     public, private = ledger.leaderboard(run.name, submitted)
+    facts = facts_of(scores)
     said = Forecast(**scores["forecast"]) if scores.get("forecast") else None
     if said:
         others = [row for row in submitted if row.get("runs") != run.name]
@@ -72,7 +73,7 @@ def _row(run: Run, submitted: Sequence[ledger.Row]) -> dict[str, object]:
     f1 = [fold["f1"] for fold in folds]
     row: dict[str, object] = {
         "run": run.name,
-        "selection": _selection(scores, said),
+        "selection": facts and selection(facts),
         "f1": float(np.mean(f1)) if f1 else None,
         "spread": float(np.std(f1)) if f1 else None,
         "auc": scores.get("auc"),
@@ -81,7 +82,6 @@ def _row(run: Run, submitted: Sequence[ledger.Row]) -> dict[str, object]:
         "worst_corrupted": scores.get("corrupted", {}).get("worst", {}).get("auc"),
         "sensitivity": scores.get("steadiness", {}).get("sensitivity"),
         "flips": scores.get("steadiness", {}).get("flips"),
-        "look_alikes": scores.get("shifted", {}).get("look_alikes"),
         "counterparts": scores.get("shifted", {}).get("counterparts"),
         "forecast": said and said.auc,
         "low": said and said.low,
@@ -96,21 +96,22 @@ def _row(run: Run, submitted: Sequence[ledger.Row]) -> dict[str, object]:
     return row | {f"fold{fold['fold']}": fold["f1"] for fold in folds}
 
 
-def _selection(scores: dict[str, Any], said: Forecast | None) -> float | None:
-    clean = scores.get("auc")
-    return None if clean is None else metrics.selection(clean, said.auc if said else None)
+def ranked_by() -> str:
+    """What the column `selection` is, in words."""
+    if RANKING == MODEL:
+        return "the forecast AUC, before past submissions correct it"
+    return f"the AUC that '{RANKING.name}' foretells" if isinstance(RANKING, Model) else RANKING
 
 
 SHOWN = {
     "run": "run",
-    "selection": "select",
+    "selection": "ranked by",
     "f1": "F1",
     "auc": "AUC",
     "corrupted": "corrupted",
     "worst_corrupted": "worst",
     "sensitivity": "moved",
     "flips": "flips",
-    "look_alikes": "alikes",
     "counterparts": "remade",
     "forecast": "forecast",
     "interval": "80 %",

@@ -1,16 +1,12 @@
 """What a run will score on a shifted test set, said before any submission and without its labels.
 
-As far as the test set is like the training set, the fold score stands. For the rest a picture's generator
-may be known or not, and its photo source may be known or not: four worlds, each as likely as the others.
-
-- Both known: what the run does best on held-out pictures, corrupted as the world corrupts them, or on
-  photos beside their own reconstructions, from which some recipes learn instead.
-- A new generator of known content: photos beside their own reconstructions, told by traces alone.
-- New photos, whoever made the fakes: chance, twice.
+As far as the test set is like the training set, the fold score stands. For the rest the forecast is what
+such detectors kept of their score on other worlds, which may be less than chance.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
@@ -20,13 +16,17 @@ import numpy.typing as npt
 
 from humanmade import metrics
 from humanmade.detectors.embedding import Embedding, standardised
+from humanmade.evaluation.kept import DEVIATIONS, RULES, Facts, Model, foretold, half_width
 from humanmade.metrics import CHANCE
+
+MODEL = Model("shrink", (0.2329,), 0.0983)
+"""Chosen and fitted by `humanmade bench --calibrate`."""
+
+RANKING: Model | str = MODEL
+"""What `compare` ranks runs by: a model, or one of `RULES`; chosen by the same command."""
 
 APART = 0.9
 """AUC of telling test from train from which on the sets share nothing; at 0.5 they are one set."""
-
-COVERED = 0.8
-"""Chance with which the interval is meant to hold the score."""
 
 FEWEST = 40
 """Train and test pictures without which nothing is said."""
@@ -38,8 +38,6 @@ PRIOR = 3.0
 """Past submissions that the forecast's own word weighs as much as."""
 
 _NORMAL = NormalDist()
-_HALVES = _NORMAL.inv_cdf((1 + COVERED) / 2)
-"""Standard deviations on either side of the forecast."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +46,6 @@ class Distance:
 
     auc: float
     """Of a linear classifier telling test from train, in folds: 0.5 is one set."""
-    means: float
-    """Root mean square difference of the means, in standard deviations of train."""
     unlike: float
     """Share of test pictures farther from train than all but a twentieth of train is from itself."""
 
@@ -88,38 +84,24 @@ def distance(train: Embedding, test: Embedding) -> Distance:
     across = near.kneighbors(reduced.transform(other), n_neighbors=5)[0].mean(axis=1)
     return Distance(
         auc=metrics.auc(side, score),
-        means=float(np.sqrt(np.mean((other.mean(axis=0) - one.mean(axis=0)) ** 2))),
         unlike=float(np.mean(across > np.quantile(own, 0.95))),
     )
 
 
-def worlds(corrupted: float, counterparts: float | None) -> list[float]:
-    """AUC in each of the four worlds of a wholly shifted test set.
-
-    Args:
-        corrupted: mean AUC of held-out pictures over the corruptions.
-        counterparts: AUC of held-out photos against their reconstructions; chance where it is unknown.
-    """
-    traces = CHANCE if counterparts is None else counterparts
-    return [max(corrupted, traces), traces, CHANCE, CHANCE]
-
-
-def forecast(
-    folds: Sequence[float], away: Sequence[float], shift: float, test_size: int, prevalence: float
-) -> Forecast:
+def forecast(facts: Facts, spread: float, test_size: int, prevalence: float) -> Forecast:
     """Forecast the AUC on a test set of `test_size` pictures.
 
     Args:
-        folds: AUC of each fold.
-        away: AUC in each of the `worlds`; their disagreement makes the interval.
-        shift: 0 to 1, of `Distance`.
+        spread: standard deviation of AUC over the folds.
     """
-    elsewhere = np.asarray(away, dtype=np.float64)
-    auc = float((1 - shift) * np.mean(folds) + shift * elsewhere.mean())
-    doubt = float(elsewhere.std()) / np.sqrt(len(elsewhere))
-    spread = np.hypot((1 - shift) * float(np.std(folds)), shift * doubt)
-    sampling = metrics.auc_error(auc, prevalence * test_size, (1 - prevalence) * test_size)
-    return _around(auc, float(np.hypot(spread, sampling)), prevalence)
+    auc = foretold(MODEL, facts)
+    ones = prevalence * test_size
+    return _around(auc, half_width(MODEL, facts, auc, test_size - ones, ones, spread), prevalence)
+
+
+def selection(facts: Facts) -> float:
+    """The score by which runs are ranked: whichever of `RANKING` ranked them best on other worlds."""
+    return foretold(RANKING, facts) if isinstance(RANKING, Model) else RULES[RANKING](facts)
 
 
 def sharpened(said: Forecast, past: Sequence[tuple[float, float]], prevalence: float) -> Forecast:
@@ -134,14 +116,13 @@ def sharpened(said: Forecast, past: Sequence[tuple[float, float]], prevalence: f
     missed = np.array([auc_of_f1(seen, prevalence) - auc_of_f1(told, prevalence) for told, seen in past])
     share = len(missed) / (len(missed) + PRIOR)
     auc = float(np.clip(said.auc + share * missed.mean(), 0, 1))
-    spread = max(said.high - said.auc, said.auc - said.low) / _HALVES
-    # What is left of the misses replaces, bit by bit, what the worlds disagree by.
+    spread = max(said.high - said.auc, said.auc - said.low) / DEVIATIONS
+    # What is left of the misses replaces, bit by bit, the doubt about other worlds.
     left = float(np.mean((missed - share * missed.mean()) ** 2))
-    return _around(auc, float(np.sqrt((1 - share) * spread**2 + share * left)), prevalence)
+    return _around(auc, DEVIATIONS * float(np.sqrt((1 - share) * spread**2 + share * left)), prevalence)
 
 
-def _around(auc: float, spread: float, prevalence: float) -> Forecast:
-    half = _HALVES * spread
+def _around(auc: float, half: float, prevalence: float) -> Forecast:
     return Forecast(auc, f1_at_prevalence(auc, prevalence), max(0.0, auc - half), min(1.0, auc + half))
 
 
@@ -150,22 +131,30 @@ def f1_at_prevalence(auc: float, prevalence: float) -> float:
 
     Both classes' logits are taken as Gaussian with one spread; precision, recall and F1 coincide.
     """
-    distance = np.sqrt(2) * _NORMAL.inv_cdf(float(np.clip(auc, 1e-6, 1 - 1e-6)))
-    low, high = -12.0, 12.0 + distance
-    for _ in range(60):
-        cut = (low + high) / 2
-        caught, false = 1 - _NORMAL.cdf(cut - distance), 1 - _NORMAL.cdf(cut)
-        low, high = (cut, high) if prevalence * caught + (1 - prevalence) * false > prevalence else (low, cut)
-    return float(1 - _NORMAL.cdf((low + high) / 2 - distance))
+    from scipy.optimize import brentq
+
+    apart = math.sqrt(2) * _NORMAL.inv_cdf(float(np.clip(auc, 1e-6, 1 - 1e-6)))
+
+    def too_many(cut: float) -> float:
+        caught, false = 1 - _NORMAL.cdf(cut - apart), 1 - _NORMAL.cdf(cut)
+        return prevalence * caught + (1 - prevalence) * false - prevalence
+
+    cut = brentq(too_many, min(-12.0, apart - 12), max(12.0, apart + 12))
+    return float(1 - _NORMAL.cdf(cut - apart))
 
 
 def auc_of_f1(f1: float, prevalence: float) -> float:
-    """The AUC at which `f1_at_prevalence` gives that F1."""
-    low, high = 0.0, 1.0
-    for _ in range(50):
-        middle = (low + high) / 2
-        low, high = (middle, high) if f1_at_prevalence(middle, prevalence) < f1 else (low, middle)
-    return (low + high) / 2
+    """The AUC at which `f1_at_prevalence` gives that F1; 0 where none gives so little.
+
+    The F1 is the share of label 1 that is caught, so its misses are as many false alarms: two quantiles,
+    whose difference is how far the classes' means lie apart.
+    """
+    caught = float(np.clip(f1, 1e-9, 1 - 1e-9))
+    false = prevalence * (1 - caught) / (1 - prevalence)
+    if false >= 1:
+        return 0.0
+    apart = _NORMAL.inv_cdf(1 - false) - _NORMAL.inv_cdf(1 - caught)
+    return _NORMAL.cdf(apart / math.sqrt(2))
 
 
 def chosen(count: int, seed: int) -> npt.NDArray[np.int64]:

@@ -11,12 +11,13 @@ import numpy as np
 import pandas as pd
 
 from humanmade import files, metrics
-from humanmade.data.folds import Folds
+from humanmade.data.folds import Folds, sources_by_label
 from humanmade.detectors.base import Detector
 from humanmade.detectors.embedding import embed
 from humanmade.errors import UserError
 from humanmade.evaluation import shifted
-from humanmade.evaluation.forecast import FEWEST, Distance, chosen, distance, forecast, worlds
+from humanmade.evaluation.forecast import FEWEST, Distance, chosen, distance, forecast
+from humanmade.evaluation.kept import facts_of
 from humanmade.progress import warn_once
 from humanmade.run import CORRUPTED, Run
 from humanmade.training.budget import Budget, OutOfTimeError
@@ -55,57 +56,71 @@ def look_at_fold(
 
 
 def look_around(
-    current: Run, detector: Detector, folds: Folds, table: pd.DataFrame, weights: Path | None, budget: Budget
+    current: Run, folds: Folds, table: pd.DataFrame, weights: Path | None, budget: Budget
 ) -> None:
-    """Measure once a run how far the test set is, and, of quick detectors, look-alikes held out."""
+    """Measure once a run how far the test set is."""
     path = current.folder / OUTLOOK
     test = table[(table["split"] == "test") & ~table["broken"]]
     scored = any(isinstance(key, int) for key in current.finished())
-    if path.is_file() or not scored or min(len(folds.rows), len(test) or FEWEST) < FEWEST:
+    if path.is_file() or not scored:
         return
-    found: dict[str, Any] = {}
     try:
-        if len(test):
-            train_part = folds.rows.iloc[chosen(len(folds.rows), 0)]
-            test_part = test.sort_values("id").iloc[chosen(len(test), 1)]
-            both = embed(pd.concat([train_part, test_part]), weights, budget)
-            found["test"] = asdict(distance(both[: len(train_part)], both[len(train_part) :]))
-        if detector.quick and current.recipe.split == "pairs":
-            embedding = embed(folds.rows, weights, budget)
-            seed = current.recipe.seeds[0]
-            found["look_alikes"] = shifted.look_alike_aucs(
-                detector, current.recipe, folds.rows, embedding, seed, weights, budget
-            )
+        found = how_far(folds.rows, test, weights, budget)
     except UserError as error:
         warn_once(f"the forecast goes without embeddings: {error}")
         return
-    files.write_json(path, found)
+    if found:
+        files.write_json(path, {"test": asdict(found)})
+
+
+def how_far(
+    train: pd.DataFrame, test: pd.DataFrame, weights: Path | None, budget: Budget | None = None
+) -> Distance | None:
+    """Distance of test rows from train rows, by a sample of each; None where they are too few.
+
+    Raises:
+        UserError: the weights of the embedding are nowhere.
+    """
+    if min(len(train), len(test)) < FEWEST:
+        return None
+    train_part = train.iloc[chosen(len(train), 0)]
+    test_part = test.sort_values("id").iloc[chosen(len(test), 1)]
+    both = embed(pd.concat([train_part, test_part]), weights, budget)
+    return distance(both[: len(train_part)], both[len(train_part) :])
+
+
+def sources_of(table: pd.DataFrame) -> int:
+    """Named generators, or named photo sources, that are trained on: the fewer of them, at least 1."""
+    return max(1, min(map(len, sources_by_label(table[table["split"] != "test"]))))
 
 
 def outlook(
-    current: Run, oof: pd.DataFrame, corrupted: dict[str, Any], test_size: int, prevalence: float
+    current: Run, scores: dict[str, Any], sources: int, test_size: int, prevalence: float
 ) -> dict[str, Any]:
     """`shifted` (what was measured for it) and `forecast` for `scores.json`.
 
     Without test rows the forecast is for a test set that shares nothing with the training set.
+
+    Args:
+        scores: what `scores.json` holds beside them.
+        sources: of `sources_of`.
     """
     keys = [key for key in current.finished() if isinstance(key, int)]
-    folds = [current.finished_fold(key)["auc"] for key in keys]
-    if not folds:
+    if not keys:
         return {"shifted": {}, "forecast": None}
     path = current.folder / OUTLOOK
-    known = files.read_json(path, (), f"remove {path} and run cv again") if path.is_file() else {}
-    facts: dict[str, Any] = {}
-    if known.get("look_alikes"):
-        facts["look_alikes"] = float(np.mean(known["look_alikes"]))
+    about: dict[str, Any] = {"sources": sources, "shift": 1.0}
+    if path.is_file():
+        found = files.read_json(path, (), f"remove {path} and run cv again").get("test")
+        if found:
+            test = Distance(found["auc"], found["unlike"])
+            about |= {"shift": test.shift, "test": asdict(test)}
     paths = [current.fold(key) / COUNTERPARTS for key in keys]
     remade = [files.read_numbers(path, ("id", "label", "logit")) for path in paths if path.is_file()]
     if remade:
         aucs = [metrics.auc(table["label"], table["logit"]) for table in remade]
-        facts["counterparts"] = float(np.mean(aucs))
-    found = known.get("test")
-    shift = Distance(**found).shift if found else 1.0
-    away = worlds(float(corrupted["mean"]["auc"]), facts.get("counterparts"))
-    said = forecast(folds, away, shift, test_size or len(oof), prevalence)
-    facts |= {"shift": shift, "worlds": away} | ({"test": found} if found else {})
-    return {"shifted": facts, "forecast": asdict(said)}
+        about["counterparts"] = float(np.mean(aucs))
+    facts = facts_of(scores | {"shifted": about})
+    assert facts, "a scored fold leaves its corrupted pictures"
+    spread = float(np.std([fold["auc"] for fold in scores["folds"]]))
+    return {"shifted": about, "forecast": asdict(forecast(facts, spread, test_size, prevalence))}

@@ -39,7 +39,8 @@ img { max-width: 100% } h2 { margin-top: 2.5rem; border-bottom: 2px solid #222 }
 <h2>Runs side by side</h2>
 <table><tr>{% for name in columns %}<th>{{ name }}</th>{% endfor %}</tr>
 {% for row in rows %}<tr>{% for cell in row %}<td>{{ cell }}</td>{% endfor %}</tr>{% endfor %}</table>
-<p class="note">AUC but for F1 and the leaderboard. All ones score F1 0.667 on a half-and-half set.</p>
+<p class="note">AUC but for F1 and the leaderboard. All ones score F1 0.667 on a half-and-half set.
+Runs are ranked by {{ ranked_by }}.</p>
 <img alt="folds, forecast and leaderboard of each run" src="{{ overview }}">
 {% for run in runs %}<h2>{{ run.name }}</h2>
 <pre>{{ run.text }}</pre>
@@ -65,6 +66,7 @@ def report(runs: Sequence[Run], submitted: Sequence[ledger.Row], audit: Audit | 
     return page.render(
         audit=audit,
         columns=list(shown.columns),
+        ranked_by=comparing.ranked_by(),
         rows=[[_cell(value) for value in row] for row in shown.to_numpy().tolist()],
         overview=_overview(table),
         runs=[_about(run) for run in runs],
@@ -85,7 +87,7 @@ def _about(run: Run) -> dict[str, Any]:
 
 
 def _overview(table: pd.DataFrame) -> str:
-    """Fold F1, forecast F1 and leaderboard score of each run, best selection score on top."""
+    """Fold F1, forecast F1 and leaderboard score of each run, the first by rank on top."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 1.2 + 0.4 * len(table)), layout="constrained")

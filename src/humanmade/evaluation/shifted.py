@@ -1,8 +1,7 @@
-"""Held-out pictures as the world would show them: corrupted, remade, or without their look-alikes."""
+"""Held-out pictures as the world would show them: corrupted, or remade."""
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,8 @@ from humanmade import metrics
 from humanmade.data.loader import pair_keys
 from humanmade.detectors import counterparts
 from humanmade.detectors.base import Detector
-from humanmade.detectors.embedding import Embedding, made_sources
 from humanmade.fusion import CLEAN
 from humanmade.images.corruptions import CORRUPTIONS
-from humanmade.progress import progress
 from humanmade.recipe import Recipe
 from humanmade.seeding import stable_seed
 from humanmade.sensitivity import REENCODED, flip_rate, sensitivity
@@ -28,9 +25,6 @@ SAMPLE = 400
 
 SCALES = (1.0, 0.5)
 """Scales at which held-out photos meet their reconstructions."""
-
-CLUSTERS = 4
-"""Clusters of look-alikes that are held out one by one."""
 
 
 def sample(rows: pd.DataFrame, count: int) -> pd.DataFrame:
@@ -95,39 +89,3 @@ def counterpart_logits(
     pairs = counterparts.extend(photos, asked, weights, budget)
     logits = np.mean([detector.logits(place, pairs, ["identity"])[:, 0] for place in places], axis=0)
     return pd.DataFrame({"id": pairs["id"], "label": pairs["label"], "logit": logits})
-
-
-def look_alike_aucs(
-    detector: Detector,
-    recipe: Recipe,
-    rows: pd.DataFrame,
-    embedding: Embedding,
-    seed: int,
-    weights: Path | None,
-    budget: Budget,
-) -> list[float]:
-    """AUC on each cluster of look-alikes (fakes against photos) by a training that never saw it.
-
-    For detectors that train in seconds.
-
-    Args:
-        rows: all rows to train on, prepared.
-        embedding: of the rows (`humanmade.detectors.embedding`).
-    """
-    sources = pd.Series(made_sources(rows.assign(source=""), embedding, CLUSTERS), index=rows.index)
-    cluster = sources.str.rpartition("-")[2]
-    found = []
-    for name in progress(sorted(set(cluster) - {""}), "look-alikes held out", "clusters", cluster.nunique()):
-        held_out = rows[cluster == name]
-        inside = rows[~rows["group"].isin(held_out["group"])]
-        if min(held_out["label"].nunique(), inside["label"].nunique()) < 2:
-            continue
-        with tempfile.TemporaryDirectory() as scratch:
-            place = Path(scratch) / f"without-{name}"
-            place.mkdir()
-            detector.fit(
-                counterparts.extend(inside, recipe, weights, budget), held_out[:0], seed, place, budget
-            )
-            logits = detector.logits(place, held_out, ["identity"])[:, 0]
-        found.append(metrics.auc(held_out["label"], logits))
-    return found

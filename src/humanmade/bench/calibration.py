@@ -1,0 +1,272 @@
+"""What detectors keep on other worlds: candidate models fitted and judged with whole worlds left out.
+
+A row of the table is a recipe, the world (or worlds) it was trained on and the world that judged it. To
+judge a candidate on world W it is fitted on the rows that know nothing of W: neither as the set nor among
+what was trained on. All worlds joined (`together`) are left out everywhere.
+
+The rule of choice, written before any number: `shrink` is the forecast, unless the mean error of left-out
+predictions (the mean over worlds of the mean absolute error) of another candidate is lower by more than
+0.005; of several such ones the one with the fewest coefficients, then the one with the lowest error. Runs
+are ranked by the score with the highest mean rank correlation with what was seen, the mean being over pairs
+of a training world and a set; scores within 0.02 of the highest give way to the forecast if it is of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from humanmade import files
+from humanmade.bench.table import JOINED, NAMES, TOGETHER, as_markdown
+from humanmade.errors import UserError
+from humanmade.evaluation.kept import CANDIDATES, COVERED, RULES, TERMS, Facts, Model, foretold, half_width
+from humanmade.metrics import CHANCE
+
+DEFAULT = "shrink"
+GAIN = 0.005
+"""By how much the error of another candidate must be lower than that of the default."""
+
+TIE = 0.02
+"""Rank correlations that differ by no more are one."""
+
+RIDGE = "facts"
+"""The candidate whose coefficients are shrunk; the others are plain least squares."""
+
+ALPHA = 1.0
+"""Its penalty, of terms in units of their spread; not tuned."""
+
+DIGITS = 4
+"""Of coefficients and widths that are shipped."""
+
+FEWEST_RECIPES = 3
+"""Recipes on one set that a rank correlation needs."""
+
+FACTS = tuple(each.name for each in fields(Facts))
+UNKNOWN = ("counterparts", "canary")
+"""Facts that may be unknown."""
+
+MEASURED = ("auc", "zeros", "ones")
+"""What a row knows of the set."""
+
+
+def read(path: Path) -> pd.DataFrame:
+    """The columns of a bench's table (`humanmade.bench.table.COLUMNS`) that judging needs.
+
+    Raises:
+        UserError: it lacks one, or a cell is no number.
+    """
+    table = files.read_csv(path, (*NAMES, *FACTS, *MEASURED))[[*NAMES, *FACTS, *MEASURED]]
+    for column in (*FACTS, *MEASURED):
+        numbers = pd.to_numeric(table[column].replace("", "nan"), errors="coerce")
+        bad = numbers.isna() & (table[column] != "")
+        if bad.any():
+            line = int(bad.to_numpy().argmax())
+            raise UserError(
+                f"{path}: line {line + 2}: column '{column}' is '{table[column].iloc[line]}'; expected a "
+                "number, or nothing where it is unknown"
+            )
+        table[column] = numbers
+    return table
+
+
+def usable(table: pd.DataFrame) -> pd.DataFrame:
+    """`recipe, trained_on, set, auc, zeros, ones` of the rows that can be learned from, and their `facts`.
+
+    Raises:
+        UserError: no set can be judged by what other sets and training worlds say.
+    """
+    needed = [name for name in FACTS if name not in UNKNOWN]
+    rows = table[table["set"] != TOGETHER].dropna(subset=[*needed, *MEASURED])
+    # A set at no distance is no other world.
+    rows = rows[rows["shift"] > 0].reset_index(drop=True)
+    count = rows["set"].nunique()
+    if count < 2:
+        raise UserError(f"--calibrate: {count} judged worlds with fold scores and AUC; at least 2 are needed")
+    known = [_facts(row) for row in rows[[*FACTS]].astype(float).to_dict("records")]
+    rows = rows.assign(facts=pd.Series(known, index=rows.index, dtype=object))
+    if all(_ignorant(rows, world).empty for world in rows["set"].unique()):
+        raise UserError(
+            "--calibrate: every row knows every judged world, as the set or as what was trained on; "
+            "at least 3 worlds are needed where each is trained on"
+        )
+    return rows
+
+
+def _facts(row: Mapping[Hashable, Any]) -> Facts:
+    known: dict[str, Any] = {name: None if np.isnan(row[name]) else row[name] for name in FACTS}
+    return Facts(**known)
+
+
+def _ignorant(rows: pd.DataFrame, world: str) -> pd.DataFrame:
+    """The rows that know nothing of a world."""
+    trained = [world in text.split(JOINED) for text in rows["trained_on"]]
+    return rows[(rows["set"] != world) & ~np.array(trained, dtype=bool)]
+
+
+def fit(name: str, rows: pd.DataFrame) -> tuple[float, ...]:
+    """Coefficients of a candidate, so that `humanmade.evaluation.kept.foretold` fits `auc` by least squares.
+
+    With s the shift, auc = (1 - s) folds + s model: the target is what the model had to say, and its error
+    counts s squared.
+
+    Args:
+        rows: of `usable`.
+    """
+    from sklearn.linear_model import LinearRegression, Ridge
+    from sklearn.preprocessing import StandardScaler
+
+    shift = np.array([facts.shift for facts in rows["facts"]])
+    near = (1 - shift) * np.array([facts.folds for facts in rows["facts"]])
+    target = (rows["auc"].to_numpy(dtype=np.float64) - near) / shift - CHANCE
+    terms = np.array([[TERMS[term](facts) for term in CANDIDATES[name]] for facts in rows["facts"]])
+    if name != RIDGE:
+        model = LinearRegression(fit_intercept=False).fit(terms, target, sample_weight=shift**2)
+        return tuple(map(float, model.coef_))
+    scaler = StandardScaler().fit(terms, sample_weight=shift**2)
+    ridge = Ridge(ALPHA).fit(scaler.transform(terms), target, sample_weight=shift**2)
+    coefficients = ridge.coef_ / scaler.scale_
+    # The first term is the constant 1, of no spread.
+    coefficients[0] = ridge.intercept_ - coefficients[1:] @ scaler.mean_[1:]
+    return tuple(map(float, coefficients))
+
+
+def _foretold(name: str, fitting: pd.DataFrame, rows: pd.DataFrame) -> pd.Series[float]:
+    model = Model(name, fit(name, fitting), 0.0)
+    return pd.Series([foretold(model, facts) for facts in rows["facts"]], rows.index, dtype=float)
+
+
+def left_out(name: str, rows: pd.DataFrame) -> pd.Series[float]:
+    """AUC foretold of every row by a fit that knows nothing of its set; rows without one are left out."""
+    parts = [
+        _foretold(name, fitting, rows[rows["set"] == world])
+        for world in rows["set"].unique()
+        for fitting in [_ignorant(rows, world)]
+        if len(fitting)
+    ]
+    return pd.concat(parts) if parts else pd.Series(dtype=float)
+
+
+def fitted(name: str, rows: pd.DataFrame) -> Model:
+    """A candidate fitted on all rows, its half width the quantile of what left-out predictions missed.
+
+    Where no world can be left out it is that of the fit's own residuals.
+    """
+    said = left_out(name, rows)
+    said = said if len(said) else _foretold(name, rows, rows)
+    missed = (rows["auc"].loc[said.index] - said).abs()
+    return Model(name, fit(name, rows), float(np.quantile(missed, COVERED)))
+
+
+def intervals(name: str, rows: pd.DataFrame, said: pd.Series[float]) -> npt.NDArray[np.float64]:
+    """Half widths around left-out predictions, from what the rows that were fitted on say alone."""
+    models = {world: fitted(name, _ignorant(rows, world)) for world in rows["set"].loc[said.index].unique()}
+    told = zip(rows.loc[said.index].to_dict("records"), said, strict=True)
+    return np.array(
+        [half_width(models[row["set"]], row["facts"], auc, row["zeros"], row["ones"]) for row, auc in told]
+    )
+
+
+def judge(rows: pd.DataFrame) -> pd.DataFrame:
+    """One row a score: candidates first, then the rules that only rank.
+
+    `score, coefficients, error` (of left-out predictions, mean over worlds), `held` (share of their 80 %
+    intervals that held), `width` (their mean width), `spearman` (mean rank correlation of recipes with what
+    was seen, over pairs of a training world and a set) and `first_better` (share of these pairs in which
+    the recipe that the score puts first was better than the median recipe).
+
+    Args:
+        rows: of `usable`.
+    """
+    found: list[dict[str, object]] = []
+    judged = rows.loc[left_out(DEFAULT, rows).index]
+    for name, terms in CANDIDATES.items():
+        said = left_out(name, rows)
+        half = intervals(name, rows, said)
+        missed = (judged["auc"] - said).abs()
+        found.append(
+            {
+                "score": name,
+                "coefficients": len(terms),
+                "error": float(missed.groupby(judged["set"]).mean().mean()),
+                "held": float((missed <= half).mean()),
+                "width": float(2 * half.mean()),
+            }
+            | _ranks(judged, said)
+        )
+    for name, rule in RULES.items():
+        scores = pd.Series([rule(facts) for facts in judged["facts"]], judged.index)
+        found.append({"score": name, **_ranks(judged, scores)})
+    return pd.DataFrame(found).astype({"coefficients": "Int64"})
+
+
+def _ranks(rows: pd.DataFrame, scores: pd.Series[float]) -> dict[str, float]:
+    """How well scores rank recipes inside each pair of a training world and a set.
+
+    Equal scores rank nothing: their correlation is 0, and each of them is put first in its share.
+    """
+    from scipy.stats import spearmanr
+
+    correlations, firsts = [], []
+    for _, inside in rows.groupby(["trained_on", "set"], sort=False):
+        seen, own = inside["auc"], scores.loc[inside.index]
+        if len(inside) < FEWEST_RECIPES or seen.nunique() < 2:
+            continue
+        correlations.append(float(spearmanr(own, seen).statistic) if own.nunique() > 1 else 0.0)
+        firsts.append(float((seen[own == own.max()] > seen.median()).mean()))
+    if not correlations:
+        return {"spearman": float("nan"), "first_better": float("nan")}
+    return {"spearman": float(np.mean(correlations)), "first_better": float(np.mean(firsts))}
+
+
+def chosen(rows: pd.DataFrame, judged: pd.DataFrame) -> tuple[Model, Model | str]:
+    """The model that forecasts, and the model or rule that ranks, by the rule above; rounded to ship."""
+    candidates = judged.dropna(subset=["error"]).set_index("score")
+    better = candidates[candidates["error"] < candidates["error"][DEFAULT] - GAIN]
+    ordered = better.sort_values(["coefficients", "error"], kind="stable")
+    name = str(ordered.index[0]) if len(ordered) else DEFAULT
+    ranked = judged.set_index("score")["spearman"].fillna(0.0)
+    best = str(ranked.idxmax())
+    model = _rounded(fitted(name, rows))
+    if ranked[name] >= ranked[best] - TIE:
+        return model, model
+    return model, _rounded(fitted(best, rows)) if best in CANDIDATES else best
+
+
+def _rounded(model: Model) -> Model:
+    numbers = tuple(round(each, DIGITS) for each in model.coefficients)
+    return Model(model.name, numbers, round(model.half_width, DIGITS))
+
+
+def report(table: pd.DataFrame) -> list[str]:
+    """The judging table for a document, what it is of, and the constants that it chooses."""
+    rows = usable(table)
+    judged = judge(rows)
+    model, ranking = chosen(rows, judged)
+    by_set = [inside for _, inside in rows.groupby("set")["auc"]]
+    constant = float(np.mean([(inside - rows["auc"].median()).abs().mean() for inside in by_set]))
+    recipes, worlds = rows["recipe"].nunique(), rows["set"].unique()
+    return [
+        f"{len(rows)} rows of {recipes} recipes, each world left out in turn ({', '.join(worlds)}); "
+        f"the best constant, chosen with all of them seen, errs by {constant:.3f}",
+        as_markdown(judged),
+        "\n".join(constants(model, ranking)),
+    ]
+
+
+def constants(model: Model, ranking: Model | str) -> Sequence[str]:
+    """Lines for `humanmade.evaluation.forecast`."""
+    said = "MODEL" if ranking == model else _literal(ranking)
+    return [f"MODEL = {_literal(model)}", f"RANKING: Model | str = {said}"]
+
+
+def _literal(value: Model | str) -> str:
+    if isinstance(value, str):
+        return f'"{value}"'
+    numbers = ", ".join(map(repr, value.coefficients))
+    return f'Model("{value.name}", ({numbers}{"," * (len(value.coefficients) == 1)}), {value.half_width!r})'

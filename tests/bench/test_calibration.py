@@ -1,0 +1,207 @@
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from humanmade.bench import calibration
+from humanmade.bench.calibration import chosen, judge, usable
+from humanmade.cli import main
+from humanmade.errors import UserError
+from humanmade.evaluation.kept import CANDIDATES, RULES, Model, foretold
+
+WORLDS = ("one", "two", "far", "new")
+
+
+def table(worlds: tuple[str, ...] = WORLDS, recipes: int = 6, seed: int = 0) -> pd.DataFrame:
+    """Runs of recipes trained on each world and judged by the others; what they score is yet to be said."""
+    rng = np.random.default_rng(seed)
+    pairs = [(recipe, *pair) for pair in itertools.permutations(worlds, 2) for recipe in range(recipes)]
+    rows = pd.DataFrame(pairs, columns=["recipe", "trained_on", "set"]).astype({"recipe": str})
+    rows["folds"] = rng.uniform(0.7, 0.99, len(rows))
+    rows["corrupted"] = rows["folds"] - rng.uniform(0, 0.1, len(rows))
+    rows["counterparts"] = rng.uniform(0.4, 0.6, len(rows))
+    rows["sensitivity"] = rng.uniform(0.2, 0.6, len(rows))
+    rows["flips"] = rng.uniform(0, 0.3, len(rows))
+    return rows.assign(canary=np.nan, sources=1, shift=1.0, zeros=2000, ones=2000)
+
+
+def kept(rows: pd.DataFrame, share: float, seed: int = 1) -> pd.DataFrame:
+    """Where a share of the fold score is kept, and nothing else matters."""
+    noise = np.random.default_rng(seed).normal(0, 0.01, len(rows))
+    return rows.assign(auc=0.5 + share * (rows["folds"] - 0.5) + noise)
+
+
+def unsteady(seed: int = 1) -> pd.DataFrame:
+    """Where the recipe with the best folds and corruptions reads files' histories, and scores worst."""
+    rows = table()
+    liar = rows["recipe"] == "0"
+    rows.loc[liar, ["folds", "corrupted", "sensitivity"]] = [0.995, 0.99, 8.0]
+    noise = np.random.default_rng(seed).normal(0, 0.01, len(rows))
+    kept = 0.8 * (rows["corrupted"] - 0.5) / (1 + rows["sensitivity"])
+    return rows.assign(auc=0.5 + kept + noise)
+
+
+def test_steadiness_is_found_where_it_decides():
+    rows = usable(unsteady())
+    judged = judge(rows).set_index("score")
+    model, ranking = chosen(rows, judged.reset_index())
+    assert model.name == "steady" and model.coefficients[0] == pytest.approx(0.8, abs=0.02)
+    assert ranking == model, "the forecast ranks as well as anything"
+    assert judged["error"]["steady"] < 0.015 < 0.05 < judged["error"]["shrink"]
+    assert judged["spearman"]["steady"] > 0.9 > 0.6 > judged["spearman"]["folds AUC"]
+    assert judged["first_better"]["steady"] == 1.0 and judged["first_better"]["folds AUC"] == 0.0
+    assert judged["first_better"]["0.3 folds + 0.7 corrupted"] == 0.0
+    assert 0.6 < judged["held"]["steady"] <= 1.0 and 0.02 < judged["width"]["steady"] < 0.06
+    assert list(judged.index) == [*CANDIDATES, *RULES] and judged["coefficients"]["facts"] == 8
+
+
+def test_shrink_stays_where_nothing_is_better():
+    rows = usable(kept(table(), 0.4))
+    judged = judge(rows)
+    model, ranking = chosen(rows, judged)
+    assert model.name == "shrink" and model.coefficients == (pytest.approx(0.4, abs=0.02),)
+    assert model.half_width == pytest.approx(1.28 * 0.01, rel=0.35)
+    assert ranking == model
+    better = judged.assign(error=judged["error"].mask(judged["score"] == "facts", judged["error"][1] - 0.004))
+    assert chosen(rows, better)[0].name == "shrink", "a hair's breadth is no reason"
+    better = judged.assign(error=0.001)
+    better.loc[better["score"] == "shrink", "error"] = 0.2
+    assert chosen(rows, better)[0].name == "constant", "of several better ones the simplest"
+
+
+def test_a_rule_ranks_where_the_forecast_does_not():
+    rows = usable(kept(table(), 0.4))
+    judged = judge(rows).assign(spearman=0.1)
+    judged.loc[judged["score"] == "corrupted AUC", "spearman"] = 0.13
+    assert chosen(rows, judged)[1] == "corrupted AUC"
+    judged.loc[judged["score"] == "shrink", "spearman"] = 0.115
+    assert chosen(rows, judged)[1] == chosen(rows, judged)[0], "a tie goes to the forecast"
+    judged.loc[judged["score"] == "traces", "spearman"] = 0.5
+    ranking = chosen(rows, judged)[1]
+    assert isinstance(ranking, Model) and ranking.name == "traces" and len(ranking.coefficients) == 2
+
+
+def test_a_judged_world_is_never_seen_by_the_fit():
+    rows = kept(table(), 0.4)
+    joined = rows[rows["set"] == "new"].assign(trained_on="one + far", recipe="joined")
+    both = usable(pd.concat([rows, joined], ignore_index=True))
+    before = calibration.left_out("shrink", both)
+    for changed in (both["set"] == "far", both["trained_on"].str.contains("far")):
+        other = both.assign(auc=both["auc"].mask(changed, 0.99))
+        after = calibration.left_out("shrink", other)
+        same = both["set"] == "far"
+        assert (after[same] == before[same]).all() and (after[~same] != before[~same]).any()
+    outside = both.assign(set=both["set"].mask(both.index < 3, "together"), auc=0.9)
+    assert len(usable(outside.drop(columns="facts"))) == len(both) - 3
+
+
+def test_intervals_are_as_wide_as_worlds_left_out_earlier_missed():
+    rows = usable(kept(table(recipes=12), 0.4).assign(zeros=10**8, ones=10**8))
+    judged = judge(rows).set_index("score").loc["shrink"]
+    assert judged["width"] == pytest.approx(2 * 1.28 * 0.01, rel=0.25) and 0.65 < judged["held"] < 0.95
+    said = calibration.left_out("shrink", rows)
+    odd = rows["set"] == "far"
+    strange = rows.assign(auc=rows["auc"].mask(odd, 0.1))
+    wide = calibration.intervals("shrink", strange, calibration.left_out("shrink", strange))
+    narrow, own = (
+        calibration.intervals("shrink", rows, said),
+        (rows["set"].loc[said.index] == "far").to_numpy(),
+    )
+    assert (wide[own] == narrow[own]).all(), "an interval knows nothing of the world that it is for"
+    assert wide[~own].min() > 3 * narrow[~own].max()
+    few = calibration.intervals("shrink", rows.assign(zeros=50, ones=50), said)
+    assert few.min() > 0.06, "a small set is read off with an error of its own"
+
+
+def test_coefficients_are_of_raw_facts_and_of_the_shifted_share():
+    rows = usable(table(recipes=30).assign(auc=0.5))
+    truth = Model("facts", (0.05, 0.3, -0.2, 0.1, -0.05, 0.1, 0.0, 0.0), 0.0)
+    exact = usable(rows.assign(shift=np.tile([0.3, 1.0], len(rows) // 2)).drop(columns="facts"))
+    exact["auc"] = [foretold(truth, facts) for facts in exact["facts"]]
+    fitted = Model("facts", calibration.fit("facts", exact), 0.0)
+    missed = [abs(foretold(fitted, facts) - foretold(truth, facts)) for facts in exact["facts"]]
+    assert max(missed) < 0.003
+    share = Model("shrink", (0.4,), 0.0)
+    exact["auc"] = [foretold(share, facts) for facts in exact["facts"]]
+    assert calibration.fit("shrink", exact) == (pytest.approx(0.4),), "near sets do not bias it"
+
+
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        (table(("one", "two")), "at least 3 worlds are needed where each is trained on"),
+        (table()[lambda rows: rows["set"] == "far"], "1 judged worlds with fold scores"),
+        (table().assign(folds=np.nan), "0 judged worlds"),
+        (table().assign(shift=0.0), "0 judged worlds"),
+    ],
+)
+def test_too_few_worlds_are_refused(rows: pd.DataFrame, says: str):
+    with pytest.raises(UserError, match=says):
+        usable(rows.assign(auc=0.6))
+    one = table()[lambda rows: rows["trained_on"] == "one"]
+    assert len(usable(one.assign(auc=0.6))) == len(one), "one training world, several sets"
+
+
+def test_one_training_world_can_be_calibrated():
+    rows = usable(kept(table(), 0.4)[lambda rows: rows["trained_on"] == "one"])
+    assert judge(rows).set_index("score")["error"]["shrink"] < 0.02
+
+
+def test_a_table_is_calibrated_from_the_command_line(tmp_path: Path, capsys):
+    path = tmp_path / "forecast.csv"
+    unsteady().to_csv(path, index=False)
+    assert main(["bench", "--calibrate", "--table", str(path), "--markdown", "c.md", "--title", "# C"]) == 0
+    shown = capsys.readouterr().out
+    assert "72 rows of 6 recipes, each world left out in turn (two, far, new, one)" in shown
+    assert "| score | coefficients | error | held | width | spearman | first_better |" in shown
+    assert '\nMODEL = Model("steady", (0.' in shown and "\nRANKING: Model | str = MODEL\n" in shown
+    assert Path("c.md").read_text() == "# C\n\n" + shown
+    infinite = unsteady().astype({"sensitivity": object})
+    infinite.loc[0, "sensitivity"] = "inf"
+    infinite.to_csv(path, index=False)
+    assert np.isinf(calibration.read(path)["sensitivity"][0])
+    for column, value in (("auc", "high"), ("flips", "nan")):
+        bad = unsteady().astype({column: object})
+        bad.loc[1, column] = value
+        bad.to_csv(path, index=False)
+        assert main(["bench", "--calibrate", "--table", str(path)]) == 2
+        assert f"line 3: column '{column}' is '{value}'; expected a number" in capsys.readouterr().err
+    unsteady().drop(columns="flips").to_csv(path, index=False)
+    assert main(["bench", "--calibrate", "--table", str(path)]) == 2
+    assert "column 'flips' is missing" in capsys.readouterr().err
+
+
+def test_constants_can_be_pasted():
+    model = Model("traces", (0.1, -0.25), 0.0812)
+    first, second = calibration.constants(model, "folds AUC")
+    assert first == 'MODEL = Model("traces", (0.1, -0.25), 0.0812)' and second.endswith(' = "folds AUC"')
+    single = Model("shrink", (0.2329,), 0.0983)
+    assert eval(calibration.constants(single, single)[0].partition(" = ")[2]) == single
+    assert calibration.constants(model, single)[1].endswith('Model("shrink", (0.2329,), 0.0983)')
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--table", "t.csv"], "--table: only --calibrate reads it"),
+        (["--table", "t.csv", "--calibrate", "--data", "d"], "--data: with --table nothing is measured"),
+        (["spectrum", "--table", "t.csv", "--calibrate"], "recipes: with --table nothing is measured"),
+        (["--table", "t.csv", "--calibrate", "--fold", "0"], "--fold: with --table nothing is measured"),
+        (["--table", "t.csv", "--calibrate", "--seeds", "2"], "--seeds: with --table nothing is measured"),
+        ([], "no recipes given"),
+        (["spectrum"], "no --data given"),
+        (["spectrum", "--data", "d", "--calibrate"], "--calibrate: comes with --each"),
+        (["spectrum", "--data", "d", "--joined"], "--joined: comes with --each"),
+        (["spectrum", "--data", "d", "--data", "e", "--each", "--calibrate"], "needs three worlds"),
+        (
+            ["spectrum", "--data", "d", "--each", "--calibrate", "--fold", "all"],
+            "--fold all has none",
+        ),
+    ],
+)
+def test_combinations_without_a_meaning_are_refused(words: list[str], says: str, capsys):
+    assert main(["bench", *words]) == 2
+    error = capsys.readouterr().err
+    assert says in error and error.count("\n") == 1
