@@ -36,7 +36,6 @@ def test_numbers_are_of_each_rows_own_picture(rows: pd.DataFrame):
     for place, path in enumerate(rows["path"][::-1]):
         own = describe(np.asarray(Image.open(path)), Path(path).stat().st_size)
         assert all((found[name][place] == own[part]).all() for name, part in PARTS.items())
-    assert (canaries.sharpness(rows) == found["sharpness"][::-1, 0]).all()
     assert canaries.numbers(rows[:0])["colour"].shape[0] == 0
 
 

@@ -40,11 +40,6 @@ def numbers(rows: pd.DataFrame, check: Check | None = None) -> dict[str, npt.NDA
     return {name: np.asarray(own[:, part], np.float32) for name, part in PARTS.items()}
 
 
-def sharpness(rows: pd.DataFrame, check: Check | None = None) -> npt.NDArray[np.float32]:
-    """Logarithm (rows,) of the deviation of each picture's Laplacian, for `balance.sharpness_weights`."""
-    return numbers(rows, check)["sharpness"][:, 0]
-
-
 def _compute(rows: pd.DataFrame, folder: Path, check: Check | None) -> None:
     """Describe pictures in threads (decoders release the interpreter), saving as it goes."""
     waiting: dict[str, Vector] = {}

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from humanmade import metrics
-from humanmade.data.loader import pair_keys
+from humanmade.data.loader import draw_keys
 from humanmade.detectors import counterparts
 from humanmade.detectors.base import Detector
 from humanmade.fusion import CLEAN
@@ -29,7 +29,7 @@ SCALES = (1.0, 0.5)
 
 def sample(rows: pd.DataFrame, count: int) -> pd.DataFrame:
     """About `count` rows, the same at every call, half of each class, pairs kept whole."""
-    order = pd.Series([stable_seed("corrupted", key) for key in pair_keys(rows)], index=rows.index)
+    order = pd.Series([stable_seed("corrupted", key) for key in draw_keys(rows)], index=rows.index)
     place = order.groupby(rows["label"]).rank(method="first")
     return rows[place <= max(1, count // 2)]
 
