@@ -278,6 +278,9 @@ def explain(asked: argparse.Namespace) -> None:
         print(f"sanity: rank correlation with maps of random weights {correlation:.2f} ({verdict})")
     else:
         print("sanity: the maps of a probe are exact parts of its logits")
+    caution = explaining.caution(run)
+    if caution:
+        print(caution)
 
 
 def reconstruct(asked: argparse.Namespace) -> None:

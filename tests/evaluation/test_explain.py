@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from humanmade.detectors.network import Normalised
 from humanmade.detectors.probe import Probe
 from humanmade.evaluation import explain as explaining
 from humanmade.images.views import Frame
+from humanmade.run import Run
 from humanmade.training.budget import Budget
 from tests.conftest import MakeFolder
 
@@ -123,3 +125,12 @@ def test_detectors_without_maps_say_so(manifest_folder: MakeFolder, capsys):
     assert main(["cv", "spectrum", "--data", str(folder), "--out", "r", *changes]) == 0
     assert main(["explain", "r", "--data", str(folder)]) == 2
     assert "a 'spectrum' detector has no heat maps" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("far", "cautious"), [(0.4, False), (1.7, True), (None, False)])
+def test_a_detector_that_reads_histories_gets_a_caution(tmp_path: Path, far: float | None, cautious: bool):
+    steadiness = {} if far is None else {"sensitivity": far}
+    (tmp_path / "scores.json").write_text(json.dumps({"data": "", "folds": [], "steadiness": steadiness}))
+    said = explaining.caution(Run(tmp_path))
+    assert (said is not None) == cautious and (not cautious or "1.7 times" in said)
+    assert explaining.caution(Run(tmp_path / "none")) is None, "a run that has no scores yet"

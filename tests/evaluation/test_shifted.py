@@ -19,6 +19,7 @@ def test_samples_are_balanced_and_keep_pairs_whole(pairs: int, count: int):
     names = [f"p{number}" for number in range(pairs)]
     table = pd.DataFrame({"id": [f"{n}-{k}" for n in names for k in (0, 1)], "label": [0, 1] * pairs})
     table["pair"] = np.repeat(names, 2)
+    table["digest"] = table["id"]
     part = shifted.sample(table, count)
     assert len(part) == 2 * min(pairs, count // 2) and part["label"].mean() == 0.5
     assert (part.groupby("pair").size() == 2).all()

@@ -27,6 +27,7 @@ from humanmade.images.views import Frame
 from humanmade.progress import progress
 from humanmade.recipe import PictureRecipe
 from humanmade.run import Run
+from humanmade.sensitivity import MOST
 
 Maps = npt.NDArray[np.float32]
 """(n, size, size) of 0 to 1: how much each place speaks for what the detector says."""
@@ -44,6 +45,18 @@ TILE = 128
 SANE = 0.5
 """Rank correlation of the maps with those of random weights, above which they show the picture's
 edges rather than what was learned."""
+
+
+def caution(run: Run) -> str | None:
+    """What to keep in mind of a detector that re-encoding moves farther than the class does."""
+    path = run.folder / "scores.json"
+    far = (run.scores.get("steadiness") or {}).get("sensitivity") if path.is_file() else None
+    if far is None or far <= MOST:
+        return None
+    return (
+        f"caution: re-encoding moves this detector's logits {far:.1f} times as far as the class does, so the "
+        "maps may show a file's history; compare them on a recompressed copy"
+    )
 
 
 def select(rows: pd.DataFrame, count: int = PER_GROUP) -> pd.DataFrame:
