@@ -205,3 +205,17 @@ def test_combinations_without_a_meaning_are_refused(words: list[str], says: str,
     assert main(["bench", *words]) == 2
     error = capsys.readouterr().err
     assert says in error and error.count("\n") == 1
+
+
+def test_few_worlds_that_miss_differently_widen_the_interval():
+    """Rows of a world miss alike, so it is the number of worlds that counts, not of rows."""
+    shift = {"one": 0.08, "two": -0.08, "far": 0.08, "new": -0.08}
+    rows = kept(table(recipes=40), 0.4).assign(shift=1.0)
+    rows["auc"] += rows["set"].map(shift)
+    width = calibration.fitted("shrink", usable(rows)).half_width
+    fewer = calibration.fitted("shrink", usable(rows[rows["set"].isin(["one", "two", "far"])])).half_width
+    missed = (usable(rows)["auc"] - calibration.left_out("shrink", usable(rows))).abs()
+    assert 1.4 * missed.quantile(0.8) < width < 2 * missed.quantile(0.8)
+    assert fewer > width, "and fewer worlds tell less"
+    judged = judge(usable(rows)).set_index("score")
+    assert judged["held"]["shrink"] > 0.8

@@ -153,14 +153,20 @@ def left_out(name: str, rows: pd.DataFrame) -> pd.Series[float]:
 
 
 def fitted(name: str, rows: pd.DataFrame) -> Model:
-    """A candidate fitted on all rows, its half width the quantile of what left-out predictions missed.
+    """A candidate fitted on all rows, and what left-out predictions missed as its half width.
 
-    Where no world can be left out it is that of the fit's own residuals.
+    Rows of one world miss alike, so worlds are what there are few of, however many the rows: the root of
+    the worlds' mean squares is widened by Student's t of as many degrees of freedom as there are worlds.
+    Where no world can be left out it is of the fit's own residuals.
     """
+    from scipy.stats import t
+
     said = left_out(name, rows)
     said = said if len(said) else _foretold(name, rows, rows)
-    missed = (rows["auc"].loc[said.index] - said).abs()
-    return Model(name, fit(name, rows), float(np.quantile(missed, COVERED)))
+    known = rows.loc[said.index]
+    squares = ((known["auc"] - said) ** 2).groupby(known["set"]).mean()
+    widen = t.ppf((1 + COVERED) / 2, len(squares))
+    return Model(name, fit(name, rows), float(widen * np.sqrt(squares.mean())))
 
 
 def intervals(name: str, rows: pd.DataFrame, said: pd.Series[float]) -> npt.NDArray[np.float64]:

@@ -19,10 +19,10 @@ from humanmade.detectors.embedding import Embedding, standardised
 from humanmade.evaluation.kept import DEVIATIONS, RULES, Facts, Model, foretold, half_width
 from humanmade.metrics import CHANCE
 
-MODEL = Model("shrink", (0.2329,), 0.0983)
+MODEL = Model("shrink", (0.445,), 0.1563)
 """Chosen and fitted by `humanmade bench --calibrate`."""
 
-RANKING: Model | str = MODEL
+RANKING: Model | str = "0.3 folds + 0.7 corrupted"
 """What `compare` ranks runs by: a model, or one of `RULES`; chosen by the same command."""
 
 APART = 0.9
