@@ -230,3 +230,15 @@ def test_labels_are_cut_by_rank_or_by_a_threshold(capsys: pytest.CaptureFixture[
     with pytest.raises(SystemExit, match="2"):
         main(blend)
     assert "--threshold: not allowed with argument --prevalence" in capsys.readouterr().err
+
+
+def test_a_look_that_cannot_be_counted_costs_no_scores(
+    tiny_probe: Path, manifest_folder: MakeFolder, capsys: pytest.CaptureFixture[str]
+):
+    folder = manifest_folder(pairs=9)
+    assert main(["cv", str(tiny_probe), "--data", str(folder), "--out", "runs/r"]) == 0
+    Path("runs/looks.csv").write_text("this,is,no,ledger\n")
+    assert main(["evaluate", "runs/r", "--data", str(folder)]) == 0
+    said = capsys.readouterr().out
+    assert "AUC of each source" in said or "AUC  " in said
+    assert "not counted as a look: " in said and "looks.csv" in said

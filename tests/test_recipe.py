@@ -61,3 +61,14 @@ def test_broken_toml_is_a_user_error(tmp_path: Path):
     (tmp_path / "x.toml").write_text("detector = ")
     with pytest.raises(UserError, match="not valid TOML"):
         recipes.load(str(tmp_path / "x.toml"))
+
+
+def test_recipes_of_older_kits_are_read_unless_they_used_what_is_gone(tmp_path: Path):
+    old = tmp_path / "recipe.toml"
+    keys = 'counterpart_blend = 0.0\ninner_split = "groups"\ntraining_views = ["identity", "jpeg_60"]\n'
+    old.write_text('detector = "probe"\ncounterpart_compression = 0.0\n' + keys)
+    recipe = recipes.load(str(old))
+    assert isinstance(recipe, ProbeRecipe) and recipe.histories == ["identity", "jpeg_60"]
+    old.write_text('detector = "probe"\ncounterparts = [1.0]\ncounterpart_compression = 0.7\n')
+    with pytest.raises(UserError, match="uses counterpart_compression, which the kit no longer has"):
+        recipes.load(str(old))

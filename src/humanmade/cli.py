@@ -116,8 +116,12 @@ def evaluate(asked: argparse.Namespace) -> None:
     if asked.out:
         repo = {"repo": rows["repo"]} if (rows["repo"] != "").any() else {}
         files.write_csv(asked.out, rows[["id", "label", "source"]].assign(logit=logits, **repo))
-    seen = looks.record("evaluate", asked.data, rows, run.recipe.name, [run], scores)
-    said = looks.sentence(seen) if seen else "not counted as a look: the set holds one class only"
+    try:
+        seen = looks.record("evaluate", asked.data, rows, run.recipe.name, [run], scores)
+        said = looks.sentence(seen) if seen else "not counted as a look: the set holds one class only"
+    except (UserError, OSError) as error:
+        # Scores that took minutes are not thrown away for it.
+        seen, said = None, f"not counted as a look: {error}"
     if asked.json:
         scores |= {"looks": len(seen.looks) if seen else None, "look": said}
     print(files.to_json(scores) if asked.json else f"{evaluation.as_text(scores)}\n{said}")

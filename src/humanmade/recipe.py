@@ -332,16 +332,26 @@ def _find(name: str) -> Path:
     return path
 
 
+RETIRED: dict[str, Any] = {"counterpart_blend": 0.0, "counterpart_compression": 0.0, "inner_split": "groups"}
+"""Keys of older kits that are gone, and the value at which they did nothing."""
+
+RENAMED = {"training_views": "histories"}
+
+
 def read_values(path: Path) -> dict[str, Any]:
-    """The keys that stand in a recipe's file, unchecked.
+    """The keys that stand in a recipe's file, unchecked; those of older kits under their present names.
 
     Raises:
-        UserError: it is not TOML.
+        UserError: it is not TOML, or uses an option that is gone.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not valid TOML ({error})") from None
+    for key, nothing in RETIRED.items():
+        if values.pop(key, nothing) != nothing:
+            raise UserError(f"{path}: uses {key}, which the kit no longer has; train anew without it")
+    return {RENAMED.get(key, key): value for key, value in values.items()}
 
 
 def build(values: dict[str, Any], where: str) -> Recipe:

@@ -96,3 +96,5 @@ def test_counterparts_and_fakes_weigh_alike(rows: pd.DataFrame, tiny_probe: Path
     kind = table["label"] + table["source"].eq(counterparts.MADE)
     assert weights.groupby(kind).sum().to_list() == pytest.approx([len(table) * k for k in (0.5, 0.25, 0.25)])
     assert (counterparts.row_weights(rows) == 1).all(), "without counterparts all rows count alike"
+    named = rows.assign(source="counterparts")
+    assert (counterparts.row_weights(named) == 1).all(), "a photo source may have that name"

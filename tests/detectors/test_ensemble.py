@@ -252,3 +252,19 @@ def test_a_member_that_reads_a_files_history_is_left_out(
     swayed(trusting, "flipped")
     trusting.fit(rows, rows[:0], 0, tmp_path / "fold2", Budget())
     assert json.loads((tmp_path / "fold2/fusion.json").read_text())["weights"] == [0.5, 0.5]
+
+
+def test_a_members_own_views_are_no_re_encoding(
+    rows: pd.DataFrame, recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """The second member averages over a mirrored view, which moves its logits; no history does."""
+    made = ensemble(recipe, "steady=true")
+    _, member = made.members["flipped"]
+    plain = member.logits
+
+    def logits(folder: Path, rows: pd.DataFrame, views: list[str]) -> np.ndarray:
+        return plain(folder, rows, ["identity"] * len(views)) + [1000.0 * (view == "hflip") for view in views]
+
+    monkeypatch.setattr(member, "logits", logits)
+    made.fit(rows, rows[:0], 0, tmp_path / "fold0", Budget())
+    assert json.loads((tmp_path / "fold0/fusion.json").read_text())["weights"][1] > 0

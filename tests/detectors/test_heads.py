@@ -20,7 +20,7 @@ def test_boosted_logits_are_scikit_learns(monkeypatch: pytest.MonkeyPatch):
     kept = []
     fit = HistGradientBoostingClassifier.fit
     monkeypatch.setattr(
-        HistGradientBoostingClassifier, "fit", lambda self, x, y: kept.append(fit(self, x, y))
+        HistGradientBoostingClassifier, "fit", lambda *args, **more: kept.append(fit(*args, **more))
     )
     tensors = heads.fit_boosted(FEATURES, LABELS, 0)
     others = RNG.normal(size=(500, 8))

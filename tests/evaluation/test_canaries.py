@@ -191,18 +191,6 @@ def test_folds_are_the_runs_own(manifest_folder: MakeFolder, monkeypatch: pytest
         assert len(train) and len(held_out)
 
 
-def test_how_far_a_test_set_has_moved(table: MakeTable):
-    train, same = table(name="train"), table(name="same", split="test")
-    near = canaries.on_test(train, same)
-    assert list(near) == list(CANARIES) and all(score < 0.6 for score in near.values()), near
-    other = table(tinted, name="other", split="test")
-    other = other[other["id"].str.removesuffix(".png").astype(int) % 2 == 1]
-    far = canaries.on_test(train, other)
-    assert far["colour"] > 0.9 and far["sharpness"] < 0.65, far
-    assert canaries.on_test(train, other.assign(label=1)) == far, "labels of test rows are not looked at"
-    assert canaries.on_test(train, other.assign(broken=True)) == {}
-
-
 def cv(recipe: Path, folder: Path) -> int:
     return main(["cv", str(recipe), "--data", str(folder), "--out", "r"])
 

@@ -1,3 +1,5 @@
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -63,3 +65,11 @@ def test_which_rows_are_evaluated():
         evaluation.labelled_rows(both.assign(label=both["label"].where(both["split"] == "train", -1)), None)
     with pytest.raises(UserError, match="there are none"):
         evaluation.labelled_rows(both[:2], "test")
+
+
+def test_a_set_of_one_class_has_no_error_and_warns_of_nothing():
+    rows = pd.DataFrame({"id": list("abc"), "label": 1, "source": "gan", "repo": ""})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        found = evaluation.evaluate(rows, np.array([1.0, -1.0, 2.0]))
+    assert np.isnan(found["worse_error"]) and np.isnan(found["auc"])

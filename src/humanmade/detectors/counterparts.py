@@ -69,7 +69,7 @@ def extend(rows: pd.DataFrame, recipe: Recipe, weights: Path | None, budget: Bud
 def row_weights(rows: pd.DataFrame) -> npt.NDArray[np.float64]:
     """Weights (rows,), their mean 1: photos count as much as what is generated, counterparts as much as
     the data's own fakes. Rows without counterparts count alike."""
-    made = rows["source"] == MADE
+    made = (rows["source"] == MADE) & (rows["label"] == 1)
     kind = rows["label"] + made
     if not made.any() or kind.nunique() < 3:
         return np.ones(len(rows))

@@ -88,10 +88,17 @@ class Ensemble(Detector):
         return seen
 
     def _sensitivities(self, folder: Path, train: pd.DataFrame) -> list[float]:
-        """How far re-encoding moves each member's logits (`humanmade.sensitivity`), on training pictures."""
+        """How far re-encoding moves each member's logits (`humanmade.sensitivity`), one view of each picture.
+
+        The pictures are training ones, as a fold's other rows may not decide anything: of a member that fits
+        its training rows closely the class distance is too large, and so its sensitivity too small.
+        """
         few = train[sample(train["id"].tolist(), REENCODED_SAMPLE, "re-encoded")]
-        seen = self._member_logits(folder, few, ["identity", *REENCODED])
-        return [sensitivity(logits, few["label"]) for logits in seen]
+        views = ["identity", *REENCODED]
+        return [
+            sensitivity(detector.logits(folder / name, few, views), few["label"])
+            for name, (_, detector) in self.members.items()
+        ]
 
     def _steady(
         self, weights: npt.NDArray[np.float64], moved: Sequence[float], title: str

@@ -100,10 +100,11 @@ def linear_logits(tensors: Tensors, features: Matrix) -> Logits:
 NODE_FIELDS = ("value", "feature_idx", "num_threshold", "left", "right", "is_leaf")
 
 
-def fit_boosted(features: Matrix, labels: Integers, seed: int) -> Tensors:
+def fit_boosted(features: Matrix, labels: Integers, seed: int, weights: Matrix | None = None) -> Tensors:
     """Fit gradient-boosted trees (scikit-learn's HistGradientBoosting).
 
-    Its trees are kept as arrays of nodes, (trees, nodes), because pickles may carry code.
+    Its trees are kept as arrays of nodes, (trees, nodes), because pickles may carry code. `weights` (n,) are
+    of the rows.
     """
     from sklearn.ensemble import HistGradientBoostingClassifier
 
@@ -111,7 +112,7 @@ def fit_boosted(features: Matrix, labels: Integers, seed: int) -> Tensors:
         max_iter=200, learning_rate=0.06, max_leaf_nodes=15, l2_regularization=1.0,
         max_features=0.2, early_stopping=False, random_state=seed,
     )  # fmt: skip
-    model.fit(features, labels)
+    model.fit(features, labels, sample_weight=weights)
     trees = [predictor.nodes for (predictor,) in model._predictors]
     size = max(map(len, trees))
     tensors: Tensors = {"baseline": np.asarray(model._baseline_prediction, dtype=np.float64).reshape(())}

@@ -13,6 +13,7 @@ import torch
 from humanmade.data.loader import worker_count
 from humanmade.detectors import heads
 from humanmade.detectors.base import Logits
+from humanmade.detectors.counterparts import row_weights
 from humanmade.detectors.features import Features, FeatureStore, as_they_are
 from humanmade.detectors.fixed import FixedFeatures
 from humanmade.images.decode import Picture
@@ -60,7 +61,7 @@ class Spectrum(FixedFeatures):
     ) -> tuple[heads.Tensors, list[dict[str, float]]]:
         tensors, tried = super().fit_head(features, rows, seed)
         if self.recipe.boosted:
-            trees = heads.fit_boosted(features, rows["label"].to_numpy(), seed)
+            trees = heads.fit_boosted(features, rows["label"].to_numpy(), seed, row_weights(rows))
             tensors |= {TREES + name: value for name, value in trees.items()}
         return tensors, tried
 

@@ -22,7 +22,7 @@ from humanmade.evaluation.forecast import FEWEST
 from humanmade.evaluation.telling import TELLING
 from humanmade.progress import warn
 from humanmade.run import Run
-from humanmade.seeding import sample, stable_seed
+from humanmade.seeding import stable_seed
 from humanmade.training.budget import Budget
 
 SAMPLE = 2000
@@ -123,25 +123,6 @@ def measure(rows: pd.DataFrame, parts: Sequence[Part], check: Check | None = Non
     if np.bincount(labels, minlength=2).min() < FEWEST:
         return {}
     return _aucs(rows, labels, parts, check)
-
-
-def on_test(train: pd.DataFrame, test: pd.DataFrame, check: Check | None = None) -> dict[str, float]:
-    """AUC with which what each canary sees tells test pictures from train's: how far it has moved.
-
-    Labels of test rows are not looked at. Four folds, which keep pairs whole.
-
-    Returns:
-        By name; empty with fewer than `FEWEST` readable pictures on a side.
-    """
-    test = test[~test["broken"]]
-    sides = [train[chosen(train)], test[sample(test["id"].tolist(), SAMPLE, "canaries")]]
-    sides = [side.sort_values("id") for side in sides]
-    if min(map(len, sides)) < FEWEST:
-        return {}
-    both = pd.concat(sides, ignore_index=True)
-    side = np.repeat([0, 1], [len(rows) for rows in sides])
-    groups = pd.factorize(pd.Series(pair_keys(both)))[0].astype(np.int64)
-    return _aucs(both, side, stratified_groups(side, groups, 4, 0), check)
 
 
 def chosen(rows: pd.DataFrame) -> npt.NDArray[np.bool_]:
