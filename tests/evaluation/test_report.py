@@ -9,6 +9,7 @@ from PIL import Image
 
 from humanmade import ledger
 from humanmade.cli import main
+from humanmade.evaluation import compare
 from tests.conftest import MakeFolder
 
 
@@ -34,7 +35,7 @@ def test_one_page_holds_everything(runs: Path):
     for said in (
         "Audit of the data",
         "tinyprobe",
-        "Runs are ranked by the",
+        f"Runs are ranked by {compare.ranked_by()}",
         "forecast",
         "corrupted: mean AUC",
         "0.610",
