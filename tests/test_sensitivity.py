@@ -1,8 +1,11 @@
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from humanmade.evaluation.scorecard import lines
 from humanmade.images.corruptions import CORRUPTIONS
 from humanmade.sensitivity import REENCODED, flip_rate, sensitivity
 
@@ -36,3 +39,9 @@ def test_neither_depends_on_the_scale_or_zero_of_logits(scale: float, zero: floa
     logits = np.column_stack([CLEAN, CLEAN + RNG.normal(size=100)])
     assert sensitivity(scale * logits + zero, LABELS) == pytest.approx(sensitivity(logits, LABELS), rel=1e-6)
     assert flip_rate(scale * logits + zero) == pytest.approx(flip_rate(logits), abs=0.011)
+
+
+def test_the_scorecard_reads_an_infinite_sensitivity_out_of_json():
+    steadiness = json.loads('{"sensitivity": null, "flips": 0.5}')
+    said = lines({"folds": [], "sources": {}, "steadiness": steadiness})
+    assert any("moves a picture inf times" in line and "reads a file's history" in line for line in said)

@@ -425,7 +425,7 @@ def _score_hidden_demo(folder: Path, run: Run, weights: Path | None) -> None:
     scores = evaluation.evaluate(rows, run_logits(run, rows, weights))
     print("\nThe demo's hidden test labels, which no competition shows, say:")
     print(evaluation.as_text(scores))
-    print("Other up-samplers made the test's fakes. No fold could know that; the forecast reckons with it.")
+    print("Other up-samplers made the test's fakes. No fold could know that.")
 
 
 def _refuse_existing(path: Path | None, force: bool) -> None:

@@ -26,7 +26,7 @@ from humanmade.seeding import stable_seed
 from humanmade.training.budget import Budget
 
 SAMPLE = 2000
-"""Pictures that canaries see at most: half of each class, or of train and as many of test."""
+"""Pictures that canaries see at most: half of each class."""
 
 SHRINKAGE = 0.1
 """C of the logistic regressions, whose features are standardised."""

@@ -17,6 +17,7 @@ import numpy as np
 
 from humanmade import metrics
 from humanmade.metrics import CHANCE
+from humanmade.sensitivity import infinite_if_none
 
 COVERED = 0.8
 """Chance with which an interval is meant to hold the AUC."""
@@ -134,12 +135,12 @@ def facts_of(scores: Mapping[str, Any]) -> Facts | None:
     if not folds or not grid or not steady:
         return None
     found, canaries = scores.get("shifted") or {}, (scores.get("canaries") or {}).values()
-    moved = steady["sensitivity"]
+    moved = infinite_if_none(steady["sensitivity"])
     return Facts(
         folds=float(np.mean([fold["auc"] for fold in folds])),
         corrupted=float(grid["mean"]["auc"]),
         counterparts=found.get("counterparts"),
-        sensitivity=math.inf if moved is None or math.isnan(moved) else float(moved),
+        sensitivity=math.inf if math.isnan(moved) else moved,
         flips=float(steady["flips"]),
         canary=max((float(auc) for auc in canaries if auc is not None), default=None),
         sources=float(found.get("sources", 1)),

@@ -11,7 +11,7 @@ import pandas as pd
 from humanmade import files, metrics
 from humanmade.evaluation import canaries
 from humanmade.run import Run
-from humanmade.sensitivity import MOST
+from humanmade.sensitivity import MOST, infinite_if_none
 
 
 def as_text(scores: dict[str, Any], run: Run, table: pd.DataFrame) -> str:
@@ -70,7 +70,7 @@ def _outlook(scores: dict[str, Any]) -> list[str]:
         )
     steadiness = scores.get("steadiness")
     if steadiness:
-        far = steadiness["sensitivity"]
+        far = infinite_if_none(steadiness["sensitivity"])
         lines.append(
             f"re-encoding moves a picture {far:.2f} times as far as its class does and flips "
             f"{steadiness['flips']:.0%} of the verdicts"
