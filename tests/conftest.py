@@ -167,9 +167,15 @@ def tiny_probe(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.fixture
+def autoencoder_weights(random_autoencoder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Random weights of the latent autoencoder, where weights are looked for."""
+    monkeypatch.setenv("HUMANMADE_WEIGHTS", str(random_autoencoder))
+    return random_autoencoder
+
+
 @pytest.fixture(scope="session")
-def autoencoder_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Random weights of the latent autoencoder, under the pretrained ones' names."""
+def random_autoencoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import torch
     from safetensors.torch import save_file
 

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from humanmade import __version__, arguments
+from humanmade import __version__, arguments, places
 from humanmade.errors import Interrupted, KaggleError, UserError
 from humanmade.kaggle import verbs as kaggle_verbs
 
@@ -35,7 +35,8 @@ def main(words: Sequence[str] | None = None) -> int:
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
     asked = _parser().parse_args(words)
     try:
-        asked.verb(asked)
+        with places.weights_in(getattr(asked, "weights", None)):
+            asked.verb(asked)
     except UserError as error:
         _complain(str(error))
         return 2
@@ -87,12 +88,12 @@ def cv(asked: argparse.Namespace) -> None:
         table = inventory.attach(table, asked.skip_broken)
     # Reading 80,000 pictures for the first time is part of the hours.
     hours = None if asked.hours is None else asked.hours - (time.monotonic() - began) / 3600
-    scores = cross_validate(recipe, table, out, Options(asked.fold, asked.prevalence, asked.weights, hours))
+    scores = cross_validate(recipe, table, out, Options(asked.fold, asked.prevalence, hours))
     if not ranks.leads:
         return
     print(scorecard.as_text(scores, out, table))
     if demo and out.finished():
-        _score_hidden_demo(folders[0], out, asked.weights)
+        _score_hidden_demo(folders[0], out)
 
 
 def evaluate(asked: argparse.Namespace) -> None:
@@ -111,7 +112,7 @@ def evaluate(asked: argparse.Namespace) -> None:
     if rows.empty:
         raise UserError("evaluate: none of the pictures can be read")
     evaluation.warn_of_training_rows(run, rows)
-    logits = run_logits(run, rows, asked.weights)
+    logits = run_logits(run, rows)
     scores = evaluation.evaluate(rows, logits, asked.prevalence)
     if asked.out:
         repo = {"repo": rows["repo"]} if (rows["repo"] != "").any() else {}
@@ -140,7 +141,7 @@ def predict(asked: argparse.Namespace) -> None:
     _refuse_existing(asked.out, asked.force)
     rows = inventory.attach(manifest.to_predict(asked.data), asked.skip_broken)
     manifest.check_test_readable(rows)
-    logits = run_logits(run, rows, asked.weights)
+    logits = run_logits(run, rows)
     files.write_csv(asked.out, pd.DataFrame({"id": rows["id"], "logit": logits}))
     print(f"{asked.out}: logits of {len(rows)} pictures")
 
@@ -246,7 +247,7 @@ def audit(asked: argparse.Namespace) -> None:
     from humanmade.evaluation import audit as auditing
 
     table = inventory.attach(manifest.load(_data_or_demo(asked.data)[0]), asked.skip_broken)
-    found = auditing.audit(table, asked.weights)
+    found = auditing.audit(table)
     print(auditing.as_text(found))
     drawn = auditing.draw_duplicates(asked.out, found, table)
     if drawn:
@@ -268,14 +269,14 @@ def explain(asked: argparse.Namespace) -> None:
     table = manifest.load(_data_or_demo(asked.data)[0], keep_test_labels=True)
     split = "train" if (table.loc[table["split"] == "test", "label"] < 0).any() else None
     rows = inventory.attach(evaluation.labelled_rows(table, split), asked.skip_broken)
-    rows = explaining.honest_logits(run, rows[~rows["broken"]], asked.weights)
+    rows = explaining.honest_logits(run, rows[~rows["broken"]])
     chosen = explaining.select(rows)
-    maps, shown = explaining.explain(run, chosen, asked.method, asked.weights)
+    maps, shown = explaining.explain(run, chosen, asked.method)
     title = f"{run.name}, {method}: pictures above, where the detector looks below; logits (yellow: wrong)"
     explaining.contact_sheet(out, chosen, maps, shown, title)
     print(f"{out}: {len(chosen)} pictures of {chosen['kind'].nunique()} sources")
     if run.recipe.detector == "network":
-        correlation = explaining.randomised_correlation(run, chosen.head(6), asked.method, asked.weights)
+        correlation = explaining.randomised_correlation(run, chosen.head(6), asked.method)
         verdict = (
             "pass" if correlation < explaining.SANE else "FAIL: the maps show edges, not what was learned"
         )
@@ -298,7 +299,7 @@ def reconstruct(asked: argparse.Namespace) -> None:
         raise UserError(f"{asked.data}: has no rows with label 0, so nothing to reconstruct")
     if (asked.out / "manifest.csv").exists():
         raise UserError(f"{asked.out}: holds a manifest.csv already; give a new folder")
-    network = latent.load_autoencoder(asked.autoencoder, asked.weights)
+    network = latent.load_autoencoder(asked.autoencoder)
     rows = latent.write_counterparts(photos, asked.out, network, asked.autoencoder)
     print(f"{asked.out}: {len(rows) // 2} photos with their counterparts, as a data folder with pairs")
 
@@ -312,7 +313,7 @@ def report(asked: argparse.Namespace) -> None:
 
     runs, found = _runs(asked.runs, "report"), None
     if asked.data:
-        found = auditing.audit(inventory.attach(manifest.load(asked.data), asked.skip_broken), asked.weights)
+        found = auditing.audit(inventory.attach(manifest.load(asked.data), asked.skip_broken))
     files.write_text(asked.out, reporting.report(runs, ledger.read(), found))
     print(f"{asked.out}: {len(runs)} runs{' and the audit' if found else ''}; open it in a browser")
 
@@ -372,7 +373,6 @@ def _measured(asked: argparse.Namespace) -> list[str]:
         joined=asked.joined,
         fold=asked.fold,
         seeds=asked.seeds,
-        weights=asked.weights,
     )
     table = measuring.measure(lines, same)
     said = [tables.as_markdown(table, columns), *tables.standings(table), *tables.forecast_errors(table)]
@@ -400,7 +400,6 @@ def _runs(names: list[str], verb: str) -> list[Run]:
 
 def _data_or_demo(folders: list[Path]) -> tuple[list[Path], bool]:
     """The folders asked for; else `data/` if it holds the competition; else the demo, which says so."""
-    from humanmade import cache
     from humanmade.data import competition
 
     if folders:
@@ -409,12 +408,12 @@ def _data_or_demo(folders: list[Path]) -> tuple[list[Path], bool]:
         return [DATA], False
     from humanmade.data.demo import VERSION, make
 
-    folder = cache.folder("demo") / VERSION
+    folder = places.cache("demo") / VERSION
     print(f"no --data and no competition in {DATA}/: this is the embedded demo ({folder})", flush=True)
     return [folder if folder.is_dir() else make(folder)], True
 
 
-def _score_hidden_demo(folder: Path, run: Run, weights: Path | None) -> None:
+def _score_hidden_demo(folder: Path, run: Run) -> None:
     """Show the demo's lesson: what the hidden test labels say."""
     from humanmade.data import inventory, manifest
     from humanmade.data.demo import HIDDEN
@@ -422,7 +421,7 @@ def _score_hidden_demo(folder: Path, run: Run, weights: Path | None) -> None:
     from humanmade.evaluation.inference import run_logits
 
     rows = inventory.attach(manifest.load([folder / HIDDEN]))
-    scores = evaluation.evaluate(rows, run_logits(run, rows, weights))
+    scores = evaluation.evaluate(rows, run_logits(run, rows))
     print("\nThe demo's hidden test labels, which no competition shows, say:")
     print(evaluation.as_text(scores))
     print("Other up-samplers made the test's fakes. No fold could know that.")

@@ -17,7 +17,6 @@ from humanmade import detectors, files, metrics, run, submission
 from humanmade.data import folds as folding
 from humanmade.data import manifest
 from humanmade.data.folds import Folds
-from humanmade.detectors import counterparts
 from humanmade.detectors.base import Detector
 from humanmade.detectors.embedding import name_sources
 from humanmade.errors import UserError
@@ -40,7 +39,6 @@ class Options:
     """Train this fold only; `all` trains on everything."""
     prevalence: float = 0.5
     """Assumed share of generated pictures in the test set."""
-    weights: Path | None = None
     hours: float | None = None
 
 
@@ -64,11 +62,11 @@ def cross_validate(recipe: Recipe, table: pd.DataFrame, current: Run, options: O
     sources = sources_of(table)
     if recipe.split == "source":
         with ranks.first():
-            table = name_sources(table, options.weights)
+            table = name_sources(table)
     folds = folding.make(table, recipe.folds, recipe.fold_seed, recipe.split)
     wanted = _wanted(options.fold, len(folds))
-    detector = detectors.create(recipe, options.weights)
-    job = _Job(detector, folds, table, current, budget, views.expand(recipe.views), options.weights)
+    detector = detectors.create(recipe)
+    job = _Job(detector, folds, table, current, budget, views.expand(recipe.views))
     with ranks.first():
         continued = current.start(recipe, data, folds.table, folds.rows[["id", "digest"]])
     try:
@@ -81,7 +79,7 @@ def cross_validate(recipe: Recipe, table: pd.DataFrame, current: Run, options: O
             _prepare(job, ranks)
             if ranks.count > 1:
                 # One that sees what all prepared.
-                job = replace(job, detector=detectors.create(recipe, options.weights))
+                job = replace(job, detector=detectors.create(recipe))
         if left and len(wanted) < ranks.count:
             with ranks.sharing():
                 for key in left:
@@ -102,7 +100,7 @@ def cross_validate(recipe: Recipe, table: pd.DataFrame, current: Run, options: O
     if not ranks.leads:
         return {}
     try:
-        look_around(current, folds, table, options.weights, budget)
+        look_around(current, folds, table, budget)
     except OutOfTimeError:
         warn("the time budget is used up; the forecast does not know how far the test set is")
     try:
@@ -122,7 +120,6 @@ class _Job:
     current: Run
     budget: Budget
     view_names: tuple[str, ...]
-    weights: Path | None
 
 
 def _prepare(job: _Job, ranks: Team) -> None:
@@ -130,9 +127,8 @@ def _prepare(job: _Job, ranks: Team) -> None:
     late = False
     try:
         rows = ranks.share(job.folds.rows)
-        training = counterparts.extend(rows, job.current.recipe, job.weights, job.budget)
         predicted = ranks.share(job.table[~job.table["broken"]])
-        job.detector.prepare(training, predicted, job.view_names, job.budget)
+        job.detector.prepare(rows, predicted, job.view_names, job.budget)
     except OutOfTimeError:
         late = True
     if ranks.any(late):
@@ -232,7 +228,6 @@ def _train_fold(job: _Job, key: int | str, predict: bool = True) -> None:
     test = table[(table["split"] == "test") & ~table["broken"]]
     members, folder = current.members(key), current.fold(key)
     print(f"fold {key}: {len(train)} pictures to train on, {len(valid)} held out", flush=True)
-    train = counterparts.extend(train, current.recipe, job.weights, budget)
     fits = [_fit(detector, train, valid, seed, place, budget) for seed, place in members]
     if not predict:
         return
@@ -249,7 +244,7 @@ def _train_fold(job: _Job, key: int | str, predict: bool = True) -> None:
             if name == "oof":
                 facts |= metrics.summary(rows["label"], found[""])
     if len(valid):
-        look_at_fold(detector, places, valid, folder, len(folds), job.weights, budget)
+        look_at_fold(detector, places, valid, folder, len(folds), budget)
     # Folds still to come must leave time to predict with what there is.
     budget.reserve = max(budget.reserve, time.monotonic() - fitted)
     seconds = training + time.monotonic() - fitted

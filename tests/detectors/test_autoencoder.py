@@ -44,16 +44,14 @@ def test_divergence_of_the_prior_is_zero():
 
 def test_reconstruction_scores_pictures(rows: pd.DataFrame, autoencoder_weights: Path, tmp_path: Path):
     recipe = recipes.load("reconstruction", SMALL)
-    made = detectors.create(recipe, autoencoder_weights)
+    made = detectors.create(recipe)
     assert isinstance(made, Reconstruction)
     made.prepare(rows, rows, ["identity", "hflip"], Budget())
     made.fit(rows, rows[:0], 0, tmp_path / "fold0", Budget())
     made.verify(tmp_path / "fold0")
-    logits = detectors.create(recipe, autoencoder_weights).logits(
-        tmp_path / "fold0", rows, ["identity", "hflip"]
-    )
+    logits = detectors.create(recipe).logits(tmp_path / "fold0", rows, ["identity", "hflip"])
     assert logits.shape == (24, 2) and ((logits[:, 0] > 0) == (rows["label"] == 1)).mean() > 0.8
-    other = detectors.create(recipes.change(recipe, image_size=40), autoencoder_weights)
+    other = detectors.create(recipes.change(recipe, image_size=40))
     with pytest.raises(UserError, match="image_size"):
         other.verify(tmp_path / "fold0")
 

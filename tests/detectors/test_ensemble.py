@@ -205,7 +205,7 @@ def test_another_ensembles_folder_is_refused(rows: pd.DataFrame, recipe: Path, t
 
 
 def test_robust_cpu_learns(rows: pd.DataFrame, autoencoder_weights: Path, tmp_path: Path):
-    made = detectors.create(recipes.load("robust_cpu"), autoencoder_weights)
+    made = detectors.create(recipes.load("robust_cpu"))
     made.fit(rows, rows[:0], 0, tmp_path, Budget())
     logits = made.logits(tmp_path, rows, ["identity"])[:, 0]
     assert metrics.auc(rows["label"], logits) > 0.9

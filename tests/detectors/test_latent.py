@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from humanmade import places
 from humanmade.cli import main
 from humanmade.data.loader import read_picture
 from humanmade.detectors import latent
@@ -20,7 +21,8 @@ MACHINE = Machine(torch.device("cpu"), torch.float32)
 
 @needs_bench
 def test_the_pretrained_one_reconstructs_photos():
-    network = latent.load_autoencoder("taef2", BENCH.parent / "weights")
+    with places.weights_in(BENCH.parent / "weights"):
+        network = latent.load_autoencoder("taef2")
     table = pd.read_csv(BENCH / "train/manifest.csv")
     quality = []
     for path in table.loc[table["label"] == 0, "path"][:6]:
@@ -32,13 +34,13 @@ def test_the_pretrained_one_reconstructs_photos():
 
 @pytest.mark.parametrize("shape", [(40, 48), (33, 57), (7, 9)])
 def test_counterparts_keep_any_size(autoencoder_weights: Path, shape: tuple[int, int]):
-    network = latent.load_autoencoder("taef2", autoencoder_weights)
+    network = latent.load_autoencoder("taef2")
     shown = latent.counterpart(network, scene(1, shape), MACHINE)
     assert shown.shape == (*shape, 3) and shown.dtype == np.uint8
 
 
 def test_latents_are_eight_times_smaller(autoencoder_weights: Path):
-    network = latent.load_autoencoder("taef2", autoencoder_weights)
+    network = latent.load_autoencoder("taef2")
     latents = network.encode(torch.rand(2, 3, 64, 48))
     assert latents.shape == (2, 32, 8, 6)
     shown = network.decode(latents)
@@ -47,11 +49,12 @@ def test_latents_are_eight_times_smaller(autoencoder_weights: Path):
 
 def test_absent_or_other_weights_are_refused(autoencoder_weights: Path, tmp_path: Path):
     with pytest.raises(UserError, match=r"no other_encoder\.safetensors; put it"):
-        latent.load_autoencoder("other", autoencoder_weights)
+        latent.load_autoencoder("other")
     shutil.copy(autoencoder_weights / "taef2_encoder.safetensors", tmp_path)
     save_file({"0.weight": torch.zeros(1)}, tmp_path / "taef2_decoder.safetensors")
-    with pytest.raises(UserError, match=r"taef2_decoder\.safetensors: does not fit"):
-        latent.load_autoencoder("taef2", tmp_path)
+    refused = pytest.raises(UserError, match=r"taef2_decoder\.safetensors: does not fit")
+    with places.weights_in(tmp_path), refused:
+        latent.load_autoencoder("taef2")
 
 
 def test_the_verb_writes_pairs_and_goes_on(autoencoder_weights: Path, manifest_folder: MakeFolder, capsys):

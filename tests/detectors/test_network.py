@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 from timm.optim import create_optimizer_v2
 
-from humanmade import detectors
+from humanmade import detectors, places
 from humanmade import recipe as recipes
 from humanmade.data import inventory, manifest
 from humanmade.detectors.network import Network
@@ -70,11 +70,13 @@ def test_a_checkpoint_from_other_pretrained_weights_is_refused(
         model = timm.create_model("test_efficientnet", num_classes=1000)
         save_file(model.state_dict(), tmp_path / name / "test_efficientnet.safetensors")
     recipe = recipes.load(str(tiny_network), ["pretrained=true", "epochs=1"])
-    one, other = (detectors.create(recipe, tmp_path / name) for name in ("a", "b"))
-    one.fit(rows, rows[:0], 0, tmp_path / "fold0", Budget())
-    one.verify(tmp_path / "fold0")
-    with pytest.raises(UserError, match="from other pretrained weights"):
-        other.verify(tmp_path / "fold0")
+    with places.weights_in(tmp_path / "a"):
+        one = detectors.create(recipe)
+        one.fit(rows, rows[:0], 0, tmp_path / "fold0", Budget())
+        one.verify(tmp_path / "fold0")
+    refused = pytest.raises(UserError, match="from other pretrained weights")
+    with places.weights_in(tmp_path / "b"), refused:
+        detectors.create(recipe).verify(tmp_path / "fold0")
 
 
 def test_an_unknown_optimiser_is_refused_before_anything_starts(tiny_network: Path):

@@ -7,6 +7,7 @@ import torch
 from safetensors.torch import save_file
 from sklearn.datasets import load_sample_image
 
+from humanmade import places
 from humanmade.detectors import weights
 from humanmade.errors import UserError
 from humanmade.images.views import Frame, look
@@ -33,28 +34,31 @@ def test_a_folder_comes_first_and_loads_strictly(tmp_path: Path, monkeypatch: py
         weights.create_backbone("test_vit", True, 160, 0)
 
 
-def test_a_tagged_file_is_preferred(tmp_path: Path):
+def test_a_tagged_file_is_preferred(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HUMANMADE_WEIGHTS", str(tmp_path / "w"))
     model = timm.create_model("test_vit", num_classes=0)
     plain, tagged = (
         saved(tmp_path / "w", "test_vit", model),
         saved(tmp_path / "w", "test_vit.r160_in1k", model),
     )
-    assert weights.find_weights("test_vit", tmp_path / "w")[0] == tagged
+    assert weights.find_weights("test_vit")[0] == tagged
     tagged.unlink()
-    assert weights.find_weights("test_vit", tmp_path / "w")[0] == plain
-    assert weights.find_weights("test_vit.r160_in1k", tmp_path / "w")[0] == plain
+    assert weights.find_weights("test_vit")[0] == plain
+    assert weights.find_weights("test_vit.r160_in1k")[0] == plain
 
 
-def test_position_grids_are_resampled_to_the_image_size(tmp_path: Path):
+def test_position_grids_are_resampled_to_the_image_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HUMANMADE_WEIGHTS", str(tmp_path / "w"))
     saved(tmp_path / "w", "test_vit", timm.create_model("test_vit", num_classes=0))
-    model = weights.create_backbone("test_vit", True, 96, 0, tmp_path / "w")
+    model = weights.create_backbone("test_vit", True, 96, 0)
     assert model(torch.zeros(1, 3, 96, 96)).shape == (1, 64)
 
 
 def test_absent_weights_are_an_error_that_lists_every_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "w").mkdir()
+    monkeypatch.setenv("HUMANMADE_WEIGHTS", str(tmp_path / "w"))
     with pytest.raises(UserError) as error:
-        weights.create_backbone("test_vit", True, 160, 1, tmp_path / "w")
+        weights.create_backbone("test_vit", True, 160, 1)
     for part in (
         "no weights for test_vit",
         str(tmp_path / "w"),
@@ -65,7 +69,7 @@ def test_absent_weights_are_an_error_that_lists_every_place(tmp_path: Path, monk
         assert part in str(error.value)
     monkeypatch.setenv("KAGGLE_KERNEL_RUN_TYPE", "Batch")
     with pytest.raises(UserError, match="internet is off"):
-        weights.create_backbone("test_vit", True, 160, 1, tmp_path / "w")
+        weights.create_backbone("test_vit", True, 160, 1)
 
 
 def test_kaggle_inputs_are_searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -82,8 +86,8 @@ def test_unknown_names_are_refused_with_similar_ones():
         weights.create_backbone("efficientnet_b99", True, 224, 1000)
     with pytest.raises(UserError, match="no weights tagged 'nonsense'"):
         weights.create_backbone("resnet18.nonsense", True, 224, 1000)
-    with pytest.raises(UserError, match="no such folder"):
-        weights.create_backbone("test_vit", True, 160, 1, Path("/absent"))
+    with places.weights_in(Path("/absent")), pytest.raises(UserError, match="no such folder"):
+        weights.create_backbone("test_vit", True, 160, 1)
 
 
 @pytest.mark.parametrize("number", [0, 1, 2])

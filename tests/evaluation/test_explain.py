@@ -111,11 +111,11 @@ def test_maps_come_from_a_fold_that_never_saw_the_picture(tiny_probe: Path, mani
     from humanmade.run import Run
 
     rows = inventory.attach(manifest.load([folder]))
-    honest = explaining.honest_logits(Run.find("r"), rows, None).set_index("id")
+    honest = explaining.honest_logits(Run.find("r"), rows).set_index("id")
     oof = pd.read_csv("r/oof.csv").set_index("id")
     assert (honest["fold"] == oof.loc[honest.index, "fold"]).all()
     assert np.allclose(honest["logit"], oof.loc[honest.index, "logit"])
-    unknown = explaining.honest_logits(Run.find("r"), inventory.attach(manifest.load([other])), None)
+    unknown = explaining.honest_logits(Run.find("r"), inventory.attach(manifest.load([other])))
     assert np.isfinite(unknown["logit"]).all()
 
 

@@ -57,7 +57,6 @@ def test_a_run_is_scored_under_every_corruption(tiny_probe: Path, manifest_folde
 def test_reconstructions_of_held_out_photos(
     tiny_probe: Path, manifest_folder: MakeFolder, autoencoder_weights: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setenv("HUMANMADE_WEIGHTS", str(autoencoder_weights))
     folder = manifest_folder(pairs=9)
     assert main(["cv", str(tiny_probe), "--data", str(folder), "--out", "r"]) == 0
     scores = json.loads(Path("r/scores.json").read_text())
@@ -75,7 +74,6 @@ def test_the_clock_of_the_forecast_costs_no_fold(
     autoencoder_weights: Path,
     monkeypatch: pytest.MonkeyPatch,
 ):
-    monkeypatch.setenv("HUMANMADE_WEIGHTS", str(autoencoder_weights))
 
     def late(*_: object) -> None:
         raise OutOfTimeError

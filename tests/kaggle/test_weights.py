@@ -6,6 +6,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from humanmade import places
 from humanmade.errors import UserError
 from humanmade.kaggle import weights
 from humanmade.kaggle.weights import slug
@@ -51,8 +52,8 @@ def test_weights_that_did_not_arrive_are_no_success(kit: Kit, standin: StandIn, 
 
 def test_weights_that_are_nowhere_or_damaged(kit: Kit, standin: StandIn, folder: Path):
     (folder / "resnet18.safetensors").write_bytes(b"cut")
-    with pytest.raises(UserError, match="damaged weights"):
-        weights.find("resnet18", folder)
+    with places.weights_in(folder), pytest.raises(UserError, match="damaged weights"):
+        weights.find("resnet18")
     assert "'nonsense' is not in timm" in kit("weights", "push", "nonsense", "--weights", folder, code=2)
     assert standin.calls == []
 

@@ -58,7 +58,7 @@ def measure(lines: Sequence[str], bench: Bench) -> pd.DataFrame:
     """
     variants = [(line, _recipe(line)) for line in lines]
     for line, recipe in variants:
-        detectors.create(recipe, bench.weights)
+        detectors.create(recipe)
         if bench.seeds > 1 and len(recipe.seeds) > 1:
             raise UserError(f"bench: '{line}' sets seeds; --seeds {bench.seeds} does that")
     found = worlds(bench)
@@ -102,12 +102,12 @@ def _measured(
     for seed in range(bench.seeds):
         seeded = recipes.change(recipe, seeds=[seed]) if bench.seeds > 1 else recipe
         run = Run(_folder(line, world, seed if bench.seeds > 1 else None, bench))
-        cross_validate(seeded, world.table, run, Options(bench.fold, weights=bench.weights))
+        cross_validate(seeded, world.table, run, Options(bench.fold))
         runs.append(run)
     for name, judge in world.judges.items():
         for run in runs:
             evaluation.warn_of_training_rows(run, judge.rows)
-        scores = _mean_scores(runs, world, name, judge.rows, bench.weights)
+        scores = _mean_scores(runs, world, name, judge.rows)
         seen = looks.record("bench", judge.folders, judge.rows, line, runs, scores)
         if seen:
             counts[name] = len(seen.looks)
@@ -115,13 +115,11 @@ def _measured(
         yield {"recipe": line, "trained_on": world.name, "set": name} | scores
     if len(world.judges) > 1:
         rows = pd.concat([judge.rows for judge in world.judges.values()], ignore_index=True)
-        scores = _mean_scores(runs, world, TOGETHER, rows, bench.weights)
+        scores = _mean_scores(runs, world, TOGETHER, rows)
         yield {"recipe": line, "trained_on": world.name, "set": TOGETHER} | scores
 
 
-def _mean_scores(
-    runs: Sequence[Run], world: World, name: str, rows: pd.DataFrame, weights: Path | None
-) -> dict[str, Any]:
+def _mean_scores(runs: Sequence[Run], world: World, name: str, rows: pd.DataFrame) -> dict[str, Any]:
     """Scores of one set, averaged over trainings that differ in their seed."""
     parts = []
     for run in runs:
@@ -129,7 +127,7 @@ def _mean_scores(
         found = evaluation.evaluate(rows, logits[rows["id"]].to_numpy())
         facts = facts_of(run.scores)
         if facts:
-            facts = replace(facts, shift=shift(world, name, rows, weights))
+            facts = replace(facts, shift=shift(world, name, rows))
         generators = set(rows.loc[rows["label"] == 1, "source"])
         parts.append(_of_run(run, facts) | forecast_of(run, facts, len(rows)) | _of_set(found, generators))
     return {key: mean_of([part[key] for part in parts]) for key in parts[0]}

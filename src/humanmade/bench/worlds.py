@@ -42,7 +42,6 @@ class Bench:
     """With `each`, train on every two folders of `data` joined as well."""
     fold: int | str | None = None
     seeds: int = 1
-    weights: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -124,12 +123,12 @@ def _world(name: str, table: pd.DataFrame, judges: dict[str, Judge]) -> World:
     return World(name, pd.concat([train, *unlabelled], ignore_index=True), prefixed)
 
 
-def shift(world: World, name: str, rows: pd.DataFrame, weights: Path | None) -> float:
+def shift(world: World, name: str, rows: pd.DataFrame) -> float:
     """How far a set by itself is from the train rows; wholly, where that cannot be measured."""
     if name not in world.shifts:
         train = world.table[world.table["split"] == "train"]
         try:
-            far = how_far(train, rows, weights)
+            far = how_far(train, rows)
         except UserError as error:
             warn_once(f"the forecasts take every set for wholly shifted: {error}")
             far = None

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from humanmade import cache, shards
+from humanmade import places, shards
 from humanmade.data.loader import read_picture
 from humanmade.errors import UserError
 from humanmade.images.canaries import PARTS, VERSION, Vector, describe
@@ -30,13 +30,13 @@ def numbers(rows: pd.DataFrame, check: Check | None = None) -> dict[str, npt.NDA
     Raises:
         UserError: a picture cannot be read.
     """
-    folder = cache.folder("canaries") / str(VERSION)
-    places, known = shards.read(folder)
-    lacking = rows[~rows["digest"].isin(places.keys())].drop_duplicates("digest")
+    folder = places.cache("canaries") / str(VERSION)
+    numbers, known = shards.read(folder)
+    lacking = rows[~rows["digest"].isin(numbers.keys())].drop_duplicates("digest")
     if len(lacking):
         _compute(lacking, folder, check)
-        places, known = shards.read(folder)
-    own = known[np.array([places[digest] for digest in rows["digest"]], dtype=np.int64)]
+        numbers, known = shards.read(folder)
+    own = known[np.array([numbers[digest] for digest in rows["digest"]], dtype=np.int64)]
     return {name: np.asarray(own[:, part], np.float32) for name, part in PARTS.items()}
 
 

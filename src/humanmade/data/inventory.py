@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from humanmade import cache, files
+from humanmade import files, places
 from humanmade.errors import UserError
 from humanmade.images.decode import BrokenPictureError, decode, is_truncated_jpeg
 from humanmade.images.facts import SHOWN, STORED, shown_facts, stored_facts
@@ -122,7 +122,7 @@ def _examine(path: str) -> dict[str, str]:
 
 
 def _cache_file(folder: str) -> Path:
-    return cache.folder("pictures") / f"{hashlib.sha256(folder.encode()).hexdigest()[:32]}.csv"
+    return places.cache("pictures") / f"{hashlib.sha256(folder.encode()).hexdigest()[:32]}.csv"
 
 
 def _load_cache(folder: str) -> pd.DataFrame:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from humanmade.detectors.base import Detector
 from humanmade.recipe import (
     EnsembleRecipe,
@@ -16,20 +14,16 @@ from humanmade.recipe import (
 )
 
 
-def create(recipe: Recipe, weights: Path | None = None) -> Detector:
-    """Make the detector that a recipe describes.
-
-    Args:
-        weights: folder to look for pretrained weights in first.
-    """
+def create(recipe: Recipe) -> Detector:
+    """Make the detector that a recipe describes."""
     if isinstance(recipe, NetworkRecipe):
         from humanmade.detectors.network import Network
 
-        return Network(recipe, weights)
+        return Network(recipe)
     if isinstance(recipe, ProbeRecipe):
         from humanmade.detectors.probe import Probe
 
-        return Probe(recipe, weights)
+        return Probe(recipe)
     if isinstance(recipe, SpectrumRecipe):
         from humanmade.detectors.spectrum import Spectrum
 
@@ -37,7 +31,7 @@ def create(recipe: Recipe, weights: Path | None = None) -> Detector:
     if isinstance(recipe, ReconstructionRecipe):
         from humanmade.detectors.autoencoder import Reconstruction
 
-        return Reconstruction(recipe, weights)
+        return Reconstruction(recipe)
     if isinstance(recipe, VaeRecipe):
         from humanmade.detectors.autoencoder import VaeDetector
 
@@ -45,5 +39,5 @@ def create(recipe: Recipe, weights: Path | None = None) -> Detector:
     if isinstance(recipe, EnsembleRecipe):
         from humanmade.detectors.ensemble import Ensemble
 
-        return Ensemble(recipe, weights)
+        return Ensemble(recipe)
     raise AssertionError(f"no detector for {type(recipe).__name__}")

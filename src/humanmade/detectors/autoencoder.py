@@ -74,14 +74,14 @@ class Reconstruction(FixedFeatures):
 
     recipe: ReconstructionRecipe
 
-    def __init__(self, recipe: ReconstructionRecipe, weights: Path | None = None) -> None:
-        self.recipe, self.weights = recipe, weights
+    def __init__(self, recipe: ReconstructionRecipe) -> None:
+        self.recipe = recipe
         self.machine = Machine.pick(recipe.precision)
 
     @cached_property
     def network(self) -> nn.Module:
         """Anything with `encode` and `decode`."""
-        return self.machine.place(load_autoencoder(self.recipe.autoencoder, self.weights))
+        return self.machine.place(load_autoencoder(self.recipe.autoencoder))
 
     @cached_property
     def facts(self) -> dict[str, Any]:
@@ -154,12 +154,14 @@ def divergence(mean: torch.Tensor, log_variance: torch.Tensor) -> torch.Tensor:
 class VaeDetector(Detector):
     """A VAE of human-made pictures; its errors and its KL term, calibrated on the fold."""
 
+    recipe: VaeRecipe
+
     def __init__(self, recipe: VaeRecipe) -> None:
         self.recipe = recipe
         self.machine = Machine.pick(recipe.precision)
         self.frame = Frame(recipe.image_size, recipe.crop)
 
-    def fit(self, train: pd.DataFrame, valid: pd.DataFrame, seed: int, folder: Path, budget: Budget) -> int:
+    def _fit(self, train: pd.DataFrame, valid: pd.DataFrame, seed: int, folder: Path, budget: Budget) -> int:
         recipe = self.recipe
         torch.manual_seed(stable_seed("weights", seed))
         network = self.machine.place(Vae(recipe.width, recipe.latent))

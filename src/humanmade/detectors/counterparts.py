@@ -6,6 +6,7 @@ the decoder's traces alone (DDA, Chen et al. 2025; AlignedForensics, Rajan et al
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -14,7 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 from torch import nn
 
-from humanmade import cache
+from humanmade import places
 from humanmade.data.loader import draw_keys, read_picture
 from humanmade.detectors.latent import counterpart, load_autoencoder
 from humanmade.files import whole_file
@@ -34,7 +35,7 @@ MADE = "counterparts"
 """Source of the rows made here."""
 
 
-def extend(rows: pd.DataFrame, recipe: Recipe, weights: Path | None, budget: Budget) -> pd.DataFrame:
+def extend(rows: pd.DataFrame, recipe: Recipe, budget: Budget) -> pd.DataFrame:
     """Add to training rows the generated counterparts of photos, at every scale of `recipe.counterparts`.
 
     At other scales than 1 the photo is added at that scale too. Of more than `recipe.counterpart_photos`
@@ -51,18 +52,31 @@ def extend(rows: pd.DataFrame, recipe: Recipe, weights: Path | None, budget: Bud
     photos = rows[rows["label"] == 0]
     photos = photos[sample(photos["digest"].tolist(), recipe.counterpart_photos, "photo")]
     photos = photos.assign(pair=draw_keys(photos))
-    network: nn.Module = load_autoencoder(recipe.autoencoder, weights)
-    key = f"{CODE_VERSION}-{recipe.autoencoder}-{digest(network)[:16]}"
-    folder = cache.folder("counterparts") / key
-    network = Machine.pick().place(network)
+    pairs = make_pairs(photos, recipe.counterparts, recipe.autoencoder, budget)
+    if not recipe.real_fakes:
+        return pairs
     paired = rows["pair"].mask(rows.index.isin(photos.index), photos["pair"].reindex(rows.index))
-    made = [rows.assign(pair=paired)] if recipe.real_fakes else []
-    for scale in recipe.counterparts:
+    own = pairs["id"].isin(rows["id"])
+    return pd.concat([rows.assign(pair=paired), pairs[~own]], ignore_index=True)
+
+
+def make_pairs(
+    photos: pd.DataFrame, scales: Sequence[float], autoencoder: str, budget: Budget
+) -> pd.DataFrame:
+    """Photos at every scale, each beside its reconstruction; at scale 1 the photo's own row serves.
+
+    Raises:
+        UserError, OutOfTimeError: as `extend`.
+    """
+    machine, network = Machine.pick(), load_autoencoder(autoencoder)
+    computed = f"{machine.device.type}-{str(machine.dtype).removeprefix('torch.')}"
+    key = "-".join([str(CODE_VERSION), autoencoder, digest(network)[:16], computed])
+    folder, placed = places.cache("counterparts") / key, machine.place(network)
+    made = []
+    for scale in scales:
         plain, remade = (_side(photos, folder, scale, label) for label in (0, 1))
-        _make(photos, plain, remade, scale, network, budget)
-        if scale != 1 or not recipe.real_fakes:
-            made.append(plain)
-        made.append(remade)
+        _make(photos, plain, remade, scale, placed, machine, budget)
+        made += [plain, remade]
     return pd.concat(made, ignore_index=True)
 
 
@@ -98,9 +112,9 @@ def _make(
     remade: pd.DataFrame,
     scale: float,
     network: nn.Module,
+    machine: Machine,
     budget: Budget,
 ) -> None:
-    machine = Machine.pick()
     jobs = [
         job
         for job in zip(photos["path"], plain["path"], remade["path"], strict=True)

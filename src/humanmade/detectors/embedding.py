@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -20,7 +18,7 @@ REFERENCE = "probe_lite0"
 Embedding = npt.NDArray[np.float32]
 
 
-def embed(rows: pd.DataFrame, weights: Path | None = None, budget: Budget | None = None) -> Embedding:
+def embed(rows: pd.DataFrame, budget: Budget | None = None) -> Embedding:
     """Features (rows, dimensions) of every depth of the reference network.
 
     Raises:
@@ -28,7 +26,7 @@ def embed(rows: pd.DataFrame, weights: Path | None = None, budget: Budget | None
     """
     recipe = recipes.load(REFERENCE)
     assert isinstance(recipe, ProbeRecipe)
-    probe = Probe(recipe, weights)
+    probe = Probe(recipe)
     probe.store.compute(rows, ["identity"], probe.extract, budget)
     return probe.store.get(rows, "identity").astype(np.float32)
 
@@ -39,7 +37,7 @@ def standardised(embedding: Embedding, reference: Embedding) -> Embedding:
     return np.asarray((embedding - reference.mean(axis=0)) / np.where(spread > 0, spread, 1), np.float32)
 
 
-def name_sources(table: pd.DataFrame, weights: Path | None = None) -> pd.DataFrame:
+def name_sources(table: pd.DataFrame) -> pd.DataFrame:
     """Give each class of the train rows at least two sources: what looks alike, where the data says less.
 
     Raises:
@@ -51,7 +49,7 @@ def name_sources(table: pd.DataFrame, weights: Path | None = None) -> pd.DataFra
     if not lacking.any():
         return table
     blank = train.assign(source=train["source"].mask(lacking, ""))
-    made = pd.Series(made_sources(blank, embed(train, weights)), index=train.index)
+    made = pd.Series(made_sources(blank, embed(train)), index=train.index)
     count = made[lacking].nunique()
     print(f"sources: {lacking.sum()} pictures without (enough of) them are {count} clusters of look-alikes")
     return table.assign(source=table["source"].mask(table["split"] == "train", made))

@@ -14,7 +14,6 @@ import pandas as pd
 from humanmade import detectors, files, fusion
 from humanmade import recipe as recipes
 from humanmade.data.folds import hold_sources_out, sources_by_label
-from humanmade.detectors import counterparts
 from humanmade.detectors.base import Detector, Logits
 from humanmade.errors import UserError
 from humanmade.fusion import CLEAN
@@ -48,24 +47,25 @@ Split = tuple[pd.DataFrame, pd.DataFrame]
 class Ensemble(Detector):
     """Members by recipe; each is trained in a folder of its own inside the fold's."""
 
-    def __init__(self, recipe: EnsembleRecipe, weights: Path | None = None) -> None:
-        self.recipe, self.weights = recipe, weights
+    recipe: EnsembleRecipe
+
+    def __init__(self, recipe: EnsembleRecipe) -> None:
+        self.recipe = recipe
 
     @cached_property
     def members(self) -> dict[str, tuple[Recipe, Detector]]:
         """Each member's recipe and detector, by name."""
         named = zip(self.recipe.member_names, self.recipe.members, strict=True)
         made = {name: recipes.load(member) for name, member in named}
-        return {name: (member, detectors.create(member, self.weights)) for name, member in made.items()}
+        return {name: (member, detectors.create(member)) for name, member in made.items()}
 
-    def prepare(
+    def _prepare(
         self, training: pd.DataFrame, predicted: pd.DataFrame, views: Sequence[str], budget: Budget
     ) -> None:
         for member, detector in self.members.values():
-            own = counterparts.extend(training, member, self.weights, budget)
-            detector.prepare(own, predicted, viewing.expand(member.views), budget)
+            detector.prepare(training, predicted, viewing.expand(member.views), budget)
 
-    def fit(self, train: pd.DataFrame, valid: pd.DataFrame, seed: int, folder: Path, budget: Budget) -> int:
+    def _fit(self, train: pd.DataFrame, valid: pd.DataFrame, seed: int, folder: Path, budget: Budget) -> int:
         weights = self._weights(train, seed, folder, budget)
         seen = self._fit_members(train, valid, seed, folder, budget, folder.name)
         # Scales and the offset need no member's errors: how far logits spread on what the fold trains on,
@@ -154,15 +154,14 @@ class Ensemble(Detector):
     ) -> int:
         """Train every member that an earlier start did not finish."""
         seen = 0
-        for name, (member, detector) in self.members.items():
+        for name, (_, detector) in self.members.items():
             done = folder / name / "trained.json"
             if done.is_file():
                 detector.verify(folder / name)
             else:
                 print(f"{title}: member {name}", flush=True)
                 files.make_folder(folder / name)
-                own = counterparts.extend(train, member, self.weights, budget)
-                pictures = detector.fit(own, valid, seed, folder / name, budget)
+                pictures = detector.fit(train, valid, seed, folder / name, budget)
                 files.write_json(done, {"pictures": pictures})
             seen += int(files.read_json(done, ("pictures",), f"remove {folder}")["pictures"])
         return seen

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 
-from humanmade import cache, shards
+from humanmade import places, shards
 from humanmade.data.loader import Transform, ViewDataset, draw_keys, fixed_size, view_batches, view_seed
 from humanmade.images.views import Frame, draws
 from humanmade.progress import progress
@@ -107,7 +107,7 @@ class FeatureStore:
 
     def _folder(self, view: str) -> Path:
         name = hashlib.sha256(f"{self.key}|{view}".encode()).hexdigest()[:32]
-        return cache.folder("features") / name
+        return places.cache("features") / name
 
     def _load(self, view: str) -> tuple[dict[str, int], Features]:
         if view not in self.memory:

@@ -50,7 +50,7 @@ class FixedFeatures(Detector):
     def extract(self, pixels: torch.Tensor) -> Features:
         """Features (n, dimensions) of what the store's loader gives."""
 
-    def prepare(
+    def _prepare(
         self, training: pd.DataFrame, predicted: pd.DataFrame, views: Sequence[str], budget: Budget
     ) -> None:
         # Rows that are in both are decoded once for all their views.
@@ -60,7 +60,7 @@ class FixedFeatures(Detector):
         self.store.compute(training, self.histories, self.extract, budget)
         self.store.compute(predicted, views, self.extract, budget)
 
-    def fit(self, train: pd.DataFrame, valid: pd.DataFrame, seed: int, folder: Path, budget: Budget) -> int:
+    def _fit(self, train: pd.DataFrame, valid: pd.DataFrame, seed: int, folder: Path, budget: Budget) -> int:
         names = self.histories
         self.store.compute(train, names, self.extract, budget)
         features = np.concatenate([self.store.get(train, name) for name in names]).astype(np.float64)

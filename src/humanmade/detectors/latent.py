@@ -19,7 +19,7 @@ from torch import nn
 
 from humanmade import files
 from humanmade.data.loader import read_picture
-from humanmade.detectors.weights import weights_folders
+from humanmade.detectors.weights import folders
 from humanmade.errors import UserError
 from humanmade.images.decode import Picture
 from humanmade.progress import progress
@@ -94,13 +94,13 @@ class LatentAutoencoder(nn.Module):
         return self.decode(self.encode(pixels))
 
 
-def load_autoencoder(name: str, folder: Path | None = None) -> LatentAutoencoder:
+def load_autoencoder(name: str) -> LatentAutoencoder:
     """Make the autoencoder with its weights, `<name>_encoder` and `<name>_decoder.safetensors`.
 
     Raises:
         UserError: the files are nowhere, or do not fit.
     """
-    looked = list(weights_folders(folder))
+    looked = list(folders())
     network = LatentAutoencoder().eval().requires_grad_(False)
     for half in ("encoder", "decoder"):
         file_name = f"{name}_{half}.safetensors"

@@ -73,14 +73,16 @@ class Normalised(nn.Module):
 class Network(Detector):
     """A fine-tuned timm network."""
 
-    def __init__(self, recipe: NetworkRecipe, weights: Path | None = None) -> None:
-        self.recipe, self.weights = recipe, weights
+    recipe: NetworkRecipe
+
+    def __init__(self, recipe: NetworkRecipe) -> None:
+        self.recipe = recipe
         self.machine = Machine.pick(recipe.precision)
         self.frame = Frame(recipe.image_size, recipe.crop)
         if recipe.optimiser not in list_optimizers():
             raise UserError(f"recipe: optimiser '{recipe.optimiser}' is not in timm, as adamw or sgd are")
 
-    def fit(self, train: pd.DataFrame, valid: pd.DataFrame, seed: int, folder: Path, budget: Budget) -> int:
+    def _fit(self, train: pd.DataFrame, valid: pd.DataFrame, seed: int, folder: Path, budget: Budget) -> int:
         recipe = self.recipe
         torch.manual_seed(stable_seed("weights", seed))
         network = self.build()
@@ -142,7 +144,6 @@ class Network(Detector):
             wanted,
             recipe.image_size,
             1,
-            self.weights,
             drop_rate=recipe.drop_rate,
             drop_path_rate=recipe.drop_path_rate,
         )

@@ -25,8 +25,8 @@ class Probe(FixedFeatures):
 
     recipe: ProbeRecipe
 
-    def __init__(self, recipe: ProbeRecipe, weights: Path | None = None) -> None:
-        self.recipe, self.weights = recipe, weights
+    def __init__(self, recipe: ProbeRecipe) -> None:
+        self.recipe = recipe
         self.machine = Machine.pick(recipe.precision)
 
     @cached_property
@@ -35,7 +35,7 @@ class Probe(FixedFeatures):
         recipe = self.recipe
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)  # a backbone that is random by recipe is the same at every start
-            network = create_backbone(recipe.backbone, recipe.pretrained, recipe.image_size, 0, self.weights)
+            network = create_backbone(recipe.backbone, recipe.pretrained, recipe.image_size, 0)
         depths = len(network.feature_info)  # type: ignore[arg-type]
         for layer in recipe.layers:
             good = -depths <= layer < depths

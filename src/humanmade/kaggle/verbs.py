@@ -135,7 +135,7 @@ def weights(asked: argparse.Namespace) -> None:
     """Upload pretrained weights as private datasets."""
     from humanmade.kaggle import weights as datasets
 
-    found = {name: datasets.find(name, asked.weights) for name in asked.names}
+    found = {name: datasets.find(name) for name in asked.names}
     client = _client(asked)
     for name, paths in found.items():
         reference = datasets.push(client, name, paths)

@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from humanmade import cache, files
+from humanmade import files, places
 from humanmade import recipe as recipes
 from humanmade.errors import KaggleError, UserError
 from humanmade.kaggle.client import Client, pauses
@@ -54,7 +54,7 @@ def require_ready(client: Client, reference: str, advice: str) -> None:
         raise UserError(f"dataset {reference}: is {found}; a kernel would start without it, so push later")
 
 
-def find(name: str, folder: Path | None = None) -> list[Path]:
+def find(name: str) -> list[Path]:
     """The files of a timm model's weights, or of an autoencoder's two halves.
 
     A timm model's that are nowhere here are taken from timm's own download and kept in the cache.
@@ -67,13 +67,13 @@ def find(name: str, folder: Path | None = None) -> list[Path]:
     from humanmade.detectors import weights
 
     halves = [f"{name}_{half}.safetensors" for half in ("encoder", "decoder")]
-    for place in weights.weights_folders(folder):
+    for place in weights.folders():
         if all((place / half).is_file() for half in halves):
             found = [place / half for half in halves]
             break
     else:
-        file, _ = weights.find_weights(name, folder)
-        found = [file or _download_weights(name, folder)]
+        file, _ = weights.find_weights(name)
+        found = [file or _download_weights(name)]
     for path in found:
         try:
             with safe_open(path, "pt"):
@@ -83,14 +83,14 @@ def find(name: str, folder: Path | None = None) -> list[Path]:
     return found
 
 
-def _download_weights(name: str, folder: Path | None) -> Path:
+def _download_weights(name: str) -> Path:
     from safetensors.torch import save_file
 
     from humanmade.detectors import weights
 
     settings = weights.pretrained_settings(name)
-    network = weights.create_backbone(name, True, settings["input_size"][-1], settings["num_classes"], folder)
-    path = cache.folder("weights") / f"{name}.safetensors"
+    network = weights.create_backbone(name, True, settings["input_size"][-1], settings["num_classes"])
+    path = places.cache("weights") / f"{name}.safetensors"
     with files.whole_file(path) as scratch:
         save_file({key: tensor.contiguous() for key, tensor in network.state_dict().items()}, scratch)
     return path
@@ -112,7 +112,7 @@ def push(client: Client, name: str, paths: Sequence[Path]) -> str:
         # Kaggle refuses a version while the one before is in preparation.
         _wait_until_ready(client, reference, before)
     # The client goes on with an upload that broke off if it finds the same path again.
-    folder = cache.folder("uploads") / title
+    folder = places.cache("uploads") / title
     shutil.rmtree(folder, ignore_errors=True)
     metadata = {"id": reference, "title": title, "licenses": [{"name": "other"}]}
     files.write_json(folder / "dataset-metadata.json", metadata)
