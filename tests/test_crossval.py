@@ -256,6 +256,18 @@ def test_a_refused_start_leaves_nothing_behind(tiny_probe: Path, manifest_folder
     assert cv(tiny_probe, "--data", folder, "--out", "r", *more) == 0
 
 
+def test_a_start_that_was_killed_while_it_began_is_begun_again(tiny_probe: Path, manifest_folder: MakeFolder):
+    folder = manifest_folder(pairs=8)
+    Path("r").mkdir()
+    Path("r/folds.csv").write_text("id,fo")
+    Path("r/.pictures.csv.x1").write_text("half")
+    assert cv(tiny_probe, "--data", folder, "--out", "r") == 0
+    assert len(pd.read_csv("r/folds.csv")) == 16
+    Path("s").mkdir()
+    Path("s/thesis.txt").write_text("not ours")
+    assert cv(tiny_probe, "--data", folder, "--out", "s") == 2
+
+
 def test_training_that_diverges_says_so(tiny_network: Path, manifest_folder: MakeFolder, capsys):
     arguments = ["--set", "lr=100", "--set", "optimiser=sgd", "--set", "clip_grad=0", "--set", "epochs=40"]
     assert cv(tiny_network, "--data", manifest_folder(pairs=8), "--out", "r", *arguments) == 2

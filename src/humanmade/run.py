@@ -38,6 +38,8 @@ PACKAGES = (
     "scikit-learn",
     "pillow",
 )
+BEGUN = ("folds.csv", "pictures.csv", "scores.json")
+"""What a run begins with, before its recipe."""
 FINGERPRINTED = ["id", "label", "split", "source", "pair", "group", "digest"]
 
 
@@ -142,38 +144,41 @@ class Run:
         """The folder of a fold: 0, 1, ... or `all`."""
         return self.folder / f"fold{key}"
 
-    def members(self, key: int | str) -> list[tuple[int, Path]]:
+    def trainings(self, key: int | str) -> list[tuple[int, Path]]:
         """Seeds of a fold with the folders they are trained in."""
         seeds = self.recipe.seeds
         folder = self.fold(key)
         return [(seed, folder / f"seed{seed}" if len(seeds) > 1 else folder) for seed in seeds]
 
+    def is_finished(self, key: int | str) -> bool:
+        """Whether a fold is trained and scored."""
+        return (self.fold(key) / DONE).is_file()
+
     def finished(self) -> list[int | str]:
         """The folds that are trained and scored, in order."""
         keys: list[int | str] = [*range(self.folds), ALL]
-        return [key for key in keys if (self.fold(key) / DONE).is_file()]
+        return [key for key in keys if self.is_finished(key)]
 
     @property
     def folds(self) -> int:
         """How many folds the data is cut into."""
         return int(self.assigned["fold"].max()) + 1
 
-    def start(self, wanted: Recipe, data: str, folds: pd.DataFrame, pictures: pd.DataFrame) -> bool:
-        """Begin the run, or make sure that this start continues it.
+    def continues(self, wanted: Recipe, data: str, folds: pd.DataFrame) -> bool:
+        """Whether a start of `wanted` goes on with what an earlier start left here; False where nothing is.
 
         Args:
             data: the data's fingerprint.
             folds: `id, fold, group`.
-            pictures: `id, digest` of all rows that are trained on.
-
-        Returns:
-            Whether the run had been started before.
 
         Raises:
-            UserError: it was started with another recipe or other data.
+            UserError: another recipe or other data was started here, or the folder is not a run.
         """
         if not (self.folder / "recipe.toml").is_file():
-            self._begin(wanted, data, folds, pictures)
+            # What a start that was ended while it began has left is written again.
+            strangers = [path for path in self.folder.glob("[!.]*") if path.name not in BEGUN]
+            if strangers:
+                raise UserError(f"{self.folder}: exists and is not a run; give another --out")
             return False
         another = f"{self.folder}: was started differently ({{}}); give another --out, or remove it"
         there = self._difference(wanted)
@@ -196,9 +201,12 @@ class Run:
         own = recipe.difference(known, recipe.change(wanted, members=known.members))
         return own or next((each for each in members if each), None)
 
-    def _begin(self, wanted: Recipe, data: str, folds: pd.DataFrame, pictures: pd.DataFrame) -> None:
-        if self.folder.is_dir() and any(self.folder.iterdir()):
-            raise UserError(f"{self.folder}: exists and is not a run; give another --out")
+    def begin(self, wanted: Recipe, data: str, folds: pd.DataFrame, pictures: pd.DataFrame) -> None:
+        """Write what tells this run from others; the recipe comes last and makes the folder a run.
+
+        Args:
+            pictures: `id, digest` of all rows that are trained on.
+        """
         files.write_csv(self.folder / "folds.csv", folds)
         files.write_csv(self.folder / "pictures.csv", pictures)
         files.write_json(self.folder / "scores.json", {"data": data, "folds": [], "unfinished": True})
@@ -207,20 +215,6 @@ class Run:
                 recipe.save(recipe.load(member), self._member(name))
             wanted = dataclasses.replace(wanted, members=wanted.member_names)
         recipe.save(wanted, self.folder / "recipe.toml")
-
-    def take_back(self) -> None:
-        """Remove a run that was begun and then refused before anything was trained."""
-        if any(path.is_file() for path in self.folder.glob("fold*/**/*")):
-            return
-        for path in self.folder.glob(f"{MEMBERS}/*.toml"):
-            path.unlink()
-        for name in ("recipe.toml", "folds.csv", "pictures.csv", "scores.json"):
-            (self.folder / name).unlink(missing_ok=True)
-        for path in sorted(self.folder.rglob("*"), reverse=True):
-            if path.is_dir():
-                path.rmdir()
-        if not any(self.folder.iterdir()):
-            self.folder.rmdir()
 
 
 def retrain(path: Path) -> str:

@@ -53,6 +53,7 @@ class FixedFeatures(Detector):
     def _prepare(
         self, training: pd.DataFrame, predicted: pd.DataFrame, views: Sequence[str], budget: Budget
     ) -> None:
+        heads.check_groups(training["label"].to_numpy(), training["group"].to_numpy(), self.recipe)
         # Rows that are in both are decoded once for all their views.
         both = training[training["id"].isin(predicted["id"])]
         all_views = list(dict.fromkeys([*self.histories, *views]))

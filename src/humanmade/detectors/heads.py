@@ -76,12 +76,7 @@ def _choose_shrinkage(
     from sklearn.preprocessing import StandardScaler
 
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
-    fewest = min(len(np.unique(groups[labels == label])) for label in (0, 1))
-    if fewest < recipe.inner_folds:
-        raise UserError(
-            f"recipe: inner_folds = {recipe.inner_folds}, but a class has only {fewest} groups to train on; "
-            "lower it, or give shrinkage one value"
-        )
+    check_groups(labels, groups, recipe)
     splits = stratified_groups(labels, groups, recipe.inner_folds, seed)
     grid = {C: sorted(recipe.shrinkage)}
     search = GridSearchCV(model, grid, scoring="neg_log_loss", cv=splits, refit=False)
@@ -89,6 +84,16 @@ def _choose_shrinkage(
     scores = [float(score) for score in search.cv_results_["mean_test_score"]]
     tried = [{"shrinkage": c, "logloss": -score} for c, score in zip(grid[C], scores, strict=True)]
     return float(search.best_params_[C]), tried
+
+
+def check_groups(labels: Integers, groups: Integers, recipe: LinearHeadRecipe) -> None:
+    """Refuse rows whose groups are too few for the inner folds that choose the shrinkage."""
+    fewest = min(len(np.unique(groups[labels == label])) for label in (0, 1))
+    if len(recipe.shrinkage) > 1 and fewest < recipe.inner_folds:
+        raise UserError(
+            f"recipe: inner_folds = {recipe.inner_folds}, but a class has only {fewest} groups to train on; "
+            "lower it, or give shrinkage one value"
+        )
 
 
 def linear_logits(tensors: Tensors, features: Matrix) -> Logits:

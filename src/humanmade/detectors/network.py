@@ -82,6 +82,11 @@ class Network(Detector):
         if recipe.optimiser not in list_optimizers():
             raise UserError(f"recipe: optimiser '{recipe.optimiser}' is not in timm, as adamw or sgd are")
 
+    def _prepare(
+        self, training: pd.DataFrame, predicted: pd.DataFrame, views: Sequence[str], budget: Budget
+    ) -> None:
+        self.build()  # weights that are nowhere are missed before a run is begun
+
     def _fit(self, train: pd.DataFrame, valid: pd.DataFrame, seed: int, folder: Path, budget: Budget) -> int:
         recipe = self.recipe
         torch.manual_seed(stable_seed("weights", seed))

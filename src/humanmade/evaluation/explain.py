@@ -128,7 +128,7 @@ def explain(run: Run, rows: pd.DataFrame, method: str) -> tuple[Maps, list[Any]]
     for place, index in enumerate(progress(order, "explaining", "pictures", len(order))):
         fold = rows["fold"].iloc[index]
         if draw is None or fold != rows["fold"].iloc[order[place - 1]]:
-            draw = _drawer(detector, run.members(fold)[0][1], method)
+            draw = _drawer(detector, run.trainings(fold)[0][1], method)
         drawn[index] = draw(squares[index])
     shown = [squares[index][0].permute(1, 2, 0).numpy() for index in range(len(rows))]
     return np.stack([drawn[index] for index in range(len(rows))]), shown
@@ -204,7 +204,7 @@ def randomised_correlation(run: Run, rows: pd.DataFrame, method: str) -> float:
     if not isinstance(detector, Network):
         raise UserError("explain: only networks have weights to randomise; probes' maps are exact")
     squares = ViewDataset(rows, ["identity"], detector.frame)
-    network, _ = detector.load(run.members(rows["fold"].iloc[0])[0][1])
+    network, _ = detector.load(run.trainings(rows["fold"].iloc[0])[0][1])
     random = copy.deepcopy(network)
     torch.manual_seed(0)
     for module in random.modules():

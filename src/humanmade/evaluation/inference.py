@@ -30,7 +30,7 @@ def run_logits(current: Run, rows: pd.DataFrame) -> Logits:
     good, view_names = rows[~rows["broken"]], views.expand(recipe.views)
     folds = []
     for key in done:
-        places = [place for _, place in current.members(key)]
+        places = [place for _, place in current.trainings(key)]
         folds.append(mean_logits(detector, places, good, view_names))
     out = np.full(len(rows), np.nan)
     out[~rows["broken"].to_numpy()] = np.mean(folds, axis=0)

@@ -1,0 +1,83 @@
+"""One fold: trained with every seed, its held-out and the test rows predicted, and marked as done."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from humanmade import files, metrics, run
+from humanmade.data.folds import Folds
+from humanmade.detectors.base import Detector
+from humanmade.evaluation.inference import member_logits
+from humanmade.evaluation.outlook import look_at_fold
+from humanmade.run import Run
+from humanmade.training.budget import Budget
+
+
+@dataclass(frozen=True)
+class Job:
+    """What the training of every fold needs."""
+
+    detector: Detector
+    folds: Folds
+    table: pd.DataFrame
+    current: Run
+    budget: Budget
+    view_names: tuple[str, ...]
+
+
+def train_fold(job: Job, key: int | str, predict: bool = True) -> None:
+    """Train one fold with every seed, predict its held-out and the test rows, and mark it done."""
+    detector, folds, table, current, budget = job.detector, job.folds, job.table, job.current, job.budget
+    train = folds.training(key) if isinstance(key, int) else folds.rows
+    valid = folds.validation(key) if isinstance(key, int) else folds.rows[:0]
+    test = table[(table["split"] == "test") & ~table["broken"]]
+    members, folder = current.trainings(key), current.fold(key)
+    print(f"fold {key}: {len(train)} pictures to train on, {len(valid)} held out", flush=True)
+    fits = [_fit(detector, train, valid, seed, place, budget) for seed, place in members]
+    if not predict:
+        return
+    training = sum(fit["seconds"] for fit in fits)
+    places = [place for _, place in members]
+    fitted = time.monotonic()
+    facts: dict[str, Any] = {"fold": key}
+    for name, rows in (("oof", valid), ("test", test)):
+        if len(rows):
+            found = member_logits(detector, places, rows, job.view_names)
+            for member, own in found.items():
+                own_name = f"{name}_{member}.csv" if member else f"{name}.csv"
+                files.write_csv(folder / own_name, pd.DataFrame({"id": rows["id"], "logit": own}))
+            if name == "oof":
+                facts |= metrics.summary(rows["label"], found[""])
+    if len(valid):
+        look_at_fold(detector, places, valid, folder, len(folds), budget)
+    # Folds still to come must leave time to predict with what there is.
+    budget.reserve = max(budget.reserve, time.monotonic() - fitted)
+    seconds = training + time.monotonic() - fitted
+    seen = sum(fit["pictures"] for fit in fits)
+    facts |= {"seconds": seconds, "images_per_second": seen / max(training, 1e-9)}
+    files.write_json(folder / run.DONE, facts)
+    if "auc" in facts:
+        print(f"fold {key}: F1 {facts['f1']:.3f}, AUC {facts['auc']:.3f}, {seconds:.0f} s", flush=True)
+    else:
+        print(f"fold {key}: trained on all {len(train)} rows, {seconds:.0f} s", flush=True)
+
+
+def _fit(
+    detector: Detector, train: pd.DataFrame, valid: pd.DataFrame, seed: int, place: Path, budget: Budget
+) -> dict[str, float]:
+    """Train one seed of a fold, or find that an earlier start did; `pictures` and `seconds` of it."""
+    note = place / "trained.json"
+    if note.is_file():
+        detector.verify(place)
+        return files.read_json(note, ("pictures", "seconds"), run.retrain(note))
+    place.mkdir(parents=True, exist_ok=True)
+    began = time.monotonic()
+    pictures = detector.fit(train, valid, seed, place, budget)
+    spent = {"pictures": pictures, "seconds": time.monotonic() - began}
+    files.write_json(note, spent)
+    return spent
