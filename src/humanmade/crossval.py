@@ -25,7 +25,7 @@ from humanmade.evaluation.inference import fill_broken, member_logits
 from humanmade.evaluation.outlook import look_around, look_at_fold, outlook, sources_of
 from humanmade.images import views
 from humanmade.progress import warn
-from humanmade.recipe import EnsembleRecipe, Recipe
+from humanmade.recipe import Recipe
 from humanmade.run import ALL, Run
 from humanmade.training.budget import Budget, OutOfTimeError
 from humanmade.training.team import Team, quiet, team
@@ -148,9 +148,8 @@ def _share_fold(job: _Job, key: int | str, ranks: Team) -> None:
             stack.enter_context(quiet())
             scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             shutil.copy(current.folder / "recipe.toml", scratch)
-            for folder in (current.folder / run.MEMBERS, current.fold(key)):
-                if folder.is_dir():
-                    shutil.copytree(folder, scratch / folder.name)
+            if current.fold(key).is_dir():
+                shutil.copytree(current.fold(key), scratch / current.fold(key).name)
             job = replace(job, current=Run(scratch), budget=Budget())
         ranks.meet()
         try:
@@ -185,7 +184,7 @@ def collect(
     oof = _out_of_fold(folds, held_out)
     if scored:
         files.write_csv(current.folder / "oof.csv", oof)
-        for member in current.recipe.member_names if isinstance(current.recipe, EnsembleRecipe) else []:
+        for member in current.recipe.member_names:
             name = f"oof_{member}.csv"
             own = _out_of_fold(folds, _held_out(current, folds, scored, name))
             files.write_csv(current.folder / name, own)
