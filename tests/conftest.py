@@ -135,8 +135,10 @@ folds = 3
 workers = 0
 precision = "fp32"
 ema = 0.5
-chain = 1
 drop_rate = 0.2
+
+[augment]
+chain = 1
 """
 
 TINY_PROBE = """

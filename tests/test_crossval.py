@@ -247,7 +247,7 @@ def test_damaged_run_files_are_refused(tiny_probe: Path, manifest_folder: MakeFo
     assert cv(tiny_probe, "--data", folder, "--out", "r") == 0
 
 
-@pytest.mark.parametrize("bad", ["backbone=resnet5000", "layers=[99]", "inner_folds=50"])
+@pytest.mark.parametrize("bad", ["backbone=resnet5000", "layers=[99]"])
 def test_a_refused_start_leaves_nothing_behind(tiny_probe: Path, manifest_folder: MakeFolder, bad: str):
     folder = manifest_folder(pairs=8)
     more = ["--set", "shrinkage=[0.1, 1]"]

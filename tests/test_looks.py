@@ -49,10 +49,9 @@ def test_the_same_look_is_not_counted_twice():
     assert elsewhere.number == 1 and len(looks.read(looks.RUNS / looks.NAME)) == 5
 
 
-def test_members_and_pictures_of_a_run_are_part_of_its_recipe():
-    one, same, other, more = (made_run(name) for name in ("a", "b", "c", "d"))
-    (other.folder / "members").mkdir()
-    (other.folder / "members" / "x.toml").write_text("lr = 3\n")
+def test_settings_and_pictures_of_a_run_are_part_of_its_recipe():
+    one, same, more = (made_run(name) for name in ("a", "b", "d"))
+    other = made_run("c", "lr = 3\n")
     (more.folder / "pictures.csv").write_text("id,digest\na,ab\n")
     hashes = [looks.recipe_sha256([run]) for run in (one, same, other, more)]
     assert hashes[0] == hashes[1] and len(set(hashes)) == 3

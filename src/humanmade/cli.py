@@ -262,8 +262,8 @@ def explain(asked: argparse.Namespace) -> None:
     from humanmade.run import Run
 
     run = Run.find(asked.run)
-    explaining.require_maps(run)
-    method = asked.method if run.recipe.detector == "network" else "exact"
+    maps_of = explaining.mapped(run).maps
+    method = asked.method if maps_of == "gradient" else "exact"
     out = asked.out or run.folder / f"explain-{method}.png"
     _refuse_existing(asked.out, asked.force)
     table = manifest.load(_data_or_demo(asked.data)[0], keep_test_labels=True)
@@ -275,7 +275,7 @@ def explain(asked: argparse.Namespace) -> None:
     title = f"{run.name}, {method}: pictures above, where the detector looks below; logits (yellow: wrong)"
     explaining.contact_sheet(out, chosen, maps, shown, title)
     print(f"{out}: {len(chosen)} pictures of {chosen['kind'].nunique()} sources")
-    if run.recipe.detector == "network":
+    if maps_of == "gradient":
         correlation = explaining.randomised_correlation(run, chosen.head(6), asked.method)
         verdict = (
             "pass" if correlation < explaining.SANE else "FAIL: the maps show edges, not what was learned"

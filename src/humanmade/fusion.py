@@ -16,8 +16,8 @@ CLEAN = "clean"
 """The view of a held-out picture as it is; every other view is a shifted one."""
 
 METHODS = ("mean", "rank", "weights", "climb", "stack")
-LEARNED = ("sources", "weights", "climb", "stack")
-"""Rules whose weights are learned from held-out logits; `sources` is for members of one run."""
+LEARNED = ("weights", "climb", "stack")
+"""Those whose weights are learned from held-out logits."""
 
 STEPS = 20
 """Most additions of a greedy climb; weights are multiples of a share of their number."""
@@ -66,21 +66,19 @@ def score(views: Views, weights: Array) -> float:
 def weigh(method: str, views: Views) -> Array:
     """Weights (members,) that add up to 1, by any rule.
 
-    `sources` takes those alike that beat chance, `weights` each by its score above chance, `climb` adds the
-    member that helps most, again and again (Caruana et al. 2004), `stack` fits non-negative least squares
-    (Breiman 1996).
+    `weights` takes each by its score above chance, `climb` adds the member that helps most, again and again
+    (Caruana et al. 2004), `stack` fits non-negative least squares (Breiman 1996).
     """
     count = views[CLEAN].logits.shape[1]
-    if method in ("sources", "weights"):
-        above = np.array([max(0.0, score(views, single) - metrics.CHANCE) for single in np.eye(count)])
-        found = above if method == "weights" else np.sign(above)
+    if method == "weights":
+        weights = np.array([max(0.0, score(views, single) - metrics.CHANCE) for single in np.eye(count)])
     elif method == "climb":
-        found = _climb(views, count)
+        weights = _climb(views, count)
     elif method == "stack":
-        found = _stack(views)
+        weights = _stack(views)
     else:
-        found = np.ones(count)
-    return found / found.sum() if found.sum() > 0 else np.full(count, 1 / count)
+        weights = np.ones(count)
+    return weights / weights.sum() if weights.sum() > 0 else np.full(count, 1 / count)
 
 
 def weigh_without(fold: int, method: str, views: Views) -> Array:

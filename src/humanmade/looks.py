@@ -28,7 +28,7 @@ import pandas as pd
 
 from humanmade import files
 from humanmade.errors import UserError
-from humanmade.run import MEMBERS, RUNS, Run
+from humanmade.run import RUNS, Run
 
 NAME = "looks.csv"
 SAME = 1e-9
@@ -183,13 +183,8 @@ def recipe_sha256(runs: Sequence[Run]) -> str:
     """
     whole = hashlib.sha256()
     for run in runs:
-        members = sorted((run.folder / MEMBERS).glob("*.toml"))
-        for path in (
-            run.folder / "recipe.toml",
-            *members,
-            run.folder / "pictures.csv",
-            run.folder / "folds.csv",
-        ):
+        for name in ("recipe.toml", "pictures.csv", "folds.csv"):
+            path = run.folder / name
             whole.update(hashlib.sha256(path.read_bytes()).digest())
     return whole.hexdigest()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import subprocess
 from collections.abc import Sequence
@@ -17,15 +16,13 @@ import pandas as pd
 
 from humanmade import files, recipe
 from humanmade.errors import UserError
-from humanmade.recipe import EnsembleRecipe, Recipe
+from humanmade.recipe import Recipe
 
 RUNS = Path("runs")
 DONE = "scores.json"
 """Written last in a fold's folder: the fold is finished."""
 CORRUPTED = "corrupted.csv"
 """In a fold's folder: logits of a sample of its held-out rows under every corruption."""
-MEMBERS = "members"
-"""Folder of the recipes of an ensemble's members."""
 ALL = "all"
 """The fold that trains on everything."""
 PACKAGES = (
@@ -70,16 +67,7 @@ class Run:
     @property
     def recipe(self) -> Recipe:
         """The resolved recipe."""
-        path = self.folder / "recipe.toml"
-        values = recipe.read_values(path)
-        if (self.folder / MEMBERS).is_dir():
-            # As they were when the run was started, whatever became of the shipped ones.
-            values["members"] = [str(self._member(name)) for name in values["members"]]
-        return recipe.build(values, str(path))
-
-    def _member(self, name: str) -> Path:
-        """Where the recipe of an ensemble's member is kept."""
-        return self.folder / MEMBERS / f"{name}.toml"
+        return recipe.load(str(self.folder / "recipe.toml"))
 
     @property
     def scores(self) -> dict[str, Any]:
@@ -181,7 +169,7 @@ class Run:
                 raise UserError(f"{self.folder}: exists and is not a run; give another --out")
             return False
         another = f"{self.folder}: was started differently ({{}}); give another --out, or remove it"
-        there = self._difference(wanted)
+        there = recipe.difference(self.recipe, wanted)
         if there:
             raise UserError(another.format(there))
         if self.scores.get("data") != data:
@@ -189,17 +177,6 @@ class Run:
         if not self.assigned.equals(folds.reset_index(drop=True)):
             raise UserError(another.format("folds.csv"))
         return True
-
-    def _difference(self, wanted: Recipe) -> str | None:
-        known = self.recipe
-        if not isinstance(known, EnsembleRecipe) or not isinstance(wanted, EnsembleRecipe):
-            return recipe.difference(known, wanted)
-        if known.member_names != wanted.member_names:
-            return f"members: {known.member_names} there, {wanted.member_names} now"
-        pairs = [*zip(known.members, wanted.members, strict=True)]
-        members = (recipe.difference(recipe.load(old), recipe.load(new)) for old, new in pairs)
-        own = recipe.difference(known, recipe.change(wanted, members=known.members))
-        return own or next((each for each in members if each), None)
 
     def begin(self, wanted: Recipe, data: str, folds: pd.DataFrame, pictures: pd.DataFrame) -> None:
         """Write what tells this run from others; the recipe comes last and makes the folder a run.
@@ -210,10 +187,6 @@ class Run:
         files.write_csv(self.folder / "folds.csv", folds)
         files.write_csv(self.folder / "pictures.csv", pictures)
         files.write_json(self.folder / "scores.json", {"data": data, "folds": [], "unfinished": True})
-        if isinstance(wanted, EnsembleRecipe):
-            for name, member in zip(wanted.member_names, wanted.members, strict=True):
-                recipe.save(recipe.load(member), self._member(name))
-            wanted = dataclasses.replace(wanted, members=wanted.member_names)
         recipe.save(wanted, self.folder / "recipe.toml")
 
 

@@ -9,6 +9,7 @@ from humanmade.data import inventory, loader, manifest
 from humanmade.errors import UserError
 from humanmade.images.augment import Augmentation
 from humanmade.images.views import Frame
+from humanmade.schema import Augment
 from tests.conftest import MakeFolder
 
 
@@ -34,9 +35,12 @@ def test_epochs_and_seeds_shuffle_differently():
     assert len({str(plan) for plan in plans}) == 4
 
 
+AUGMENT = Augmentation(Frame(32), Augment(chain=2, severity=0.8, scale_range=[0.7, 1.3]))
+
+
 def batches(folder, workers: int, epoch: int = 0, pair_sync: bool = True) -> list[torch.Tensor]:
     rows = manifest.load([folder])
-    dataset = loader.TrainingDataset(rows, Augmentation(Frame(32), 2, 0.8, (0.7, 1.3)), 3, pair_sync)
+    dataset = loader.TrainingDataset(rows, AUGMENT, 3, pair_sync)
     dataset.epoch = epoch
     plan = loader.plan_epoch(dataset.keys, 6, 1, 3, epoch)
     return [pixels for pixels, _ in loader.training_batches(dataset, plan, workers)]
@@ -50,7 +54,7 @@ def test_draws_do_not_depend_on_workers(manifest_folder: MakeFolder):
 
 def test_each_epoch_draws_anew(manifest_folder: MakeFolder):
     rows = manifest.load([manifest_folder(pairs=3)])
-    dataset = loader.TrainingDataset(rows, Augmentation(Frame(32), 2, 0.8, (0.7, 1.3)), 3, True)
+    dataset = loader.TrainingDataset(rows, AUGMENT, 3, True)
     first = [dataset[index][0] for index in range(6)]
     dataset.epoch = 1
     assert not any(torch.equal(pixels, dataset[index][0]) for index, pixels in enumerate(first))

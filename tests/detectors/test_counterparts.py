@@ -8,7 +8,7 @@ from humanmade.data import folds, inventory, manifest
 from humanmade.data.loader import read_picture
 from humanmade.detectors import counterparts
 from humanmade.errors import UserError
-from humanmade.recipe import Recipe
+from humanmade.schema import Counterparts, PictureRecipe
 from humanmade.training.budget import Budget
 from tests.conftest import MakeFolder
 
@@ -19,15 +19,17 @@ def rows(manifest_folder: MakeFolder) -> pd.DataFrame:
     return folds.make(table, 3, 0, "pairs").rows
 
 
-def asking(tiny_probe: Path, *changes: str) -> Recipe:
-    return recipes.load(str(tiny_probe), changes)
+def asking(tiny_probe: Path, *changes: str) -> Counterparts:
+    recipe = recipes.load(str(tiny_probe), changes)
+    assert isinstance(recipe, PictureRecipe)
+    return recipe.counterparts
 
 
 def test_photos_get_counterparts_in_their_own_group(
     rows: pd.DataFrame, tiny_probe: Path, autoencoder_weights: Path
 ):
-    recipe = asking(tiny_probe, "counterparts=[0.5, 1.0]")
-    table = counterparts.extend(rows, recipe, Budget())
+    keys = asking(tiny_probe, "counterparts.scales=[0.5, 1.0]")
+    table = counterparts.extend(rows, keys, Budget())
     assert len(table) == len(rows) + 6 * 2 + 6 and table["id"].is_unique
     made = table[~table["id"].isin(rows["id"])]
     photos = rows[rows["label"] == 0].set_index("id")
@@ -46,13 +48,13 @@ def test_photos_get_counterparts_in_their_own_group(
 
 def test_without_the_key_nothing_changes(rows: pd.DataFrame, tiny_probe: Path):
     assert counterparts.extend(rows, asking(tiny_probe), Budget()) is rows
-    with pytest.raises(UserError, match="real_fakes = false; expected true, or scales in counterparts"):
-        asking(tiny_probe, "real_fakes=false")
+    with pytest.raises(UserError, match=r"real_fakes = false; expected true, or counterparts\.scales"):
+        asking(tiny_probe, "counterparts.real_fakes=false")
 
 
 def test_real_fakes_can_be_left_out(rows: pd.DataFrame, tiny_probe: Path, autoencoder_weights: Path):
-    recipe = asking(tiny_probe, "counterparts=0.5", "real_fakes=false")
-    table = counterparts.extend(rows, recipe, Budget())
+    keys = asking(tiny_probe, "counterparts.scales=0.5", "counterparts.real_fakes=false")
+    table = counterparts.extend(rows, keys, Budget())
     assert set(table.loc[table["label"] == 1, "source"]) == {"counterparts"}
     assert table["label"].mean() == 0.5 and table["pair"].nunique() == len(table) / 2, (
         "pairs are all there is"
@@ -62,36 +64,38 @@ def test_real_fakes_can_be_left_out(rows: pd.DataFrame, tiny_probe: Path, autoen
 def test_of_many_photos_a_fixed_sample_is_taken(
     rows: pd.DataFrame, tiny_probe: Path, autoencoder_weights: Path
 ):
-    recipe = asking(tiny_probe, "counterparts=0.5", "counterpart_photos=2", "real_fakes=false")
-    table = counterparts.extend(rows, recipe, Budget())
+    keys = asking(
+        tiny_probe, "counterparts.scales=0.5", "counterparts.photos=2", "counterparts.real_fakes=false"
+    )
+    table = counterparts.extend(rows, keys, Budget())
     assert len(table) == 4
-    again = counterparts.extend(rows[::-1], recipe, Budget())
+    again = counterparts.extend(rows[::-1], keys, Budget())
     assert set(again["id"]) == set(table["id"])
 
 
 def test_pictures_are_made_once(
     rows: pd.DataFrame, tiny_probe: Path, autoencoder_weights: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    recipe = asking(tiny_probe, "counterparts=0.5")
-    first = counterparts.extend(rows, recipe, Budget())
+    keys = asking(tiny_probe, "counterparts.scales=0.5")
+    first = counterparts.extend(rows, keys, Budget())
     monkeypatch.setattr(counterparts, "counterpart", None)  # calling it would fail
-    assert counterparts.extend(rows, recipe, Budget()).equals(first)
+    assert counterparts.extend(rows, keys, Budget()).equals(first)
 
 
 def test_alone_with_their_photos_counterparts_are_pairs_at_scale_1_too(
     rows: pd.DataFrame, tiny_probe: Path, autoencoder_weights: Path
 ):
-    recipe = asking(tiny_probe, "counterparts=1.0", "real_fakes=false")
-    table = counterparts.extend(rows.assign(pair=""), recipe, Budget())
+    keys = asking(tiny_probe, "counterparts.scales=1.0", "counterparts.real_fakes=false")
+    table = counterparts.extend(rows.assign(pair=""), keys, Budget())
     photos = table[table["label"] == 0]
     assert photos["path"].isin(rows["path"]).all() and len(photos) == 6 == len(table) / 2
     assert set(table["pair"]) == set(photos["digest"]), "a photo without a pair is named by its content"
 
 
 def test_counterparts_and_fakes_weigh_alike(rows: pd.DataFrame, tiny_probe: Path, autoencoder_weights: Path):
-    recipe = asking(tiny_probe, "counterparts=[0.5, 1.0]")
+    keys = asking(tiny_probe, "counterparts.scales=[0.5, 1.0]")
     few_fakes = rows[(rows["label"] == 0) | (rows.index % 3 == 0)]
-    table = counterparts.extend(few_fakes, recipe, Budget())
+    table = counterparts.extend(few_fakes, keys, Budget())
     weights = pd.Series(counterparts.row_weights(table), index=table.index)
     kind = table["label"] + table["source"].eq(counterparts.MADE)
     assert weights.groupby(kind).sum().to_list() == pytest.approx([len(table) * k for k in (0.5, 0.25, 0.25)])

@@ -1,5 +1,4 @@
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from humanmade import detectors, metrics
 from humanmade import recipe as recipes
 from humanmade.cli import main
 from humanmade.data import folds, inventory, manifest
-from humanmade.detectors.ensemble import Ensemble, _sources_out
+from humanmade.detectors.ensemble import Ensemble
 from humanmade.errors import Interrupted, UserError
 from humanmade.sensitivity import REENCODED
 from humanmade.training.budget import Budget
@@ -44,7 +43,7 @@ def ensemble(path: Path, *changes: str) -> Ensemble:
 def test_equal_weights_average_scaled_members(rows: pd.DataFrame, recipe: Path, tmp_path: Path):
     made, folder = ensemble(recipe), tmp_path / "fold0"
     made.fit(rows, rows[:0], 0, folder, Budget())
-    (_, probe), (_, flipped) = made.members.values()
+    probe, flipped = made.members.values()
     facts = json.loads((folder / "fusion.json").read_text())
     scales, offset = facts["scales"], facts["offset"]
     one = probe.logits(folder / "tinyprobe", rows, ["identity"])[:, 0]
@@ -57,114 +56,6 @@ def test_equal_weights_average_scaled_members(rows: pd.DataFrame, recipe: Path, 
     one = probe.logits(folder / "tinyprobe", rows, ["jpeg50"])[:, 0]
     two = flipped.logits(folder / "flipped", rows, ["jpeg50"])[:, 0]
     assert np.allclose(corrupted, (one / scales[0] + two / scales[1]) / 2 - offset)
-
-
-def sourced(rows: pd.DataFrame, count: int = 3) -> pd.DataFrame:
-    """Rows whose pairs are each of one of several generators and photo sources."""
-    number = np.arange(len(rows)) // 2 % count
-    return rows.assign(source=[f"{label}-{k}" for label, k in zip(rows["label"], number, strict=True)])
-
-
-def watched(function: Callable[..., Any], watch: Callable[..., None]) -> Callable[..., Any]:
-    def called(*arguments: Any) -> Any:
-        watch(*arguments)
-        return function(*arguments)
-
-    return called
-
-
-@pytest.mark.parametrize("method", ["weights", "climb", "stack"])
-def test_weights_come_from_rows_an_inner_training_did_not_see(
-    rows: pd.DataFrame, recipe: Path, tmp_path: Path, method: str, monkeypatch: pytest.MonkeyPatch
-):
-    made = ensemble(recipe, f"method={method}")
-    trained: list[set[str]] = []
-    predicted: list[tuple[int, set[str]]] = []
-    for _, member in made.members.values():
-        fit = watched(member.fit, lambda rows, *_: trained.append(set(rows["id"])))
-        looks = watched(member.logits, lambda _, rows, views: predicted.append((len(views), set(rows["id"]))))
-        monkeypatch.setattr(member, "fit", fit)
-        monkeypatch.setattr(member, "logits", looks)
-    made.fit(rows, rows[:0], 0, tmp_path / "fold0", Budget())
-    inner, whole = trained[:2], trained[2:]
-    assert all(ids == set(rows["id"]) for ids in whole) and all(len(ids) < len(rows) for ids in inner)
-    judged = [ids for count, ids in predicted if count > 3]
-    assert len(judged) == 2 and all(ids.isdisjoint(inner[0]) for ids in judged)
-    weights = json.loads((tmp_path / "fold0/fusion.json").read_text())["weights"]
-    assert sum(weights) == pytest.approx(1) and min(weights) >= 0
-    assert not (tmp_path / "fold0/inner").exists()
-
-
-def test_named_sources_judge_the_members(
-    rows: pd.DataFrame, recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    rows = sourced(rows)
-    made = ensemble(recipe, "method=sources")
-    trained: list[set[str]] = []
-    (_, good), (_, bad) = made.members.values()
-    monkeypatch.setattr(good, "fit", watched(good.fit, lambda rows, *_: trained.append(set(rows["source"]))))
-    looks = good.logits
-    monkeypatch.setattr(
-        bad, "logits", lambda folder, rows, views: -looks(folder.with_name("tinyprobe"), rows, views)
-    )
-    made.fit(rows, rows[:0], 0, tmp_path / "fold0", Budget())
-    *inner, whole = trained
-    assert [whole - sources for sources in inner] == [{f"0-{k}", f"1-{k}"} for k in range(3)]
-    weights = json.loads((tmp_path / "fold0/fusion.json").read_text())["weights"]
-    assert weights == [1, 0]
-    assert not (tmp_path / "fold0/inner").exists()
-    alone = ensemble(recipe, "method=sources")
-    alone.fit(rows.assign(source="one"), rows[:0], 0, tmp_path / "fold1", Budget())
-    weights = json.loads((tmp_path / "fold1/fusion.json").read_text())["weights"]
-    assert weights == [0.5, 0.5], "nobody can be judged"
-
-
-def test_an_interrupted_judging_goes_on(
-    rows: pd.DataFrame, recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    rows = sourced(rows)
-    ensemble(recipe, "method=sources").fit(rows, rows[:0], 0, tmp_path / "whole", Budget())
-    made, trained = ensemble(recipe, "method=sources"), []
-    (_, first), (_, second) = made.members.values()
-    monkeypatch.setattr(first, "fit", watched(first.fit, lambda rows, *_: trained.append(len(rows))))
-
-    def stopped(*arguments: Any) -> Any:
-        if len(trained) == 2:
-            raise Interrupted()
-        return fit(*arguments)
-
-    fit = second.fit
-    monkeypatch.setattr(second, "fit", stopped)
-    with pytest.raises(Interrupted):
-        made.fit(rows, rows[:0], 0, tmp_path / "broken", Budget())
-    monkeypatch.setattr(second, "fit", fit)
-    made.fit(rows, rows[:0], 0, tmp_path / "broken", Budget())
-    assert len(trained) == 4, "three judgings and the fold, none of them twice"
-    for path in (path for path in (tmp_path / "whole").rglob("*") if path.is_file()):
-        assert (tmp_path / "broken" / path.relative_to(tmp_path / "whole")).read_bytes() == path.read_bytes()
-
-
-def test_sources_that_cannot_be_held_out_judge_nobody(rows: pd.DataFrame, recipe: Path, tmp_path: Path):
-    # Each photo stands beside the pictures of every generator: without one source nothing is left.
-    rows = sourced(rows, 2).assign(group=0)
-    ensemble(recipe, "method=sources").fit(rows, rows[:0], 0, tmp_path / "fold0", Budget())
-    assert json.loads((tmp_path / "fold0/fusion.json").read_text())["weights"] == [0.5, 0.5]
-    with pytest.raises(UserError, match='too few pictures to learn weights from; use method = "mean"'):
-        ensemble(recipe, "method=weights").fit(rows, rows[:0], 0, tmp_path / "fold1", Budget())
-
-
-def test_rows_without_a_source_train_and_never_judge(rows: pd.DataFrame):
-    rows = sourced(rows)
-    rows.loc[:3, "source"] = ""
-    splits = _sources_out(rows)
-    assert len(splits) == 3
-    for inside, held_out in splits:
-        assert set(rows["id"][:4]) <= set(inside["id"]) and (held_out["source"] != "").all()
-        assert set(inside["group"]).isdisjoint(held_out["group"])
-        assert set(inside["source"]).isdisjoint(held_out["source"])
-    many = rows.assign(source=[f"{row.label}-{row.Index // 2 % 8}" for row in rows.itertuples()])
-    sizes = [len(held_out) for _, held_out in _sources_out(many)]
-    assert len(sizes) == 5 and sizes == sorted(sizes, reverse=True)
 
 
 def test_a_run_takes_it_like_any_other(recipe: Path, manifest_folder: MakeFolder, capsys):
@@ -185,11 +76,38 @@ def test_a_run_takes_it_like_any_other(recipe: Path, manifest_folder: MakeFolder
     assert np.allclose(again[test.index], test, atol=1e-6)
 
 
+def test_an_interrupted_fold_goes_on_with_the_member_it_was_at(
+    rows: pd.DataFrame, recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    ensemble(recipe).fit(rows, rows[:0], 0, tmp_path / "whole", Budget())
+    made = ensemble(recipe)
+    first, second = made.members.values()
+    trained: list[str] = []
+
+    def counted(*arguments: Any) -> Any:
+        trained.append("first")
+        return fit(*arguments)
+
+    def stopped(*_: Any) -> Any:
+        raise Interrupted()
+
+    fit = first.fit
+    monkeypatch.setattr(first, "fit", counted)
+    with monkeypatch.context() as patched:
+        patched.setattr(second, "fit", stopped)
+        with pytest.raises(Interrupted):
+            made.fit(rows, rows[:0], 0, tmp_path / "broken", Budget())
+    made.fit(rows, rows[:0], 0, tmp_path / "broken", Budget())
+    assert trained == ["first"], "what was finished is not trained again"
+    for path in (path for path in (tmp_path / "whole").rglob("*") if path.is_file()):
+        assert (tmp_path / "broken" / path.relative_to(tmp_path / "whole")).read_bytes() == path.read_bytes()
+
+
 def test_what_cannot_be_an_ensemble_is_refused(recipe: Path):
     for members, said in (
-        ('["probe_lite0"]', "two or more recipes"),
-        ('["probe_lite0", "probe_lite0"]', "two or more recipes"),
-        ('["probe_lite0", "robust_cpu"]', "no ensemble in an ensemble"),
+        ('["probe_lite0"]', r'members = \["probe_lite0"\]; expected at least 2'),
+        ('["probe_lite0", "probe_lite0"]', "no name twice"),
+        ('["probe_lite0", "robust_cpu"]', 'members.robust_cpu.detector = "ensemble"; expected'),
         ('["probe_lite0", "probe_lite1"]', "recipe 'probe_lite1': not found"),
     ):
         with pytest.raises(UserError, match=said):
@@ -220,7 +138,8 @@ def test_a_run_keeps_its_members_recipes(recipe: Path, tiny_probe: Path, manifes
     tiny_probe.write_text(TINY_PROBE.replace("0.01", "0.5"))
     capsys.readouterr()
     assert main(command) == 2
-    assert "was started differently (shrinkage: [0.01] there, [0.5] now)" in capsys.readouterr().err
+    difference = "members.tinyprobe.shrinkage: [0.01] there, [0.5] now"
+    assert f"was started differently ({difference})" in capsys.readouterr().err
     tiny_probe.unlink()
     assert main([*predict, "--out", "after.csv"]) == 0
     assert Path("after.csv").read_bytes() == Path("before.csv").read_bytes()
@@ -230,7 +149,7 @@ def test_a_member_that_reads_a_files_history_is_left_out(
     rows: pd.DataFrame, recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     def swayed(made: Ensemble, name: str) -> None:
-        _, member = made.members[name]
+        member = made.members[name]
         plain = member.logits
 
         def logits(folder: Path, rows: pd.DataFrame, views: list[str]) -> np.ndarray:
@@ -259,7 +178,7 @@ def test_a_members_own_views_are_no_re_encoding(
 ):
     """The second member averages over a mirrored view, which moves its logits; no history does."""
     made = ensemble(recipe, "steady=true")
-    _, member = made.members["flipped"]
+    member = made.members["flipped"]
     plain = member.logits
 
     def logits(folder: Path, rows: pd.DataFrame, views: list[str]) -> np.ndarray:

@@ -5,7 +5,8 @@ import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from humanmade.detectors import heads
-from humanmade.recipe import LinearHeadRecipe
+from humanmade.errors import UserError
+from humanmade.schema import LinearHeadRecipe
 
 RNG = np.random.default_rng(0)
 FEATURES = RNG.normal(size=(300, 8))
@@ -13,7 +14,7 @@ LABELS = ((FEATURES[:, 0] > 0) ^ (FEATURES[:, 1] > 0.3)).astype(np.int64)
 
 
 def linear(*shrinkage: float, **more: Any) -> LinearHeadRecipe:
-    return LinearHeadRecipe("probe", shrinkage=list(shrinkage), **more)
+    return LinearHeadRecipe(detector="probe", shrinkage=list(shrinkage), **more)
 
 
 def test_boosted_logits_are_scikit_learns(monkeypatch: pytest.MonkeyPatch):
@@ -45,7 +46,7 @@ def test_a_constant_feature_does_no_harm():
 def test_the_difference_of_means_is_the_limit_of_shrinkage():
     labels = (FEATURES @ np.arange(8) + RNG.normal(size=300) > 0).astype(np.int64)
     strong, _ = heads.fit_linear(FEATURES, labels, np.arange(300), linear(1e-7), 0)
-    difference, _ = heads.fit_linear(FEATURES, labels, np.arange(300), linear(head="difference"), 0)
+    difference, _ = heads.fit_linear(FEATURES, labels, np.arange(300), linear(1.0, head="difference"), 0)
     cosine = strong["weight"] @ difference["weight"] / np.linalg.norm(strong["weight"])
     assert cosine / np.linalg.norm(difference["weight"]) > 0.999
     logits = heads.linear_logits(difference, FEATURES)
@@ -62,3 +63,9 @@ def test_weights_count_like_copies():
         copied, _ = heads.fit_linear(FEATURES[index], labels[index], index, recipe, 0)
         first, second = (heads.linear_logits(each, FEATURES) for each in (weighed, copied))
         assert np.allclose(first, second, atol=1e-3), head
+
+
+def test_too_few_groups_to_choose_by_are_refused():
+    labels, groups = np.array([0, 1, 0, 1]), np.array([0, 0, 1, 1])
+    with pytest.raises(UserError, match=r"shrinkage = \[0.1, 1.0\]; expected one value: .* only 2 groups"):
+        heads.fit_linear(FEATURES[:4], labels, groups, linear(0.1, 1.0), 0)

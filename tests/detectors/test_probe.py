@@ -10,7 +10,7 @@ from humanmade.data import folds, inventory, manifest
 from humanmade.detectors import heads
 from humanmade.detectors.probe import Probe
 from humanmade.errors import UserError
-from humanmade.recipe import LinearHeadRecipe
+from humanmade.schema import LinearHeadRecipe
 from humanmade.training.budget import Budget
 from humanmade.training.checkpoint import load_weights
 from tests.conftest import MakeFolder
@@ -74,7 +74,9 @@ def test_inner_folds_keep_groups_together():
     # A feature that names the group perfectly, labels at random by group: honest inner folds see nothing.
     features = np.eye(20)[groups]
     labels = rng.permutation(np.repeat([0, 1], 10))[groups]
-    _, tried = heads.fit_linear(features, labels, groups, LinearHeadRecipe("probe", shrinkage=[1e-3, 1e3]), 0)
+    _, tried = heads.fit_linear(
+        features, labels, groups, LinearHeadRecipe(detector="probe", shrinkage=[1e-3, 1e3]), 0
+    )
     assert tried[1]["logloss"] > 0.6
 
 

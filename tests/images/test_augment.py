@@ -5,6 +5,7 @@ import pytest
 
 from humanmade.images.augment import Augmentation
 from humanmade.images.views import CROPS, Frame, look
+from humanmade.schema import Augment
 from tests.conftest import scene
 
 
@@ -14,7 +15,7 @@ from tests.conftest import scene
 def test_every_pipeline_runs_without_warnings(crop: str, severity: float, scales: tuple[float, float]):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        augment = Augmentation(Frame(32, crop), 5, severity, scales)
+        augment = Augmentation(Frame(32, crop), Augment(chain=5, severity=severity, scale_range=[*scales]))
         for shape in ((60, 80), (8, 100)):
             for seed in range(12):
                 out = augment(scene(seed, shape), seed)
@@ -23,7 +24,9 @@ def test_every_pipeline_runs_without_warnings(crop: str, severity: float, scales
 
 def test_draws_depend_on_the_seed_and_on_nothing_before():
     picture = scene(1, (80, 80))
-    one, two = (Augmentation(Frame(40), 3, 0.7, (0.5, 1.5)) for _ in range(2))
+    one, two = (
+        Augmentation(Frame(40), Augment(chain=3, severity=0.7, scale_range=[0.5, 1.5])) for _ in range(2)
+    )
     two(picture, 99)
     assert all((one(picture, seed) == two(picture, seed)).all() for seed in range(10))
     assert any((one(picture, 1) != one(picture, seed)).any() for seed in range(2, 5))
@@ -31,7 +34,7 @@ def test_draws_depend_on_the_seed_and_on_nothing_before():
 
 def test_a_pair_gets_the_same_crop_flip_and_resize():
     picture = scene(2, (80, 80))
-    augment = Augmentation(Frame(40), 0, 0.5, (0.6, 1.4))
+    augment = Augmentation(Frame(40), Augment(scale_range=[0.6, 1.4]))
     for seed in range(10):
         inverted = 255 - augment(255 - picture, seed).astype(int)
         assert np.abs(inverted - augment(picture, seed)).max() <= 1
@@ -40,13 +43,13 @@ def test_a_pair_gets_the_same_crop_flip_and_resize():
 def test_without_degradations_pixels_stay_native():
     picture = scene(3, (64, 64))
     windows = {picture[y : y + 40, x : x + 40].tobytes() for y in range(25) for x in range(25)}
-    augment = Augmentation(Frame(40), 0, 0.5, flips=False)
+    augment = Augmentation(Frame(40), Augment(flips=False))
     assert all(augment(picture, seed).tobytes() in windows for seed in range(10))
 
 
 def test_a_squashed_picture_is_trained_on_as_it_is_judged():
     picture = scene(5, (64, 96))
-    augment = Augmentation(Frame(32, "squash"), flips=False)
+    augment = Augmentation(Frame(32, "squash"), Augment(flips=False))
     seen = look(picture, "identity", Frame(32, "squash")).astype(int)
     assert all(np.abs(augment(picture, seed) - seen).mean() < 2 for seed in range(5))
 
@@ -55,7 +58,9 @@ def test_severity_degrades():
     picture = scene(4, (90, 90))
 
     def damage(severity: float) -> float:
-        clean, hard = Augmentation(Frame(64), flips=False), Augmentation(Frame(64), 5, severity, flips=False)
+        clean, hard = (
+            Augmentation(Frame(64), Augment(chain=chain, severity=severity, flips=False)) for chain in (0, 5)
+        )
         return float(
             np.mean([np.abs(hard(picture, s).astype(int) - clean(picture, s)).mean() for s in range(30)])
         )
@@ -65,5 +70,5 @@ def test_severity_degrades():
 
 @pytest.mark.parametrize("severity", [0.001, 0.05, 1.0])
 def test_every_severity_can_be_drawn(severity: float):
-    augment = Augmentation(Frame(24), chain=5, severity=severity)
+    augment = Augmentation(Frame(24), Augment(chain=5, severity=severity))
     assert all(augment(scene(seed), seed).shape == (24, 24, 3) for seed in range(8))

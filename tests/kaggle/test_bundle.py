@@ -1,5 +1,7 @@
+import base64
 import hashlib
 import json
+import lzma
 import os
 import subprocess
 import sys
@@ -8,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from humanmade import recipe as recipes
 from humanmade.errors import UserError
 from humanmade.kaggle import bundle
 from humanmade.kaggle.bundle import Order, build, self_test, slug
@@ -85,11 +88,13 @@ def test_an_own_recipe_travels(tmp_path: Path, tiny_network: Path):
         build(replace(ORDER, recipe=str(clash)), tmp_path / "out")
 
 
-def test_an_ensemble_of_own_recipes_is_refused(tmp_path: Path, tiny_network: Path):
+def test_an_ensemble_travels_with_its_own_recipes(tmp_path: Path, tiny_network: Path):
     own = tmp_path / "both.toml"
-    own.write_text(f'detector = "ensemble"\nmembers = ["spectrum", "{tiny_network}"]\n')
-    with pytest.raises(UserError, match=r"members names .*tiny\.toml; a kernel carries shipped members only"):
-        build(replace(ORDER, recipe=str(own), settings=()), tmp_path / "out")
+    own.write_text(f'detector = "ensemble"\nmembers = ["spectrum", "{tiny_network.name}"]\n')
+    packed, _ = bundle._pack(str(own))
+    texts = json.loads(lzma.decompress(base64.b85decode(packed)))
+    (tmp_path / "there.toml").write_text(texts["humanmade/recipes/both.toml"])
+    assert recipes.load(str(tmp_path / "there.toml")) == recipes.load(str(own))
 
 
 def test_slugs_are_kaggles_5_to_50_characters():
@@ -125,7 +130,7 @@ def test_a_bad_order_is_refused_before_anything_is_written(tmp_path: Path, chang
 def test_too_large_a_script_is_refused_with_what_makes_it_so(tmp_path: Path, tiny_network: Path):
     own = tmp_path / "big.toml"
     noise = hashlib.shake_256(b"").hexdigest(700_000)
-    own.write_text(f"# {noise}\n{tiny_network.read_text()}")
+    own.write_text(tiny_network.read_text().replace("test_efficientnet", noise))
     with pytest.raises(UserError, match=r"Kaggle takes 900000.*humanmade/recipes/big\.toml \d\d\d kB"):
         build(replace(ORDER, recipe=str(own)), tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -15,7 +15,7 @@ from humanmade.errors import UserError
 from humanmade.kaggle import runtime
 from humanmade.kaggle.bundle import Order, build
 from humanmade.kaggle.runtime import Session
-from tests.conftest import MakeFolder
+from tests.conftest import TINY_PROBE, MakeFolder
 
 OWNER, DATASET = competition.DATASET.split("/")
 LAYOUTS = {
@@ -171,6 +171,29 @@ def test_predict_and_blend_take_other_kernels_runs(root: Path, in_process: None,
     labels = pd.read_csv(root / "working/submission.csv")
     assert labels["id"].tolist() == trained["id"].tolist() and labels["label"].sum() == 1
     assert set(outputs(root)["files"]) == {"submission.csv", "submission.csv.json", "run_id.txt"}
+
+
+def test_an_ensembles_run_is_predicted_with_and_blended(
+    root: Path, in_process: None, tiny_probe: Path, tmp_path: Path
+):
+    (tmp_path / "other.toml").write_text(TINY_PROBE + 'head = "difference"\n')
+    both = tmp_path / "both.toml"
+    members = f'["{tiny_probe}", "{tmp_path / "other.toml"}"]'
+    both.write_text(f'detector = "ensemble"\nmembers = {members}\nfolds = 3\n')
+    with runtime.session("one") as session:
+        session.train(str(both), (), 11.0, "")
+    trained = pd.read_csv(root / "working/runs/both/test.csv").set_index("id")["logit"]
+    for path in tmp_path.glob("*.toml"):
+        path.unlink()  # the run alone says what its members were
+    as_input(root, "first")
+    with runtime.session("two") as session:
+        session.predict("probe_lite0", ["tester/first"], ())
+    predicted = pd.read_csv(root / "working/runs/both-predict/test.csv").set_index("id")["logit"]
+    assert predicted[trained.index].to_numpy() == pytest.approx(trained.to_numpy(), abs=1e-6)
+    as_input(root, "second")
+    with runtime.session("three", gpu=False) as session:
+        session.blend(["tester/first", "tester/second"], [])
+    assert pd.read_csv(root / "working/submission.csv")["id"].tolist() == trained.index.tolist()
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

@@ -9,8 +9,7 @@ import torch
 from humanmade import recipe as recipes
 from humanmade.data.loader import TrainingDataset
 from humanmade.detectors.network import Network
-from humanmade.errors import UserError
-from humanmade.recipe import NetworkRecipe
+from humanmade.schema import NetworkRecipe
 from humanmade.training.budget import Budget, OutOfTimeError
 from humanmade.training.device import Machine
 from humanmade.training.loop import Trainer
@@ -44,7 +43,7 @@ def network() -> torch.nn.Module:
 
 
 def recipe_of(**changes: object) -> NetworkRecipe:
-    base = {"detector": "network", "epochs": 3, "batch_size": 4, "lr": 0.01, "ema": 0.5}
+    base = {"detector": "network", "workers": 0, "epochs": 3, "batch_size": 4, "lr": 0.01, "ema": 0.5}
     built = recipes.build(base | changes, "test")
     assert isinstance(built, NetworkRecipe)
     return built
@@ -52,7 +51,7 @@ def recipe_of(**changes: object) -> NetworkRecipe:
 
 def trainer(**changes: object) -> Trainer:
     detector = Network(recipe_of(precision="fp32", **changes))
-    return Trainer(network(), Rows(), detector.recipe, MACHINE, 0, 0, detector._loss)
+    return Trainer(network(), Rows(), detector.recipe, MACHINE, 0, detector._loss)
 
 
 def evaluate(model: torch.nn.Module) -> dict[str, float]:
@@ -150,40 +149,6 @@ def test_patience_keeps_the_best_epoch(tmp_path: Path):
 def test_the_average_predicts_only_when_it_is_on():
     on, off = trainer(ema=0.9), trainer(ema=0.0)
     assert on.result is not on.network and off.result is off.network
-
-
-def test_swa_is_the_plain_mean_of_the_last_steps(tmp_path: Path):
-    made = trainer(ema=0.0, swa=0.5)  # nine steps, of which the last are averaged
-    seen: list[torch.Tensor] = []
-    update = made._update
-
-    def watched() -> None:
-        update()
-        seen.append(made.network[4].weight.detach().clone())  # type: ignore[index]
-
-    made._update = watched  # type: ignore[method-assign]
-    made.run(tmp_path, Budget(), evaluate, "fold")
-    first = round(0.5 * 9)
-    expected = torch.stack(seen[first - 1 :]).mean(dim=0)
-    assert torch.allclose(made.result[4].weight, expected, atol=1e-6)  # type: ignore[index]
-    assert not torch.allclose(made.result[4].weight, made.network[4].weight)  # type: ignore[index]
-
-
-def test_an_interrupted_swa_ends_with_the_same_bytes(tmp_path: Path):
-    whole = trainer(ema=0.0, swa=0.5)
-    whole.run(tmp_path / "whole", Budget(), evaluate, "fold")
-    for _ in range(2):
-        part = trainer(ema=0.0, swa=0.5)
-        with pytest.raises(OutOfTimeError):
-            part.run(tmp_path / "part", StopAfter(4), evaluate, "fold")
-    part = trainer(ema=0.0, swa=0.5)
-    part.run(tmp_path / "part", Budget(), evaluate, "fold")
-    assert weights(part.result) == weights(whole.result)
-
-
-def test_one_average_at_most():
-    with pytest.raises(UserError, match="one average predicts"):
-        recipe_of(swa=0.3)
 
 
 def test_patience_without_held_out_rows_trains_all_epochs(tmp_path: Path):

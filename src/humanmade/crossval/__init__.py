@@ -22,7 +22,7 @@ from humanmade.evaluation.inference import fill_broken
 from humanmade.evaluation.outlook import look_around, outlook, sources_of
 from humanmade.images import views
 from humanmade.progress import warn
-from humanmade.recipe import EnsembleRecipe, Recipe
+from humanmade.recipe import Recipe
 from humanmade.run import ALL, Run
 from humanmade.training.budget import Budget, OutOfTimeError
 from humanmade.training.team import team
@@ -127,7 +127,7 @@ def collect(
     oof = _out_of_fold(folds, held_out)
     if scored:
         files.write_csv(current.folder / "oof.csv", oof)
-        for member in current.recipe.member_names if isinstance(current.recipe, EnsembleRecipe) else []:
+        for member in current.recipe.member_names:
             name = f"oof_{member}.csv"
             own = _out_of_fold(folds, _held_out(current, folds, scored, name))
             files.write_csv(current.folder / name, own)

@@ -64,7 +64,7 @@ class ViewDataset(Dataset[torch.Tensor]):
 
 
 class TrainingDataset(Dataset[tuple[torch.Tensor, float]]):
-    """Augmented pictures (or stacks of them) and labels; draws come from (seed, epoch, picture or pair)."""
+    """Augmented pictures and labels; draws come from (seed, epoch, picture or pair)."""
 
     def __init__(
         self,
@@ -85,7 +85,7 @@ class TrainingDataset(Dataset[tuple[torch.Tensor, float]]):
             read_picture(self.paths[index]),
             stable_seed("augment", self.seed, self.epoch, self.keys[index]),
         )
-        pixels = torch.from_numpy(np.ascontiguousarray(picture)).movedim(-1, -3)
+        pixels = torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)
         return pixels, float(self.labels[index])
 
 

@@ -2,42 +2,24 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 from humanmade.detectors.base import Detector
-from humanmade.recipe import (
-    EnsembleRecipe,
-    NetworkRecipe,
-    ProbeRecipe,
-    Recipe,
-    ReconstructionRecipe,
-    SpectrumRecipe,
-    VaeRecipe,
-)
+from humanmade.recipe import Recipe
+
+REGISTRY = {
+    "network": "humanmade.detectors.network:Network",
+    "probe": "humanmade.detectors.probe:Probe",
+    "spectrum": "humanmade.detectors.spectrum:Spectrum",
+    "reconstruction": "humanmade.detectors.reconstruction:Reconstruction",
+    "vae": "humanmade.detectors.vae:VaeDetector",
+    "ensemble": "humanmade.detectors.ensemble:Ensemble",
+}
+"""Where the class of each recipe's `detector` is; imported when it is made."""
 
 
 def create(recipe: Recipe) -> Detector:
     """Make the detector that a recipe describes."""
-    if isinstance(recipe, NetworkRecipe):
-        from humanmade.detectors.network import Network
-
-        return Network(recipe)
-    if isinstance(recipe, ProbeRecipe):
-        from humanmade.detectors.probe import Probe
-
-        return Probe(recipe)
-    if isinstance(recipe, SpectrumRecipe):
-        from humanmade.detectors.spectrum import Spectrum
-
-        return Spectrum(recipe)
-    if isinstance(recipe, ReconstructionRecipe):
-        from humanmade.detectors.autoencoder import Reconstruction
-
-        return Reconstruction(recipe)
-    if isinstance(recipe, VaeRecipe):
-        from humanmade.detectors.autoencoder import VaeDetector
-
-        return VaeDetector(recipe)
-    if isinstance(recipe, EnsembleRecipe):
-        from humanmade.detectors.ensemble import Ensemble
-
-        return Ensemble(recipe)
-    raise AssertionError(f"no detector for {type(recipe).__name__}")
+    module, name = REGISTRY[recipe.detector].split(":")
+    made: Detector = getattr(import_module(module), name)(recipe)
+    return made

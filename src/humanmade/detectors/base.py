@@ -5,16 +5,24 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import torch
+from torch import nn
 
 from humanmade.detectors import counterparts
+from humanmade.images.views import Frame
 from humanmade.recipe import Recipe
+from humanmade.schema import PictureRecipe
 from humanmade.training.budget import Budget
 
 Logits = npt.NDArray[np.float64]
+
+Maps: TypeAlias = Literal["exact", "gradient"]
+"""Heat maps (`humanmade.evaluation.explain`) by `PictureDetector.patch_logits` or from `network`."""
 
 
 class Detector(ABC):
@@ -26,6 +34,7 @@ class Detector(ABC):
 
     recipe: Recipe
 
+    @abstractmethod
     def prepare(
         self, training: pd.DataFrame, predicted: pd.DataFrame, views: Sequence[str], budget: Budget
     ) -> None:
@@ -35,8 +44,8 @@ class Detector(ABC):
             training: all rows of the data that some fold trains on.
             predicted: all rows that are predicted, under `views`.
         """
-        self._prepare(self._extended(training, budget), predicted, views, budget)
 
+    @abstractmethod
     def fit(self, train: pd.DataFrame, valid: pd.DataFrame, seed: int, folder: Path, budget: Budget) -> int:
         """Train on rows of the data, and on counterparts of them where the recipe wants those.
 
@@ -47,20 +56,6 @@ class Detector(ABC):
         Returns:
             How many pictures went through training, counted once an epoch.
         """
-        return self._fit(self._extended(train, budget), valid, seed, folder, budget)
-
-    def _extended(self, rows: pd.DataFrame, budget: Budget) -> pd.DataFrame:
-        """All that is learned from where the data has `rows`: the one place where counterparts join."""
-        return counterparts.extend(rows, self.recipe, budget)
-
-    def _prepare(  # noqa: B027 - optional
-        self, training: pd.DataFrame, predicted: pd.DataFrame, views: Sequence[str], budget: Budget
-    ) -> None:
-        """What `prepare` does, of all rows that are learned from."""
-
-    @abstractmethod
-    def _fit(self, train: pd.DataFrame, valid: pd.DataFrame, seed: int, folder: Path, budget: Budget) -> int:
-        """What `fit` does, of all rows that are learned from."""
 
     @abstractmethod
     def verify(self, folder: Path) -> None:
@@ -73,3 +68,55 @@ class Detector(ABC):
     @abstractmethod
     def logits(self, folder: Path, rows: pd.DataFrame, views: Sequence[str]) -> Logits:
         """Logits of rows under each view, (rows, views), by what `fit` left in `folder`."""
+
+    def member_logits(self, folder: Path, rows: pd.DataFrame, views: Sequence[str]) -> dict[str, Logits]:
+        """What `logits` gives under the name "", and beside it each member's own of an ensemble."""
+        return {"": self.logits(folder, rows, views)}
+
+
+class PictureDetector(Detector):
+    """A detector that learns from pictures itself, and from counterparts that are added here alone."""
+
+    recipe: PictureRecipe
+    maps: ClassVar[Maps | None] = None
+    """What heat maps are made of; None where no place of a picture speaks for itself."""
+
+    def __init__(self, recipe: PictureRecipe) -> None:
+        self.recipe = recipe
+        self.frame = Frame(recipe.image_size, recipe.crop)
+
+    def prepare(
+        self, training: pd.DataFrame, predicted: pd.DataFrame, views: Sequence[str], budget: Budget
+    ) -> None:
+        extended = counterparts.extend(training, self.recipe.counterparts, budget)
+        self._prepare(extended, predicted, views, budget)
+
+    def fit(self, train: pd.DataFrame, valid: pd.DataFrame, seed: int, folder: Path, budget: Budget) -> int:
+        extended = counterparts.extend(train, self.recipe.counterparts, budget)
+        return self._fit(extended, valid, seed, folder, budget)
+
+    def _prepare(
+        self, training: pd.DataFrame, predicted: pd.DataFrame, views: Sequence[str], budget: Budget
+    ) -> None:
+        """What `prepare` does, of all rows that are learned from."""
+
+    @abstractmethod
+    def _fit(self, train: pd.DataFrame, valid: pd.DataFrame, seed: int, folder: Path, budget: Budget) -> int:
+        """What `fit` does, of all rows that are learned from."""
+
+    def patch_logits(self, folder: Path, pixels: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor]:
+        """Split logits into what each place of each depth says, exactly, where `maps` is `exact`.
+
+        Args:
+            pixels: (n, 3, size, size) uint8.
+
+        Returns:
+            One map (n, height, width) a depth, and a rest (n,): the means of the maps and the rest add up
+            to the logits.
+        """
+        raise NotImplementedError
+
+    def network(self, folder: Path) -> nn.Module:
+        """The trained network, from pictures (n, 3, size, size) of 0 to 1 to logits, where `maps` is
+        `gradient`; its `backbone` is timm's."""
+        raise NotImplementedError

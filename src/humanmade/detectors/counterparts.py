@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -17,12 +16,10 @@ from torch import nn
 
 from humanmade import places
 from humanmade.data.loader import draw_keys, read_picture
-from humanmade.detectors.latent import counterpart, load_autoencoder
-from humanmade.files import whole_file
+from humanmade.detectors.latent import counterpart, load_autoencoder, save_picture
 from humanmade.images.corruptions import rescale
-from humanmade.images.decode import Picture
 from humanmade.progress import progress
-from humanmade.recipe import Recipe
+from humanmade.schema import Counterparts
 from humanmade.seeding import sample
 from humanmade.training.budget import Budget
 from humanmade.training.checkpoint import digest
@@ -35,11 +32,11 @@ MADE = "counterparts"
 """Source of the rows made here."""
 
 
-def extend(rows: pd.DataFrame, recipe: Recipe, budget: Budget) -> pd.DataFrame:
-    """Add to training rows the generated counterparts of photos, at every scale of `recipe.counterparts`.
+def extend(rows: pd.DataFrame, keys: Counterparts, budget: Budget) -> pd.DataFrame:
+    """Add to training rows the generated counterparts of photos, at every one of `keys.scales`.
 
-    At other scales than 1 the photo is added at that scale too. Of more than `recipe.counterpart_photos`
-    photos a fixed sample is taken. The pictures are made once and kept in the cache. New rows share their
+    At other scales than 1 the photo is added at that scale too. Of more than `keys.photos` photos
+    a fixed sample is taken. The pictures are made once and kept in the cache. New rows share their
     photo's group, and at scale 1 its pair, so that all of them meet the same draws. Without `real_fakes`
     photos and counterparts are all there is, so that both classes show the same content.
 
@@ -47,13 +44,13 @@ def extend(rows: pd.DataFrame, recipe: Recipe, budget: Budget) -> pd.DataFrame:
         UserError: the autoencoder's weights are nowhere.
         OutOfTimeError: the budget is used up; what was made is kept.
     """
-    if not recipe.counterparts:
+    if not keys.scales:
         return rows
     photos = rows[rows["label"] == 0]
-    photos = photos[sample(photos["digest"].tolist(), recipe.counterpart_photos, "photo")]
+    photos = photos[sample(photos["digest"].tolist(), keys.photos, "photo")]
     photos = photos.assign(pair=draw_keys(photos))
-    pairs = make_pairs(photos, recipe.counterparts, recipe.autoencoder, budget)
-    if not recipe.real_fakes:
+    pairs = make_pairs(photos, keys.scales, keys.autoencoder, budget)
+    if not keys.real_fakes:
         return pairs
     paired = rows["pair"].mask(rows.index.isin(photos.index), photos["pair"].reindex(rows.index))
     own = pairs["id"].isin(rows["id"])
@@ -115,23 +112,14 @@ def _make(
     machine: Machine,
     budget: Budget,
 ) -> None:
-    jobs = [
-        job
-        for job in zip(photos["path"], plain["path"], remade["path"], strict=True)
-        if not all(Path(path).is_file() for path in job[1:])
-    ]
-    for source, beside, made in progress(jobs, f"counterparts at {scale:g}", "photos", len(jobs)):
+    """Write the pictures of both sides that are not there yet."""
+    paths = zip(photos["path"], plain["path"], remade["path"], strict=True)
+    lacking = [job for job in paths if not all(Path(path).is_file() for path in job[1:])]
+    for source, beside, made in progress(lacking, f"counterparts at {scale:g}", "photos", len(lacking)):
         photo = read_picture(source)
         photo = rescale(photo, scale) if scale != 1 else photo
         if beside != source:
-            _save(Path(beside), photo)
-        _save(Path(made), counterpart(network, photo, machine))
+            save_picture(Path(beside), photo)
+        save_picture(Path(made), counterpart(network, photo, machine))
         if budget.over:
             budget.stop()
-
-
-def _save(path: Path, picture: Picture) -> None:
-    done, data = cv2.imencode(".png", picture[:, :, ::-1])
-    assert done, "OpenCV lacks PNG"
-    with whole_file(path) as scratch:
-        scratch.write_bytes(data.tobytes())

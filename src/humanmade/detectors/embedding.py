@@ -9,7 +9,7 @@ import pandas as pd
 from humanmade import recipe as recipes
 from humanmade.data.folds import sources_by_label
 from humanmade.detectors.probe import Probe
-from humanmade.recipe import ProbeRecipe
+from humanmade.schema import ProbeRecipe
 from humanmade.training.budget import Budget
 
 REFERENCE = "probe_lite0"

@@ -13,20 +13,20 @@ import pandas as pd
 import torch
 
 from humanmade.detectors import heads
-from humanmade.detectors.base import Detector, Logits
+from humanmade.detectors.base import Logits, PictureDetector
 from humanmade.detectors.counterparts import row_weights
 from humanmade.detectors.features import Features, FeatureStore
 from humanmade.errors import UserError
 from humanmade.files import write_text
 from humanmade.images.views import expand
-from humanmade.recipe import LinearHeadRecipe
+from humanmade.schema import LinearHeadRecipe
 from humanmade.training.budget import Budget
 from humanmade.training.checkpoint import load_weights, save_weights
 
 HEAD = "head.safetensors"
 
 
-class FixedFeatures(Detector):
+class FixedFeatures(PictureDetector):
     """Features from a store, and a linear head. Subclasses say what the features are."""
 
     recipe: LinearHeadRecipe

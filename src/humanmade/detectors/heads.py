@@ -10,13 +10,16 @@ import numpy.typing as npt
 from humanmade.data.folds import stratified_groups
 from humanmade.detectors.base import Logits
 from humanmade.errors import UserError
-from humanmade.recipe import LinearHeadRecipe
+from humanmade.schema import LinearHeadRecipe
 
 Tensors: TypeAlias = dict[str, npt.NDArray[np.float64]]
 Matrix: TypeAlias = npt.NDArray[np.float64]
 Integers: TypeAlias = npt.NDArray[np.int64]
 
 C = "logisticregression__C"
+
+INNER_FOLDS = 3
+"""Folds of the training rows by which the shrinkage is chosen."""
 
 
 def fit_linear(
@@ -77,7 +80,7 @@ def _choose_shrinkage(
 
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
     check_groups(labels, groups, recipe)
-    splits = stratified_groups(labels, groups, recipe.inner_folds, seed)
+    splits = stratified_groups(labels, groups, INNER_FOLDS, seed)
     grid = {C: sorted(recipe.shrinkage)}
     search = GridSearchCV(model, grid, scoring="neg_log_loss", cv=splits, refit=False)
     search.fit(features, labels, logisticregression__sample_weight=weights)
@@ -89,10 +92,10 @@ def _choose_shrinkage(
 def check_groups(labels: Integers, groups: Integers, recipe: LinearHeadRecipe) -> None:
     """Refuse rows whose groups are too few for the inner folds that choose the shrinkage."""
     fewest = min(len(np.unique(groups[labels == label])) for label in (0, 1))
-    if len(recipe.shrinkage) > 1 and fewest < recipe.inner_folds:
+    if len(recipe.shrinkage) > 1 and fewest < INNER_FOLDS:
         raise UserError(
-            f"recipe: inner_folds = {recipe.inner_folds}, but a class has only {fewest} groups to train on; "
-            "lower it, or give shrinkage one value"
+            f"recipe: shrinkage = {recipe.shrinkage}; expected one value: a class has only {fewest} groups "
+            f"to train on, and choosing takes {INNER_FOLDS}"
         )
 
 

@@ -159,7 +159,7 @@ def write_counterparts(rows: pd.DataFrame, out: Path, network: nn.Module, name: 
         if not all((out / name).is_file() for name in names):
             photo = read_picture(path)
             for file_name, picture in zip(names, (photo, counterpart(network, photo, machine)), strict=True):
-                _save(out / file_name, picture)
+                save_picture(out / file_name, picture)
         for label, file_name in enumerate(names):
             origin = f"reconstruction-{name}" if label else source
             written.append({"path": file_name, "label": label, "source": origin, "pair": pair})
@@ -168,8 +168,10 @@ def write_counterparts(rows: pd.DataFrame, out: Path, network: nn.Module, name: 
     return manifest
 
 
-def _save(path: Path, picture: Picture) -> None:
-    done, data = cv2.imencode(".jpg", picture[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
-    assert done, "OpenCV lacks JPEG"
+def save_picture(path: Path, picture: Picture) -> None:
+    """Write a picture whole, as PNG or as JPEG by its name."""
+    quality = [cv2.IMWRITE_JPEG_QUALITY, QUALITY] if path.suffix == ".jpg" else []
+    done, data = cv2.imencode(path.suffix, picture[:, :, ::-1], quality)
+    assert done, f"OpenCV lacks {path.suffix}"
     with files.whole_file(path) as scratch:
         scratch.write_bytes(data.tobytes())

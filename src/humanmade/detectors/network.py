@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -15,23 +15,15 @@ from timm.optim import list_optimizers
 from torch import nn
 
 from humanmade import metrics
-from humanmade.data.loader import (
-    TrainingDataset,
-    ViewDataset,
-    fixed_size,
-    pair_keys,
-    view_batches,
-    worker_count,
-)
+from humanmade.data.loader import TrainingDataset, ViewDataset, fixed_size, view_batches, worker_count
 from humanmade.detectors import lora
-from humanmade.detectors.base import Detector, Logits
+from humanmade.detectors.base import Logits, Maps, PictureDetector
 from humanmade.detectors.weights import create_backbone, pretrained_settings
 from humanmade.errors import UserError
 from humanmade.images.augment import Augmentation
 from humanmade.images.corruptions import SELECTING
-from humanmade.images.views import Frame
 from humanmade.progress import progress
-from humanmade.recipe import NetworkRecipe
+from humanmade.schema import NetworkRecipe
 from humanmade.seeding import stable_seed
 from humanmade.training.budget import Budget
 from humanmade.training.checkpoint import digest, load_weights, save_weights
@@ -39,9 +31,6 @@ from humanmade.training.device import Machine
 from humanmade.training.loop import Trainer
 
 CHECKPOINT = "model.safetensors"
-
-MOST_REPEATS = 8
-"""A picture shown more often than that within an epoch is learned by heart."""
 
 
 class Normalised(nn.Module):
@@ -70,38 +59,33 @@ class Normalised(nn.Module):
         return {key: _below("backbone.", patterns) for key, patterns in matcher.items()}
 
 
-class Network(Detector):
+class Network(PictureDetector):
     """A fine-tuned timm network."""
 
     recipe: NetworkRecipe
+    maps: ClassVar[Maps | None] = "gradient"
 
     def __init__(self, recipe: NetworkRecipe) -> None:
-        self.recipe = recipe
+        super().__init__(recipe)
         self.machine = Machine.pick(recipe.precision)
-        self.frame = Frame(recipe.image_size, recipe.crop)
         if recipe.optimiser not in list_optimizers():
             raise UserError(f"recipe: optimiser '{recipe.optimiser}' is not in timm, as adamw or sgd are")
 
     def _prepare(
         self, training: pd.DataFrame, predicted: pd.DataFrame, views: Sequence[str], budget: Budget
     ) -> None:
-        self.build()  # weights that are nowhere are missed before a run is begun
+        # Weights that are nowhere are missed before a run is begun, not by its first fold.
+        _ = self.start
 
     def _fit(self, train: pd.DataFrame, valid: pd.DataFrame, seed: int, folder: Path, budget: Budget) -> int:
         recipe = self.recipe
         torch.manual_seed(stable_seed("weights", seed))
-        network = self.build()
+        network = self.build(recipe.pretrained)
         if recipe.lora:
             lora.insert(network.backbone, recipe.lora)
-        placed = self.machine.place(network)
-        low, high = recipe.scale_range
-        augment = Augmentation(
-            self.frame, recipe.chain, recipe.severity, (low, high), recipe.flips, recipe.reencode
-        )
-        draw = augment.clean_and_degraded if recipe.consistency else augment
-        dataset = TrainingDataset(_balanced(train) if recipe.balance else train, draw, seed, recipe.pair_sync)
-        workers = worker_count(recipe.workers)
-        trainer = Trainer(placed, dataset, recipe, self.machine, seed, workers, self._loss)
+        augment = Augmentation(self.frame, recipe.augment)
+        dataset = TrainingDataset(train, augment, seed, recipe.augment.pair_sync)
+        trainer = Trainer(self.machine.place(network), dataset, recipe, self.machine, seed, self._loss)
         trainer.run(folder, budget, lambda model: self._validate(model, valid), folder.name)
         facts = self._facts() | {"start": self.start}
         lora.merge(trainer.result)
@@ -118,8 +102,10 @@ class Network(Detector):
             )
 
     def logits(self, folder: Path, rows: pd.DataFrame, views: Sequence[str]) -> Logits:
-        network, _ = self.load(folder)
-        return self._predict(self.machine.place(network), rows, views, "predicting")
+        return self._predict(self.machine.place(self.network(folder)), rows, views, "predicting")
+
+    def network(self, folder: Path) -> Normalised:
+        return self.load(folder)[0]
 
     def load(self, folder: Path) -> tuple[Normalised, dict[str, Any]]:
         """The trained network and the facts it was saved with."""
@@ -138,20 +124,13 @@ class Network(Detector):
     @cached_property
     def start(self) -> str:
         """Names the pretrained weights that training starts from."""
-        return digest(self.build()) if self.recipe.pretrained else "random"
+        return digest(self.build(pretrained=True)) if self.recipe.pretrained else "random"
 
-    def build(self, pretrained: bool | None = None) -> Normalised:
-        """Make the network, with pretrained weights where the recipe wants them."""
+    def build(self, pretrained: bool) -> Normalised:
+        """Make the network, with pretrained or with random weights."""
         recipe = self.recipe
-        wanted = recipe.pretrained if pretrained is None else pretrained
-        backbone = create_backbone(
-            recipe.backbone,
-            wanted,
-            recipe.image_size,
-            1,
-            drop_rate=recipe.drop_rate,
-            drop_path_rate=recipe.drop_path_rate,
-        )
+        rates = {"drop_rate": recipe.drop_rate, "drop_path_rate": recipe.drop_path_rate}
+        backbone = create_backbone(recipe.backbone, pretrained, recipe.image_size, 1, **rates)
         # timm's initialisation of a one-class head can start with logits of +-30; start with 0.
         head: nn.Module = backbone.get_classifier()  # type: ignore[operator]
         for parameter in head.parameters():
@@ -160,20 +139,12 @@ class Network(Detector):
         return Normalised(backbone, settings["mean"], settings["std"])
 
     def _loss(self, network: nn.Module, pixels: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """Binary cross-entropy on smoothed labels, summed over the batch.
-
-        Of a picture shown clean and degraded (n, 2, 3, height, width): the mean of both, and
-        `consistency` times the squared difference of their logits.
-        """
-        shown = pixels.flatten(0, 1) if pixels.ndim == 5 else pixels
+        """Binary cross-entropy on smoothed labels, summed over the batch."""
         with self.machine.autocast():
-            logits = network(shown).float().view(len(labels), -1)
+            logits = network(pixels).float().flatten()
         smoothing = self.recipe.label_smoothing
-        targets = (labels * (1 - smoothing) + smoothing / 2)[:, None].expand_as(logits)
-        loss = F.binary_cross_entropy_with_logits(logits, targets, reduction="none").mean(dim=1)
-        if logits.shape[1] == 2:
-            loss = loss + self.recipe.consistency * (logits[:, 0] - logits[:, 1]).square()
-        return loss.sum()
+        targets = labels * (1 - smoothing) + smoothing / 2
+        return F.binary_cross_entropy_with_logits(logits, targets, reduction="sum")
 
     def _facts(self) -> dict[str, Any]:
         """What inference depends on; it travels inside the checkpoint."""
@@ -215,25 +186,6 @@ class Network(Detector):
         if not np.isfinite(out).all():
             raise UserError("the network's logits are not finite: training diverged; lower lr")
         return out
-
-
-def _balanced(rows: pd.DataFrame) -> pd.DataFrame:
-    """Repeat the rows of small sources, so that within a class each source weighs about alike.
-
-    Pairs stay whole: a pair is repeated as its rarest member asks. Each repeat has a name of its own,
-    so its draws differ. No picture is repeated more than `MOST_REPEATS` times.
-    """
-    sizes = rows.groupby(["label", "source"])["id"].transform("size")
-    largest = sizes.groupby(rows["label"]).transform("max")
-    times = (largest / sizes).round().clip(1, MOST_REPEATS)
-    times = times.groupby(pd.Series(pair_keys(rows), index=rows.index)).transform("max").astype(int)
-    repeated = rows.loc[rows.index.repeat(times)]
-    number = repeated.groupby(level=0).cumcount().astype(str)
-    named = repeated["id"].where(number == "0", repeated["id"] + "~" + number)
-    paired = repeated["pair"].where(
-        (number == "0") | (repeated["pair"] == ""), repeated["pair"] + "~" + number
-    )
-    return repeated.assign(id=named, pair=paired).reset_index(drop=True)
 
 
 def _below(prefix: str, patterns: Any) -> Any:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 
 from humanmade.data.loader import worker_count
+from humanmade.detectors.base import Maps
 from humanmade.detectors.features import Features, FeatureStore
 from humanmade.detectors.fixed import FixedFeatures, load_head
 from humanmade.detectors.weights import create_backbone, pretrained_settings
-from humanmade.images.views import Frame
-from humanmade.recipe import ProbeRecipe, require
+from humanmade.recipe import require
+from humanmade.schema import ProbeRecipe
 from humanmade.training.checkpoint import digest
 from humanmade.training.device import Machine
 
@@ -24,9 +25,10 @@ class Probe(FixedFeatures):
     """Logistic regression on the features of a frozen backbone."""
 
     recipe: ProbeRecipe
+    maps: ClassVar[Maps | None] = "exact"
 
     def __init__(self, recipe: ProbeRecipe) -> None:
-        self.recipe = recipe
+        super().__init__(recipe)
         self.machine = Machine.pick(recipe.precision)
 
     @cached_property
@@ -44,9 +46,8 @@ class Probe(FixedFeatures):
 
     @cached_property
     def store(self) -> FeatureStore:
-        recipe, frame = self.recipe, Frame(self.recipe.image_size, self.recipe.crop)
         key = json.dumps([self.facts, str(self.machine.dtype), self.machine.device.type], sort_keys=True)
-        return FeatureStore(key, frame, recipe.inference_batch, worker_count(recipe.workers))
+        return FeatureStore(key, self.frame, self.recipe.inference_batch, worker_count(self.recipe.workers))
 
     @cached_property
     def facts(self) -> dict[str, Any]:
@@ -66,7 +67,7 @@ class Probe(FixedFeatures):
     def extract(self, pixels: torch.Tensor) -> Features:
         """Features (n, dimensions): every chosen depth pooled over space, then the pooled output."""
         maps, output = self._forward(pixels)
-        parts = [pooled for each in maps for pooled in _pool(each, self.recipe.pool)]
+        parts = [pooled for depth in maps for pooled in _pool(depth, self.recipe.pool)]
         return torch.cat([*parts, output], dim=1).cpu().numpy().astype(np.float16)
 
     def _forward(self, pixels: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor]:
@@ -81,32 +82,23 @@ class Probe(FixedFeatures):
                 normal, indices=self.recipe.layers or None
             )
             output = self.backbone.forward_head(last, pre_logits=True)  # type: ignore[operator]
-        return [each.float() for each in maps], output.float()
+        return [depth.float() for depth in maps], output.float()
 
     @torch.inference_mode()
     def patch_logits(self, folder: Path, pixels: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor]:
-        """Split logits into what each place of each depth says, exactly.
-
-        Args:
-            pixels: (n, 3, size, size) uint8.
-
-        Returns:
-            One map (n, height, width) a depth, and a rest (n,): the means of the maps and the rest add up
-            to the logits. With `pool = "mean_std"` the spreads, which have no place, are in the rest.
-        """
-        head = {
-            name: torch.from_numpy(value).float() for name, value in load_head(folder, self.facts).items()
-        }
+        """Of `pool = "mean_std"` the spreads, which have no place, are in the rest."""
+        saved = load_head(folder, self.facts)
+        head = {name: torch.from_numpy(value).float() for name, value in saved.items()}
         maps, output = self._forward(pixels)
         slope = head["weight"] / head["scale"]
         offset = head["bias"] - (head["mean"] * slope).sum()
         parts, place = [], 0
         rest = offset + torch.zeros(len(pixels))
-        for each in (each.cpu() for each in maps):
-            channels = each.shape[1]
-            parts.append(torch.einsum("nchw,c->nhw", each, slope[place : place + channels]))
+        for depth in (depth.cpu() for depth in maps):
+            channels = depth.shape[1]
+            parts.append(torch.einsum("nchw,c->nhw", depth, slope[place : place + channels]))
             place += channels
-            for spread in _pool(each, self.recipe.pool)[1:]:
+            for spread in _pool(depth, self.recipe.pool)[1:]:
                 rest = rest + spread @ slope[place : place + channels]
                 place += channels
         return parts, rest + output.cpu() @ slope[place:]

@@ -18,8 +18,7 @@ from humanmade.detectors.features import Features, FeatureStore, as_they_are
 from humanmade.detectors.fixed import FixedFeatures
 from humanmade.images.decode import Picture
 from humanmade.images.residuals import HIGH_PASS, Plane, high_pass, luminance, neighbouring_pixels
-from humanmade.images.views import Frame
-from humanmade.recipe import SpectrumRecipe
+from humanmade.schema import SpectrumRecipe
 
 TREES = "trees."
 """Prefix of the boosted head's tensors, which share a file with the linear one's."""
@@ -38,15 +37,11 @@ class Spectrum(FixedFeatures):
 
     recipe: SpectrumRecipe
 
-    def __init__(self, recipe: SpectrumRecipe) -> None:
-        self.recipe = recipe
-
     @cached_property
     def store(self) -> FeatureStore:
         """Statistics of pictures, kept on disk."""
-        recipe = self.recipe
-        frame = Frame(recipe.image_size, recipe.crop)
-        return FeatureStore("spectrum", frame, 32, worker_count(recipe.workers), transform=statistics)
+        workers = worker_count(self.recipe.workers)
+        return FeatureStore("spectrum", self.frame, 32, workers, transform=statistics)
 
     @property
     def facts(self) -> dict[str, Any]:

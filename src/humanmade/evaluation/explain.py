@@ -18,14 +18,11 @@ from torch import nn
 
 from humanmade import detectors
 from humanmade.data.loader import ViewDataset
-from humanmade.detectors.network import Network
-from humanmade.detectors.probe import Probe
+from humanmade.detectors.base import PictureDetector
 from humanmade.errors import UserError
 from humanmade.evaluation.inference import run_logits
 from humanmade.files import read_numbers, whole_file
-from humanmade.images.views import Frame
 from humanmade.progress import progress
-from humanmade.recipe import PictureRecipe
 from humanmade.run import Run
 from humanmade.sensitivity import MOST, infinite_if_none
 
@@ -83,16 +80,19 @@ def select(rows: pd.DataFrame, count: int = PER_GROUP) -> pd.DataFrame:
     return pd.concat(chosen, ignore_index=True)
 
 
-def require_maps(run: Run) -> None:
-    """Refuse a run whose detector has no places to show.
+def mapped(run: Run) -> PictureDetector:
+    """The run's detector, if it has places to show.
 
     Raises:
-        UserError: it is neither a network nor a probe.
+        UserError: it has none.
     """
-    kind = run.recipe.detector
-    if kind not in ("network", "probe"):
-        more = "; run its members on their own" if kind == "ensemble" else ""
-        raise UserError(f"explain: a '{kind}' detector has no heat maps, networks and probes have{more}")
+    detector = detectors.create(run.recipe)
+    if isinstance(detector, PictureDetector) and detector.maps:
+        return detector
+    more = "; run its members on their own" if run.recipe.member_names else ""
+    raise UserError(
+        f"explain: a '{run.recipe.detector}' detector has no heat maps, networks and probes have{more}"
+    )
 
 
 def honest_logits(run: Run, rows: pd.DataFrame) -> pd.DataFrame:
@@ -117,10 +117,8 @@ def explain(run: Run, rows: pd.DataFrame, method: str) -> tuple[Maps, list[Any]]
     Raises:
         UserError: the run's detector has no maps.
     """
-    detector = detectors.create(run.recipe)
-    recipe = run.recipe
-    assert isinstance(recipe, PictureRecipe) and isinstance(detector, Network | Probe)
-    squares = ViewDataset(rows, ["identity"], Frame(recipe.image_size, recipe.crop))
+    detector = mapped(run)
+    squares = ViewDataset(rows, ["identity"], detector.frame)
     drawn: dict[int, npt.NDArray[np.float32]] = {}
     # One fold after the other, so that each fold's weights are read once.
     order = np.argsort(rows["fold"].to_numpy(), kind="stable").tolist()
@@ -134,15 +132,15 @@ def explain(run: Run, rows: pd.DataFrame, method: str) -> tuple[Maps, list[Any]]
     return np.stack([drawn[index] for index in range(len(rows))]), shown
 
 
-def _drawer(detector: Network | Probe, folder: Path, method: str) -> Draw:
+def _drawer(detector: PictureDetector, folder: Path, method: str) -> Draw:
     """What makes a map (size, size) of one picture (1, 3, size, size), by a fold's model."""
-    if isinstance(detector, Probe):
+    if detector.maps == "exact":
 
         def exact(pixels: torch.Tensor) -> npt.NDArray[np.float32]:
             return _evidence(*detector.patch_logits(folder, pixels), pixels.shape[-1])
 
         return exact
-    network, _ = detector.load(folder)
+    network = detector.network(folder)
     return lambda pixels: activation_map(network, pixels, method)
 
 
@@ -200,11 +198,11 @@ def randomised_correlation(run: Run, rows: pd.DataFrame, method: str) -> float:
     """
     from scipy.stats import spearmanr
 
-    detector = detectors.create(run.recipe)
-    if not isinstance(detector, Network):
+    detector = mapped(run)
+    if detector.maps != "gradient":
         raise UserError("explain: only networks have weights to randomise; probes' maps are exact")
     squares = ViewDataset(rows, ["identity"], detector.frame)
-    network, _ = detector.load(run.trainings(rows["fold"].iloc[0])[0][1])
+    network = detector.network(run.trainings(rows["fold"].iloc[0])[0][1])
     random = copy.deepcopy(network)
     torch.manual_seed(0)
     for module in random.modules():

@@ -10,7 +10,6 @@ import pandas as pd
 
 from humanmade import detectors
 from humanmade.detectors.base import Detector, Logits
-from humanmade.detectors.ensemble import Ensemble
 from humanmade.errors import UserError
 from humanmade.images import views
 from humanmade.run import Run
@@ -49,12 +48,8 @@ def member_logits(
     detector: Detector, places: Sequence[Path], rows: pd.DataFrame, view_names: Sequence[str]
 ) -> dict[str, Logits]:
     """What `mean_logits` gives under the name "", and beside it each member's own if there are members."""
-    if not isinstance(detector, Ensemble):
-        return {"": mean_logits(detector, places, rows, view_names)}
-    parts = [detector.by_member(place, rows, view_names) for place in places]
-    fused = [detector.fuse(place, part).mean(axis=1) for place, part in zip(places, parts, strict=True)]
-    own = np.mean([part.mean(axis=1) for part in parts], axis=0)
-    return {"": np.asarray(np.mean(fused, axis=0))} | dict(zip(detector.members, own.T, strict=True))
+    parts = [detector.member_logits(place, rows, view_names) for place in places]
+    return {name: np.mean([part[name].mean(axis=1) for part in parts], axis=0) for name in parts[0]}
 
 
 def fill_broken(logits: Logits, rows: pd.DataFrame) -> Logits:

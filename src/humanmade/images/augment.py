@@ -13,6 +13,7 @@ import numpy as np
 
 from humanmade.images.decode import Picture
 from humanmade.images.views import RESIZE_MARGIN, Frame, pad_to
+from humanmade.schema import Augment
 
 # albumentations asks its package index for newer versions at import unless told not to.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
@@ -31,52 +32,35 @@ INTERPOLATIONS = (
 class Augmentation:
     """Crop, flip and degrade one picture to `frame.size` squared."""
 
-    def __init__(
-        self,
-        frame: Frame,
-        chain: int = 0,
-        severity: float = 0.5,
-        scale_range: tuple[float, float] = (1.0, 1.0),
-        flips: bool = True,
-        reencode: bool = False,
-    ) -> None:
+    def __init__(self, frame: Frame, keys: Augment | None = None) -> None:
         """
         Args:
             frame: the square to cut, at native resolution or after resizing.
-            chain: the most degradations a picture gets; each place of the chain is used half the time.
-            severity: strength of each degradation, 0 to 1.
-            scale_range: factors of random resizing, drawn before the crop.
-            flips: mirror left to right half the time.
-            reencode: end in a JPEG of a drawn quality.
+            keys: what is drawn; each place of the chain of degradations is used half the time.
         """
-        self.frame, self.scale_range = frame, scale_range
+        self.frame, self.keys = frame, keys or Augment()
         # Degradations run on a square a little larger than the crop, not on the whole picture:
         # the cost is bounded, and JPEG's grid still falls anywhere in the crop.
         # A squashed picture is seen whole, at the size that inference sees.
         self.context = frame.size if frame.crop == "squash" else frame.size + 16
-        steps = [A.OneOf(degradations(severity), p=0.5) for _ in range(chain if severity > 0 else 0)]
-        last = [A.ImageCompression(compression_type="jpeg", quality_range=(60, 96), p=1.0)]
-        self.degrade = A.Compose([*steps, *(last if reencode else [])])
-        self.flips = flips
+        severity = self.keys.severity
+        length = self.keys.chain if severity > 0 else 0
+        self.degrade = A.Compose([A.OneOf(degradations(severity), p=0.5) for _ in range(length)])
 
     def __call__(self, picture: Picture, seed: int) -> Picture:
-        """Draw one training picture; the same seed gives the same draws."""
-        return self.clean_and_degraded(picture, seed)[1]
-
-    def clean_and_degraded(self, picture: Picture, seed: int) -> Picture:
-        """The same draw without and with its degradations: (2, size, size, 3)."""
+        """Draw one training picture (size, size, 3); the same seed gives the same draws."""
         rng = np.random.default_rng(seed)
         region = self._region(picture, rng)
-        if self.flips and rng.random() < 0.5:
+        if self.keys.flips and rng.random() < 0.5:
             region = np.ascontiguousarray(region[:, ::-1])
         self.degrade.set_random_seed(seed)
         degraded = self.degrade(image=region)["image"]
         top, left = rng.random(2)
-        return np.stack([Frame(self.frame.size).cut(each, top, left) for each in (region, degraded)])
+        return Frame(self.frame.size).cut(degraded, top, left)
 
     def _region(self, picture: Picture, rng: np.random.Generator) -> Picture:
         """Cut the region to degrade, resized on the way; positions are relative, so pairs agree."""
-        low, high = self.scale_range
+        low, high = self.keys.scale_range
         factor = float(np.exp(rng.uniform(np.log(low), np.log(high))))
         method = int(rng.choice(INTERPOLATIONS))
         top, left = rng.random(2)

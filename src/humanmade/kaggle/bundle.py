@@ -30,7 +30,18 @@ LONGEST = 12
 PACKED = (".py", ".toml", ".typed")
 IMAGE = {
     *("PIL", "albumentations", "cv2", "imagehash", "jinja2", "kaggle", "matplotlib", "numpy", "pandas"),
-    *("safetensors", "scipy", "six", "sklearn", "timm", "torch", "torchvision", "tqdm"),
+    *(
+        "pydantic",
+        "pydantic_core",
+        "safetensors",
+        "scipy",
+        "six",
+        "sklearn",
+        "timm",
+        "torch",
+        "torchvision",
+        "tqdm",
+    ),
 }
 """What Kaggle's image ships and the package may import when a module is loaded."""
 REFERENCE = re.compile(r"[A-Za-z0-9_-]+/[A-Za-z0-9_-]+")
@@ -156,10 +167,8 @@ def _kernel_folder(kernel: str) -> Path:
 
 def _check(order: Order) -> None:
     """Refuse what would only fail on Kaggle."""
-    wanted = recipe.load(order.recipe, order.settings) if order.recipe else None
-    for member in wanted.members if isinstance(wanted, recipe.EnsembleRecipe) else []:
-        if member.endswith(".toml"):
-            raise UserError(f"recipe: members names {member}; a kernel carries shipped members only")
+    if order.recipe:
+        recipe.load(order.recipe, order.settings)
     useless = [each for each in order.settings if order.kernel == "predict" and not each.startswith("views=")]
     if useless:
         raise UserError(f"--set {useless[0]}: runs predict as they were trained; only views= can be set")
@@ -229,11 +238,11 @@ def _pack(own_recipe: str) -> tuple[bytes, dict[str, int]]:
         if path.suffix in PACKED
     }
     if own_recipe.endswith(".toml"):
-        name = f"humanmade/recipes/{Path(own_recipe).name}"
-        text = Path(own_recipe).read_text(encoding="utf-8")
-        if texts.get(name, text) != text:
+        # Written in full, so that an ensemble's members travel with it.
+        own, stem = recipe.load(own_recipe), Path(own_recipe).stem
+        if stem in recipe.shipped() and recipe.load(stem) != own:
             raise UserError(f"{own_recipe}: a shipped recipe has this name and says otherwise; rename it")
-        texts[name] = text
+        texts[f"humanmade/recipes/{stem}.toml"] = recipe.to_toml(own)
     ordered = dict(sorted(texts.items()))
     packed = lzma.compress(json.dumps(ordered, ensure_ascii=False).encode(), preset=9 | lzma.PRESET_EXTREME)
     return base64.b85encode(packed), {

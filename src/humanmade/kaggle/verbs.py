@@ -285,7 +285,7 @@ def _attached(asked: argparse.Namespace, owner: str) -> dict[str, str]:
     advice = "humanmade weights push {} uploads these weights; --attach names another dataset with them"
     return {
         f"{owner}/{datasets.slug(name)}": advice.format(name)
-        for name in datasets.of_recipe(recipes.load(asked.recipe, asked.set))
+        for name in recipes.load(asked.recipe, asked.set).pretrained_weights()
     }
 
 

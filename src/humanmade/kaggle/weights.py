@@ -11,11 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from humanmade import files, places
-from humanmade import recipe as recipes
 from humanmade.errors import KaggleError, UserError
 from humanmade.kaggle.client import Client, pauses
 from humanmade.progress import Waiting
-from humanmade.recipe import BackboneRecipe, EnsembleRecipe, Recipe, ReconstructionRecipe
 
 PREPARING_SECONDS = 3600.0
 """Longest wait until Kaggle has prepared a dataset."""
@@ -26,16 +24,6 @@ def slug(name: str) -> str:
     whole = "humanmade-weights-" + re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
     short = f"{whole[:41].rstrip('-')}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
     return whole if len(whole) <= 50 else short
-
-
-def of_recipe(recipe: Recipe) -> list[str]:
-    """Names of the pretrained weights that a recipe wants, as `push` takes them."""
-    if isinstance(recipe, EnsembleRecipe):
-        of_members = [of_recipe(recipes.load(name)) for name in recipe.members]
-        return list(dict.fromkeys(name for names in of_members for name in names))
-    names = [recipe.backbone] if isinstance(recipe, BackboneRecipe) and recipe.pretrained else []
-    remakes = isinstance(recipe, ReconstructionRecipe) or recipe.counterparts
-    return [*names, *([recipe.autoencoder] if remakes else [])]
 
 
 def require_ready(client: Client, reference: str, advice: str) -> None:

@@ -17,11 +17,12 @@ from timm.utils import ModelEmaV3
 from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
 
-from humanmade.data.loader import Plan, TrainingDataset, plan_epoch, training_batches
+from humanmade.data.loader import Plan, TrainingDataset, plan_epoch, training_batches, worker_count
 from humanmade.errors import UserError
 from humanmade.files import write_text
 from humanmade.progress import progress
-from humanmade.recipe import TrainedRecipe, require
+from humanmade.recipe import require
+from humanmade.schema import TrainedRecipe
 from humanmade.seeding import stable_seed
 from humanmade.training.budget import Budget
 from humanmade.training.checkpoint import load_state, save_state
@@ -39,19 +40,6 @@ MIN_LR_SHARE = 0.01
 """Learning rate at the start of the warm-up and at the end, as a share of the peak."""
 
 
-class EqualAverage(ModelEmaV3):
-    """The plain mean of the weights after each step from `first` on (SWA, Izmailov et al. 2018)."""
-
-    def __init__(self, network: torch.nn.Module, first: int) -> None:
-        super().__init__(network)
-        self.first = first
-
-    def get_decay(self, step: int | None = None) -> float:
-        """Share of the mean so far after `step` steps: before `first` the mean is the network itself."""
-        earlier = max(0, (step or 0) - self.first)
-        return earlier / (earlier + 1)
-
-
 class Trainer:
     """One training, from its first step or from where it was stopped.
 
@@ -67,7 +55,6 @@ class Trainer:
         recipe: TrainedRecipe,
         machine: Machine,
         seed: int,
-        workers: int,
         loss: Loss,
     ) -> None:
         """
@@ -75,9 +62,8 @@ class Trainer:
             seed: of the order of pictures and of everything the network draws.
             loss: summed over a batch, so that batches of any size weigh by their pictures.
         """
-        self.loss = loss
         self.network, self.dataset, self.recipe = network, dataset, recipe
-        self.machine, self.seed, self.workers = machine, seed, workers
+        self.machine, self.seed, self.loss = machine, seed, loss
         self.steps_per_epoch = len(self.plan(0))
         self.rank, self.ranks = 0, 1
         self.parallel: torch.nn.Module | None = None
@@ -95,18 +81,12 @@ class Trainer:
         )
         self.schedule = _schedule(self.optimiser, recipe, recipe.epochs * self.steps_per_epoch)
         self.scaler = machine.scaler()
-        self.average = self._start_average()
+        self.average = ModelEmaV3(network, recipe.ema, use_warmup=True) if recipe.ema else None
         self.step = 0
         self.loss_sum, self.pictures = 0.0, 0
         """Since the epoch began."""
         self.log: list[dict[str, float]] = []
         self.best: dict[str, Any] = {"selection": float("-inf"), "epoch": -1, "weights": None}
-
-    def _start_average(self) -> ModelEmaV3 | None:
-        recipe, steps = self.recipe, self.recipe.epochs * self.steps_per_epoch
-        if recipe.swa:
-            return EqualAverage(self.network, first=round((1 - recipe.swa) * steps))
-        return ModelEmaV3(self.network, recipe.ema, use_warmup=True) if recipe.ema else None
 
     @property
     def result(self) -> torch.nn.Module:
@@ -118,7 +98,7 @@ class Trainer:
         recipe = self.recipe
         return plan_epoch(self.dataset.keys, recipe.batch_size, recipe.accumulate, self.seed, epoch)
 
-    def _own(self, plan: Plan) -> Plan:
+    def _share(self, plan: Plan) -> Plan:
         """This rank's part of each batch."""
         return [[np.array_split(batch, self.ranks)[self.rank].tolist() for batch in step] for step in plan]
 
@@ -151,7 +131,7 @@ class Trainer:
         """Take the epoch's remaining steps one by one."""
         plan = self.plan(epoch)[self.step - epoch * self.steps_per_epoch :]
         self.dataset.epoch = epoch
-        batches = training_batches(self.dataset, self._own(plan), self.workers)
+        batches = training_batches(self.dataset, self._share(plan), worker_count(self.recipe.workers))
         for step in plan:
             self.network.train()
             pictures = sum(map(len, step))
@@ -191,7 +171,7 @@ class Trainer:
     def _close_epoch(self, epoch: int, evaluate: Evaluate, folder: Path) -> None:
         loss = self._sum(self.loss_sum) / max(1, self._sum(self.pictures))
         self.loss_sum, self.pictures = 0.0, 0
-        scores = self._told(evaluate)
+        scores = self._scores(evaluate)
         self.log.append({"epoch": epoch, "lr": self.optimiser.param_groups[-1]["lr"], "loss": loss} | scores)
         write_text(folder / "log.jsonl", "".join(json.dumps(line) + "\n" for line in self.log))
         if self.recipe.patience and scores.get("selection", float("-inf")) > self.best["selection"]:
@@ -206,7 +186,7 @@ class Trainer:
         distributed.all_reduce(total)
         return float(total)
 
-    def _told(self, evaluate: Evaluate) -> dict[str, float]:
+    def _scores(self, evaluate: Evaluate) -> dict[str, float]:
         """Scores of the held-out rows, the same on all ranks."""
         scores = [evaluate(self.result) if self.rank == 0 else {}]
         if self.ranks > 1:

@@ -8,14 +8,10 @@ import torch
 from humanmade import detectors
 from humanmade import recipe as recipes
 from humanmade.data import folds, inventory, manifest
-from humanmade.detectors import autoencoder
-from humanmade.detectors.autoencoder import Reconstruction, VaeDetector
-from humanmade.errors import UserError
+from humanmade.detectors.vae import VaeDetector, divergence
 from humanmade.training.budget import Budget, OutOfTimeError
 from tests.conftest import MakeFolder
 from tests.training.test_loop import StopAfter
-
-SMALL = ["image_size=32", "workers=0", "precision=fp32"]
 
 
 @pytest.fixture
@@ -24,40 +20,14 @@ def rows(manifest_folder: MakeFolder) -> pd.DataFrame:
     return folds.make(table, 3, 0, "pairs").rows
 
 
-def test_statistics_see_how_large_an_error_is():
-    pixels = torch.rand(3, 3, 32, 32)
-    shown = pixels.clone()
-    shown[1] += 0.1
-    shown[2] += torch.randn(3, 32, 32) * 0.1
-    found = autoencoder.error_statistics(pixels, shown)
-    assert found.shape == (3, 4 * len(autoencoder.SCALES)) and torch.isfinite(found).all()
-    assert found[0, 0] < found[1, 0], "no error is the least"
-    coarse = 4 * (len(autoencoder.SCALES) - 1)
-    assert found[1, coarse] > found[2, coarse], "noise averages away at coarse scales, a shift does not"
-
-
 def test_divergence_of_the_prior_is_zero():
     mean, log_variance = torch.zeros(2, 4, 3, 3), torch.zeros(2, 4, 3, 3)
-    assert autoencoder.divergence(mean, log_variance).tolist() == [0, 0]
-    assert autoencoder.divergence(mean + 1, log_variance).tolist() == [18, 18]
-
-
-def test_reconstruction_scores_pictures(rows: pd.DataFrame, autoencoder_weights: Path, tmp_path: Path):
-    recipe = recipes.load("reconstruction", SMALL)
-    made = detectors.create(recipe)
-    assert isinstance(made, Reconstruction)
-    made.prepare(rows, rows, ["identity", "hflip"], Budget())
-    made.fit(rows, rows[:0], 0, tmp_path / "fold0", Budget())
-    made.verify(tmp_path / "fold0")
-    logits = detectors.create(recipe).logits(tmp_path / "fold0", rows, ["identity", "hflip"])
-    assert logits.shape == (24, 2) and ((logits[:, 0] > 0) == (rows["label"] == 1)).mean() > 0.8
-    other = detectors.create(recipes.change(recipe, image_size=40))
-    with pytest.raises(UserError, match="image_size"):
-        other.verify(tmp_path / "fold0")
+    assert divergence(mean, log_variance).tolist() == [0, 0]
+    assert divergence(mean + 1, log_variance).tolist() == [18, 18]
 
 
 def vae(*changes: str) -> VaeDetector:
-    small = [*SMALL, "width=8", "latent=2", "epochs=3", "batch_size=4", "shrinkage=0.1"]
+    small = ["image_size=32", "workers=0", "precision=fp32", "epochs=3", "batch_size=4", "shrinkage=0.1"]
     made = detectors.create(recipes.load("vae", [*small, *changes]))
     assert isinstance(made, VaeDetector)
     return made

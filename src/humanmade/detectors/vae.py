@@ -1,0 +1,156 @@
+"""A small variational autoencoder (Kingma and Welling 2014) of human-made pictures alone.
+
+What does not look like them, it reproduces worse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+
+from humanmade.data.loader import TrainingDataset, ViewDataset, fixed_size, view_batches, worker_count
+from humanmade.detectors import heads
+from humanmade.detectors.base import Logits, PictureDetector
+from humanmade.detectors.fixed import fit_linear_head, load_head, save_head
+from humanmade.detectors.reconstruction import error_statistics
+from humanmade.errors import UserError
+from humanmade.images.augment import Augmentation
+from humanmade.images.views import expand
+from humanmade.progress import progress
+from humanmade.schema import VaeRecipe
+from humanmade.seeding import stable_seed
+from humanmade.training.budget import Budget
+from humanmade.training.checkpoint import load_weights, save_weights
+from humanmade.training.device import Machine
+from humanmade.training.loop import Trainer
+
+MODEL = "model.safetensors"
+
+WIDTHS = (32, 64, 128)
+"""Channels of the levels, each at half the size of the one before."""
+
+LATENT = 8
+"""Channels of a latent position."""
+
+BATCH = 64
+"""Pictures that are reconstructed at once."""
+
+
+class Vae(nn.Module):
+    """A convolutional variational autoencoder: 8x spatial, a diagonal Gaussian at each position."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        encoder: list[nn.Module] = []
+        for before, after in zip((3, *WIDTHS), WIDTHS, strict=False):
+            encoder += [nn.Conv2d(before, after, 4, stride=2, padding=1), nn.GroupNorm(8, after), nn.SiLU()]
+        self.encoder = nn.Sequential(*encoder, nn.Conv2d(WIDTHS[-1], 2 * LATENT, 3, padding=1))
+        decoder: list[nn.Module] = [nn.Conv2d(LATENT, WIDTHS[-1], 3, padding=1), nn.SiLU()]
+        for before, after in zip(WIDTHS[::-1], (*WIDTHS[-2::-1], WIDTHS[0]), strict=True):
+            decoder += [nn.Upsample(scale_factor=2), nn.Conv2d(before, after, 3, padding=1)]
+            decoder += [nn.GroupNorm(8, after), nn.SiLU()]
+        self.decoder = nn.Sequential(*decoder, nn.Conv2d(WIDTHS[0], 3, 3, padding=1))
+
+    def encode(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Mean and log variance (n, latent, height / 8, width / 8) of pictures of 0 to 1."""
+        mean, log_variance = self.encoder(pixels * 2 - 1).chunk(2, dim=1)
+        return mean, log_variance.clamp(-10, 10)
+
+    def decode(self, latents: torch.Tensor) -> torch.Tensor:
+        """Pictures of 0 to 1."""
+        return torch.sigmoid(self.decoder(latents))
+
+    def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """A reconstruction from drawn latents, and their mean and log variance."""
+        mean, log_variance = self.encode(pixels)
+        drawn = mean + torch.randn_like(mean) * torch.exp(log_variance / 2)
+        return self.decode(drawn), mean, log_variance
+
+
+def divergence(mean: torch.Tensor, log_variance: torch.Tensor) -> torch.Tensor:
+    """KL divergence from the standard normal, in nats per picture (n,)."""
+    return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(dim=(1, 2, 3))
+
+
+class VaeDetector(PictureDetector):
+    """A VAE of human-made pictures; its errors and its KL term, calibrated on the fold."""
+
+    recipe: VaeRecipe
+
+    def __init__(self, recipe: VaeRecipe) -> None:
+        super().__init__(recipe)
+        self.machine = Machine.pick(recipe.precision)
+
+    def _fit(self, train: pd.DataFrame, valid: pd.DataFrame, seed: int, folder: Path, budget: Budget) -> int:
+        recipe = self.recipe
+        torch.manual_seed(stable_seed("weights", seed))
+        network = self.machine.place(Vae())
+        augment = Augmentation(self.frame)
+        dataset = TrainingDataset(train[train["label"] == 0], augment, seed, pair_sync=False)
+        trainer = Trainer(network, dataset, recipe, self.machine, seed, self._loss)
+        held_out = valid[valid["label"] == 0]
+        trainer.run(folder, budget, lambda model: self._watch(model, held_out), folder.name)
+        save_weights(folder / MODEL, trainer.result.state_dict(), self._facts())
+        names = expand(recipe.histories)
+        features = np.concatenate([self._statistics(trainer.result, train, name) for name in names])
+        head, _ = fit_linear_head(features, pd.concat([train] * len(names)), recipe, seed)
+        save_head(folder, head, self._facts())
+        (folder / "last.pt").unlink(missing_ok=True)
+        return len(dataset) * len(trainer.log)
+
+    def verify(self, folder: Path) -> None:
+        self._load(folder)
+
+    def logits(self, folder: Path, rows: pd.DataFrame, views: Sequence[str]) -> Logits:
+        network, head = self._load(folder)
+        columns = [heads.linear_logits(head, self._statistics(network, rows, view)) for view in views]
+        return np.column_stack(columns)
+
+    def _load(self, folder: Path) -> tuple[nn.Module, heads.Tensors]:
+        tensors, _ = load_weights(folder / MODEL)
+        network = Vae()
+        try:
+            network.load_state_dict(tensors)
+        except RuntimeError as error:
+            raise UserError(f"{folder / MODEL}: damaged ({str(error)[:200]})") from None
+        return self.machine.place(network), load_head(folder, self._facts())
+
+    def _facts(self) -> dict[str, Any]:
+        return {"image_size": self.recipe.image_size, "crop": self.recipe.crop}
+
+    def _loss(self, network: nn.Module, pixels: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
+        """Negative evidence bound a value, summed over a batch: pixels are Gaussian, their deviation 0.1."""
+        with self.machine.autocast():
+            shown, mean, log_variance = network(pixels)
+        error = (shown.float() - pixels).square().sum() / (2 * 0.1**2)
+        return (error + divergence(mean.float(), log_variance.float()).sum()) / pixels[0].numel()
+
+    def _watch(self, network: nn.Module, rows: pd.DataFrame) -> dict[str, float]:
+        if rows.empty:
+            return {}
+        errors = self._statistics(network, rows, "identity")[:, 0]
+        return {"log_error": float(errors.mean()), "selection": -float(errors.mean())}
+
+    @torch.inference_mode()
+    def _statistics(self, network: nn.Module, rows: pd.DataFrame, view: str) -> heads.Matrix:
+        """Errors of the mean reconstruction at several scales, and the KL term per latent channel."""
+        network.eval()
+        dataset = ViewDataset(rows, [view], self.frame)
+        batches = view_batches(dataset, BATCH, worker_count(self.recipe.workers))
+        parts = []
+        for batch in progress(batches, "reconstructing", "batches", -(-len(rows) // BATCH)):
+            pixels = self.machine.pixels(fixed_size(batch, BATCH)[:, 0])
+            with self.machine.autocast():
+                mean, log_variance = network.encode(pixels)  # type: ignore[operator]
+                shown = network.decode(mean)  # type: ignore[operator]
+            mean, log_variance = mean.float(), log_variance.float()
+            kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean(dim=(2, 3))
+            statistics = torch.cat([error_statistics(pixels, shown.float()), torch.log(kl + 1e-4)], dim=1)
+            parts.append(statistics[: len(batch)].cpu().numpy())
+        return np.concatenate(parts).astype(np.float64)
