@@ -1,4 +1,6 @@
+import ast
 import hashlib
+import inspect
 import json
 import os
 import subprocess
@@ -9,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from humanmade.errors import UserError
-from humanmade.kaggle import bundle
+from humanmade.kaggle import bundle, runtime
 from humanmade.kaggle.bundle import Order, build, self_test, slug
 
 ORDER = Order("train", "convnext_tiny", "tester", "0123456789abcdef", settings=("epochs=1",), hours=2.5)
@@ -51,6 +53,23 @@ def test_a_build_is_a_folder_with_metadata_and_one_script(tmp_path: Path):
     assert len(text[text.rindex('"""\n\nfrom humanmade') :].strip().splitlines()) <= 16, (
         "the kernel is readable"
     )
+
+
+@pytest.mark.parametrize("kernel", ["train", "predict", "blend"])
+def test_a_kernel_asks_for_the_gpus_that_its_script_uses(tmp_path: Path, kernel: str):
+    place = bundle.ROOT.parents[1] / "kernels" / kernel
+    tree = ast.parse((place / f"{kernel}.py").read_text())
+    (call,) = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "runtime.session"
+    ]
+    given = {option.arg: ast.literal_eval(option.value) for option in call.keywords}
+    uses = given.get("gpu", inspect.signature(runtime.session).parameters["gpu"].default)
+    order = Order(kernel, "" if kernel == "blend" else "demo", "tester", "1")
+    metadata = bundle._metadata(place / bundle.METADATA, order, "x")
+    assert metadata["enable_gpu"] is uses and ("machine_shape" in metadata) is uses
+    assert metadata["enable_internet"] is False and metadata["is_private"] is True
 
 
 def test_the_same_order_gives_the_same_bytes(tmp_path: Path):

@@ -248,6 +248,7 @@ def test_a_blend_kernel_leaves_a_submission_with_its_origin(kit: Kit, standin: S
     kit("push", "blend", "--run", "humanmade-train-spectrum", "--run", "friend/other", "--wait")
     (asked,) = [asked for method, asked in standin.calls if method == "SaveKernel"]
     assert asked["kernelDataSources"] == [NAME, "friend/other"]
+    assert asked.get("enableGpu", False) is False and "machineShape" not in asked
     assert standin.count("GetAcceleratorQuotaStatistics") == 0
     assert "submissions/humanmade-blend.csv: its submission" in kit("pull", "blend")
     place = Path("submissions/humanmade-blend.csv")

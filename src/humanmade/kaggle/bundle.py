@@ -19,10 +19,13 @@ from typing import Any
 
 import humanmade
 from humanmade import files, recipe
+from humanmade.data.competition import DATASET, SLUG
 from humanmade.errors import UserError
 
 ROOT = Path(humanmade.__file__).parent
 METADATA = "kernel-metadata.json"
+MACHINE = "NvidiaTeslaT4"
+"""Kaggle's name of the machine that a kernel with `enable_gpu` runs on: two T4."""
 LIMIT = 900_000
 """Bytes of a script; Kaggle's server refuses 1 MB and more."""
 LONGEST = 12
@@ -173,15 +176,21 @@ def _check(order: Order) -> None:
 
 
 def _metadata(path: Path, order: Order, name: str) -> dict[str, Any]:
-    metadata = files.read_json(path, ("id", "title", "code_file"), "restore the file")
-    kernels = [*order.runs, *filter(None, [order.resume])]
-    return metadata | {
-        "id": f"{order.owner}/{name}",
-        "title": name.replace("-", " "),
-        "code_file": f"{name}.py",
-        "dataset_sources": [*metadata["dataset_sources"], *order.weights],
-        "kernel_sources": [*metadata["kernel_sources"], *kernels],
-    }
+    """What Kaggle is told of a kernel: its own file, and what follows from the order and the competition."""
+    metadata = files.read_json(path, ("enable_gpu", "enable_internet"), "restore the file")
+    machine = {"machine_shape": MACHINE} if metadata["enable_gpu"] else {}
+    return (
+        metadata
+        | machine
+        | {
+            "id": f"{order.owner}/{name}",
+            "title": name.replace("-", " "),
+            "code_file": f"{name}.py",
+            "competition_sources": [SLUG],
+            "dataset_sources": [DATASET, *order.weights],
+            "kernel_sources": [*order.runs, *filter(None, [order.resume])],
+        }
+    )
 
 
 def _script(path: Path, order: Order) -> str:

@@ -278,9 +278,7 @@ def working_gpus() -> list[str]:
     names = done.stdout.split("\n")[:-1]
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-        raise UserError(
-            f"the GPU does not work ({reason}); Kaggle may have given an older kind than T4: push again"
-        )
+        raise UserError(f"the GPU does not work ({reason}); Kaggle may have given an older kind: push again")
     if not names:
         raise UserError("this session has no GPU, though kernel-metadata.json asks for one; push again")
     print(f"GPUs: {', '.join(names)}", flush=True)
