@@ -148,7 +148,7 @@ def predict(asked: argparse.Namespace) -> None:
 
 def blend(asked: argparse.Namespace) -> None:
     """Blend runs or CSVs of logits into a checked submission."""
-    from humanmade import fusion, ledger, metrics, submission
+    from humanmade import fusion, ledger, submission
     from humanmade.data import manifest
     from humanmade.evaluation import blend as blending
     from humanmade.run import Run
@@ -168,17 +168,14 @@ def blend(asked: argparse.Namespace) -> None:
     ids = logits.index.tolist()
     if not ids:
         raise UserError("blend: the data has no test rows")
-    if asked.threshold is None:
-        labels = metrics.labels_at_prevalence(ids, logits, asked.prevalence)
-        how = f"the top {asked.prevalence:.0%} by rank"
-    elif asked.threshold == "oof":
-        threshold, nested = blending.oof_threshold(members, asked.method)
-        labels = (logits > threshold).to_numpy().astype(int)
-        how = f"logit above {threshold:.4f}, nested out-of-fold F1 {nested:.3f}"
-    else:
-        labels = (logits > asked.threshold).to_numpy().astype(int)
-        how = f"logit above {asked.threshold:g}"
-    submission.write(asked.out, ids, labels)
+    threshold: float | None = asked.threshold
+    nested = ""
+    if asked.threshold == "oof":
+        threshold, score = blending.oof_threshold(members, asked.method)
+        nested = f", nested out-of-fold F1 {score:.3f}"
+    values, how = submission.answer(ids, logits, asked.prevalence, threshold)
+    how += nested
+    submission.write(asked.out, ids, values)
     names = [name if name.endswith(".csv") else Run.find(name).name for name in asked.runs]
     ledger.note_origin(
         asked.out,
@@ -188,10 +185,10 @@ def blend(asked: argparse.Namespace) -> None:
         blending.fold_score(members, asked.method),
     )
     if asked.method in fusion.LEARNED:
-        weights, nested = blending.learn(members, asked.method)
+        weights, estimate = blending.learn(members, asked.method)
         shares = ", ".join(f"{name} {weight:.2f}" for name, weight in zip(names, weights, strict=True))
-        print(f"weights: {shares}; nested selection score {nested:.3f}")
-    print(f"{asked.out}: {len(ids)} rows, {labels.sum()} labelled 1 ({how})")
+        print(f"weights: {shares}; nested selection score {estimate:.3f}")
+    print(f"{asked.out}: {submission.summary(dict(zip(ids, values, strict=True)))} ({how})")
     if not asked.data:
         print("not checked against a test.csv: give --data for that")
 
@@ -205,23 +202,16 @@ def check(asked: argparse.Namespace) -> None:
     ids = manifest.submission_ids(table).tolist()
     if not ids:
         raise UserError("check: the data has no test rows")
-    labels = submission.check(asked.file, ids)
-    share = sum(labels.values()) / len(labels)
-    print(f"{asked.file}: good; {len(labels)} rows, {sum(labels.values())} labelled 1 ({share:.1%})")
+    values = submission.check(asked.file, ids)
+    share = sum(values.values()) / len(values)
+    print(f"{asked.file}: good; {submission.summary(values)} ({share:.1%})")
     if asked.against:
-        against = submission.check(asked.against, ids)
-        flipped = submission.flips(labels, against)
-        to_one = sum(labels[name] for name in flipped)
-        print(f"{len(flipped)} labels differ: {to_one} became 1, {len(flipped) - to_one} became 0")
-        for name in flipped[:20]:
-            print(f"  {name}: {against[name]} -> {labels[name]}")
-        if len(flipped) > 20:
-            print(f"  ... and {len(flipped) - 20} more")
+        print("\n".join(submission.changes(values, submission.check(asked.against, ids))))
 
 
 def compare(asked: argparse.Namespace) -> None:
     """Print the fold scores of runs side by side and save them."""
-    from humanmade import files, ledger
+    from humanmade import competition, files, ledger
     from humanmade.evaluation import compare as comparing
 
     if asked.out != arguments.COMPARISON:
@@ -232,11 +222,12 @@ def compare(asked: argparse.Namespace) -> None:
     leaderboard = comparing.leaderboard_looks(submitted)
     if leaderboard:
         print(leaderboard)
-    for column, what in (("f1", "fold F1"), ("forecast_f1", "forecast F1")):
+    for column, what in zip(comparing.of_the_metric(), ("fold", "forecast"), strict=True):
         correlation = comparing.rank_correlation(table, column)
         if correlation is not None:
-            print(f"rank correlation of {what} and public score: {correlation:.2f}")
-    print("all ones score F1 0.667 on a half-and-half set; they are ranked by " + comparing.ranked_by())
+            metric = competition.CURRENT.metric_name
+            print(f"rank correlation of {what} {metric} and public score: {correlation:.2f}")
+    print(f"{competition.baseline()}; they are ranked by {comparing.ranked_by()}")
     files.write_csv(asked.out, table)
     print(f"saved as {asked.out}")
 
@@ -400,7 +391,7 @@ def _runs(names: list[str], verb: str) -> list[Run]:
 
 def _data_or_demo(folders: list[Path]) -> tuple[list[Path], bool]:
     """The folders asked for; else `data/` if it holds the competition; else the demo, which says so."""
-    from humanmade.data import competition
+    from humanmade import competition
 
     if folders:
         return folders, False

@@ -147,7 +147,7 @@ def _share_fold(job: _Job, key: int | str, ranks: Team) -> None:
         if not ranks.leads:
             stack.enter_context(quiet())
             scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            shutil.copy(current.folder / "recipe.toml", scratch)
+            shutil.copy(current.folder / run.RECIPE, scratch)
             for folder in (current.folder / run.MEMBERS, current.fold(key)):
                 if folder.is_dir():
                     shutil.copytree(folder, scratch / folder.name)
@@ -181,10 +181,10 @@ def collect(
     """
     done = current.finished()
     scored = [key for key in done if isinstance(key, int)]
-    held_out = _held_out(current, folds, scored, "oof.csv")
+    held_out = _held_out(current, folds, scored, run.OOF)
     oof = _out_of_fold(folds, held_out)
     if scored:
-        files.write_csv(current.folder / "oof.csv", oof)
+        files.write_csv(current.folder / run.OOF, oof)
         for member in current.recipe.member_names if isinstance(current.recipe, EnsembleRecipe) else []:
             name = f"oof_{member}.csv"
             own = _out_of_fold(folds, _held_out(current, folds, scored, name))
@@ -206,7 +206,7 @@ def collect(
         "commit": run.commit(),
         "data": data,
     }
-    files.write_json(current.folder / "scores.json", scores)
+    files.write_json(current.folder / run.SCORES, scores)
     if done and (table["split"] == "test").any():
         _write_test(current, table, done, prevalence)
     return scores
@@ -332,14 +332,11 @@ def _write_test(current: Run, table: pd.DataFrame, done: list[int | str], preval
     """Average the finished folds' test logits and threshold them at the prevalence."""
     test = table[table["split"] == "test"]
     good = ~test["broken"].to_numpy(dtype=bool)
-    parts = [current.fold_logits(key, "test.csv", test.loc[good, "id"]) for key in done]
+    parts = [current.fold_logits(key, run.TEST, test.loc[good, "id"]) for key in done]
     logits = np.full(len(test), np.nan)
     logits[good] = np.mean(parts, axis=0)
     logits = fill_broken(logits, test)
-    files.write_csv(current.folder / "test.csv", pd.DataFrame({"id": test["id"], "logit": logits}))
+    files.write_csv(current.folder / run.TEST, pd.DataFrame({"id": test["id"], "logit": logits}))
     ids = manifest.submission_ids(table).tolist()
-    submission.write(
-        current.folder / "submission.csv",
-        ids,
-        metrics.labels_at_prevalence(ids, logits, prevalence),
-    )
+    values, _ = submission.answer(ids, logits, prevalence)
+    submission.write(current.folder / run.SUBMISSION, ids, values)

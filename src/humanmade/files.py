@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import math
 import os
@@ -61,6 +62,12 @@ def write_text(path: Path, text: str) -> None:
     """Write UTF-8 text with LF line ends, whole or not at all."""
     with whole_file(path) as scratch:
         scratch.write_text(text, encoding="utf-8", newline="\n")
+
+
+def sha256(path: Path) -> str:
+    """Hash of a file's bytes, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def to_json(value: Any) -> str:

@@ -20,7 +20,16 @@ from humanmade.errors import UserError
 from humanmade.recipe import EnsembleRecipe, Recipe
 
 RUNS = Path("runs")
-DONE = "scores.json"
+RECIPE = "recipe.toml"
+FOLDS = "folds.csv"
+PICTURES = "pictures.csv"
+OOF = "oof.csv"
+TEST = "test.csv"
+SUBMISSION = "submission.csv"
+SCORES = "scores.json"
+KERNEL = "kernel.json"
+"""In the folder of a run that was pulled: which kernel made it."""
+DONE = SCORES
 """Written last in a fold's folder: the fold is finished."""
 CORRUPTED = "corrupted.csv"
 """In a fold's folder: logits of a sample of its held-out rows under every corruption."""
@@ -55,9 +64,9 @@ class Run:
             UserError: there is none.
         """
         for folder in (Path(name), RUNS / name):
-            if (folder / "recipe.toml").is_file():
+            if (folder / RECIPE).is_file():
                 return cls(folder)
-        known = sorted(path.parent.name for path in RUNS.glob("*/recipe.toml"))
+        known = sorted(path.parent.name for path in RUNS.glob(f"*/{RECIPE}"))
         raise UserError(f"run '{name}': not found; in {RUNS}/: {', '.join(known) or 'none'}")
 
     @property
@@ -68,7 +77,7 @@ class Run:
     @property
     def recipe(self) -> Recipe:
         """The resolved recipe."""
-        path = self.folder / "recipe.toml"
+        path = self.folder / RECIPE
         values = recipe.read_values(path)
         if (self.folder / MEMBERS).is_dir():
             # As they were when the run was started, whatever became of the shipped ones.
@@ -83,7 +92,7 @@ class Run:
     def scores(self) -> dict[str, Any]:
         """What `scores.json` says."""
         advice = "remove the run folder, or give another --out"
-        return files.read_json(self.folder / "scores.json", ("data", "folds"), advice)
+        return files.read_json(self.folder / SCORES, ("data", "folds"), advice)
 
     @property
     def scale(self) -> float | None:
@@ -94,7 +103,7 @@ class Run:
     @property
     def assigned(self) -> pd.DataFrame:
         """`folds.csv`: `id, fold, group`."""
-        path = self.folder / "folds.csv"
+        path = self.folder / FOLDS
         table = files.read_numbers(path, ("id", "fold", "group"))
         if table.empty:
             raise UserError(f"{path}: has no rows; remove the run folder, or give another --out")
@@ -172,7 +181,7 @@ class Run:
         Raises:
             UserError: it was started with another recipe or other data.
         """
-        if not (self.folder / "recipe.toml").is_file():
+        if not (self.folder / RECIPE).is_file():
             self._begin(wanted, data, folds, pictures)
             return False
         another = f"{self.folder}: was started differently ({{}}); give another --out, or remove it"
@@ -182,7 +191,7 @@ class Run:
         if self.scores.get("data") != data:
             raise UserError(another.format("the data: other pictures, labels, groups or --limit"))
         if not self.assigned.equals(folds.reset_index(drop=True)):
-            raise UserError(another.format("folds.csv"))
+            raise UserError(another.format(FOLDS))
         return True
 
     def _difference(self, wanted: Recipe) -> str | None:
@@ -199,14 +208,14 @@ class Run:
     def _begin(self, wanted: Recipe, data: str, folds: pd.DataFrame, pictures: pd.DataFrame) -> None:
         if self.folder.is_dir() and any(self.folder.iterdir()):
             raise UserError(f"{self.folder}: exists and is not a run; give another --out")
-        files.write_csv(self.folder / "folds.csv", folds)
-        files.write_csv(self.folder / "pictures.csv", pictures)
-        files.write_json(self.folder / "scores.json", {"data": data, "folds": [], "unfinished": True})
+        files.write_csv(self.folder / FOLDS, folds)
+        files.write_csv(self.folder / PICTURES, pictures)
+        files.write_json(self.folder / SCORES, {"data": data, "folds": [], "unfinished": True})
         if isinstance(wanted, EnsembleRecipe):
             for name, member in zip(wanted.member_names, wanted.members, strict=True):
                 recipe.save(recipe.load(member), self._member(name))
             wanted = dataclasses.replace(wanted, members=wanted.member_names)
-        recipe.save(wanted, self.folder / "recipe.toml")
+        recipe.save(wanted, self.folder / RECIPE)
 
     def take_back(self) -> None:
         """Remove a run that was begun and then refused before anything was trained."""
@@ -214,7 +223,7 @@ class Run:
             return
         for path in self.folder.glob(f"{MEMBERS}/*.toml"):
             path.unlink()
-        for name in ("recipe.toml", "folds.csv", "pictures.csv", "scores.json"):
+        for name in (RECIPE, FOLDS, PICTURES, SCORES):
             (self.folder / name).unlink(missing_ok=True)
         for path in sorted(self.folder.rglob("*"), reverse=True):
             if path.is_dir():

@@ -12,7 +12,8 @@ import pytest
 
 from humanmade.errors import UserError
 from humanmade.kaggle import bundle, runtime
-from humanmade.kaggle.bundle import Order, build, self_test, slug
+from humanmade.kaggle.bundle import build, self_test
+from humanmade.kaggle.order import Order, slug
 
 ORDER = Order("train", "convnext_tiny", "tester", "0123456789abcdef", settings=("epochs=1",), hours=2.5)
 
@@ -67,7 +68,7 @@ def test_a_kernel_asks_for_the_gpus_that_its_script_uses(tmp_path: Path, kernel:
     given = {option.arg: ast.literal_eval(option.value) for option in call.keywords}
     uses = given.get("gpu", inspect.signature(runtime.session).parameters["gpu"].default)
     order = Order(kernel, "" if kernel == "blend" else "demo", "tester", "1")
-    metadata = bundle._metadata(place / bundle.METADATA, order, "x")
+    metadata = bundle._metadata(place / bundle.METADATA, order)
     assert metadata["enable_gpu"] is uses and ("machine_shape" in metadata) is uses
     assert metadata["enable_internet"] is False and metadata["is_private"] is True
 

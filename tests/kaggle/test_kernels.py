@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from humanmade import ledger
+from humanmade import files, ledger
 from humanmade.cli import main
 from humanmade.errors import KaggleError
 from humanmade.kaggle.outputs import read_listing
@@ -222,7 +222,7 @@ def test_a_damaged_list_of_outputs_is_refused(text: str):
 
 def test_a_list_of_another_run_is_refused():
     listing = outputs({}, RUN, run_id="1")["outputs.json"].decode()
-    assert read_listing(listing, NAME, "1")["files"].keys() == RUN.keys()
+    assert read_listing(listing, NAME, "1").files.keys() == RUN.keys()
     with pytest.raises(KaggleError, match="another run's outputs"):
         read_listing(listing, NAME, "2")
 
@@ -242,9 +242,9 @@ def test_a_blend_kernel_leaves_a_submission_with_its_origin(kit: Kit, standin: S
     note = {"sha256": "", "runs": ["a", "b"], "blend": "mean", "threshold": "by rank", "fold_score": 0.9}
     content = b"id,label\nx,1\n"
     Path("probe").write_bytes(content)
-    note["sha256"] = ledger.sha256(Path("probe"))
-    files = {"submission.csv": content, "submission.csv.json": json.dumps(note).encode()}
-    standin.run_kernel = ran(files)
+    note["sha256"] = files.sha256(Path("probe"))
+    made = {"submission.csv": content, "submission.csv.json": json.dumps(note).encode()}
+    standin.run_kernel = ran(made)
     kit("push", "blend", "--run", "humanmade-train-spectrum", "--run", "friend/other", "--wait")
     (asked,) = [asked for method, asked in standin.calls if method == "SaveKernel"]
     assert asked["kernelDataSources"] == [NAME, "friend/other"]

@@ -10,17 +10,18 @@ import pandas as pd
 import pytest
 
 from humanmade.cli import main
-from humanmade.data import competition
+from humanmade.competition import CURRENT
 from humanmade.errors import UserError
 from humanmade.kaggle import runtime
-from humanmade.kaggle.bundle import Order, build
+from humanmade.kaggle.bundle import build
+from humanmade.kaggle.order import Order
 from humanmade.kaggle.runtime import Session
 from tests.conftest import MakeFolder
 
-OWNER, DATASET = competition.DATASET.split("/")
+OWNER, DATASET = CURRENT.dataset.split("/")
 LAYOUTS = {
-    "new": (f"competitions/{competition.SLUG}", f"datasets/{OWNER}/{DATASET}", "notebooks/tester/"),
-    "old": (competition.SLUG, DATASET, ""),
+    "new": (f"competitions/{CURRENT.slug}", f"datasets/{OWNER}/{DATASET}", "notebooks/tester/"),
+    "old": (CURRENT.slug, DATASET, ""),
 }
 
 
@@ -30,7 +31,7 @@ def mount(root: Path, data: Path, layout: str = "new", copies: bool = False) -> 
     tables.mkdir(parents=True)
     for name in ("train.csv", "test.csv"):
         shutil.copy(data / name, tables)
-    for name in competition.PICTURES:
+    for name in CURRENT.pictures:
         shutil.copytree(data / name, pictures / name)
         if copies:
             shutil.copy(data / f"{name.split('_')[0]}.csv", pictures)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from humanmade import ledger
+from humanmade import files, ledger
 from tests.conftest import MakeFolder
 from tests.kaggle.conftest import Kit
 from tests.kaggle.standin import StandIn
@@ -29,11 +29,11 @@ def test_a_submission_is_scored_and_written_into_the_ledger(kit: Kit, standin: S
     said = kit("submit", file, "-m", "two probes")
     assert "public 0.75000, private not shown yet; out of fold 0.97000" in said
     (row,) = ledger.read()
-    assert row["file"] == "submissions/two.csv" and row["sha256"] == ledger.sha256(file)
+    assert row["file"] == "submissions/two.csv" and row["sha256"] == files.sha256(file)
     assert (row["runs"], row["blend"], row["threshold"]) == ("a b", "mean", "the top 50% by rank")
     assert (row["ref"], row["public"], row["note"]) == ("1000", "0.75000", "two probes")
     (sent,) = [asked for name, asked in standin.calls if name == "CreateSubmission"]
-    assert sent["submissionDescription"] == f"two probes [{ledger.sha256(file)[:12]}]"
+    assert sent["submissionDescription"] == f"two probes [{files.sha256(file)[:12]}]"
     assert standin.blobs["blob0"] == ("two.csv", file.read_bytes())
 
 

@@ -12,7 +12,8 @@ import pytest
 
 from humanmade.data import demo
 from humanmade.detectors.weights import LITES, find_weights
-from humanmade.kaggle.bundle import Order, build
+from humanmade.kaggle.bundle import build
+from humanmade.kaggle.order import Order
 from tests.kaggle.test_runtime import as_input, mount, outputs
 
 TWIN = Path(__file__).parents[2] / ".twin/bin/python"

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from humanmade import files, fusion, metrics
+from humanmade import competition, files, fusion, metrics
 from humanmade.detectors.base import Logits
 from humanmade.errors import UserError
 from humanmade.images.corruptions import CORRUPTIONS
@@ -149,11 +149,18 @@ def oof_threshold(members: Sequence[Member], method: str) -> tuple[float, float]
     Raises:
         UserError: a member has no out-of-fold logits, or members' rows differ.
     """
+    view, nested = _held_out(members, method)
+    threshold = metrics.best_threshold(view.labels, view.logits)
+    return threshold, metrics.nested_f1(view.labels, nested, view.folds)
+
+
+def _held_out(members: Sequence[Member], method: str) -> tuple[fusion.View, Logits]:
+    """The blended out-of-fold logits, and those of each fold under weights learned on the others."""
     tables = _same_rows(members)
     stacked = np.column_stack([table["logit"] for table in tables])
-    labels, folds = tables[0]["label"], tables[0]["fold"].to_numpy()
+    labels, folds = (tables[0][name].to_numpy(dtype=np.int64) for name in ("label", "fold"))
     logits = _fused(members, method, stacked)
-    threshold = metrics.best_threshold(labels, logits)
+    blended = fusion.View(labels, folds, logits)
     if method in fusion.LEARNED and len(np.unique(folds)) > 1:
         # An honest estimate takes each fold's weights from the other folds.
         views = _views(members)
@@ -161,7 +168,7 @@ def oof_threshold(members: Sequence[Member], method: str) -> tuple[float, float]
         for fold in np.unique(folds):
             inside = folds == fold
             logits[inside] = fusion.combine(stacked[inside], fusion.weigh_without(fold, method, views))
-    return threshold, metrics.nested_f1(labels, logits, folds)
+    return blended, logits
 
 
 def _same_rows(members: Sequence[Member]) -> list[pd.DataFrame]:
@@ -178,11 +185,18 @@ def _same_rows(members: Sequence[Member]) -> list[pd.DataFrame]:
 
 
 def fold_score(members: Sequence[Member], method: str) -> float | None:
-    """Nested out-of-fold F1 of a blend; None where not all members have the same out-of-fold rows."""
+    """Nested out-of-fold score of a blend, by the competition's metric.
+
+    None where not all members have the same out-of-fold rows.
+    """
     try:
-        return oof_threshold(members, method)[1]
+        view, nested = _held_out(members, method)
     except UserError:
         return None
+    if competition.CURRENT.metric == "auc":
+        inside = [view.folds == fold for fold in np.unique(view.folds)]
+        return float(np.mean([metrics.auc(view.labels[part], nested[part]) for part in inside]))
+    return metrics.nested_f1(view.labels, nested, view.folds)
 
 
 def _check_same_ids(first: Member, other: Member) -> None:

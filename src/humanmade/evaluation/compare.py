@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from humanmade import ledger, looks
+from humanmade import competition, ledger, looks
 from humanmade.evaluation.forecast import MODEL, RANKING, Forecast, selection, sharpened
 from humanmade.evaluation.kept import Model, facts_of
 from humanmade.run import Run
@@ -45,7 +45,7 @@ def rank_correlation(table: pd.DataFrame, foretelling: str = "f1") -> float | No
 def leaderboard_looks(submitted: Sequence[ledger.Row]) -> str | None:
     """What the number of looks at the public leaderboard says of its best; None with fewer than two.
 
-    Its F1 has no sampling error here, since how many rows the public score is of is not known. So the
+    Its score has no sampling error here, since how many rows the public score is of is not known. So the
     optimism of the best is told as it would be if the scores' spread were noise alone, which it is at most.
     """
     known = [(ledger.score(row, "public"), row.get("file", "")) for row in submitted]
@@ -53,9 +53,10 @@ def leaderboard_looks(submitted: Sequence[ledger.Row]) -> str | None:
     if len(scored) < 2:
         return None
     publics = [public for public, _ in scored]
+    metric = competition.CURRENT.metric_name
     best, spread = max(range(len(scored)), key=publics.__getitem__), float(np.std(publics, ddof=1))
     return (
-        f"{len(scored)} looks at the public leaderboard: best F1 {publics[best]:.3f} (look {best + 1}, "
+        f"{len(scored)} looks at the public leaderboard: best {metric} {publics[best]:.3f} (look {best + 1}, "
         f"{scored[best][1]}), standard deviation {spread:.3f}; the best of {len(scored)} is expected to be "
         f"up to {looks.expected_maximum(len(scored)) * spread:.3f} better than it is"
     )
@@ -94,6 +95,11 @@ def _row(run: Run, submitted: Sequence[ledger.Row]) -> dict[str, object]:
         "private": private,
     }
     return row | {f"fold{fold['fold']}": fold["f1"] for fold in folds}
+
+
+def of_the_metric() -> tuple[str, str]:
+    """The columns with the folds' score and the forecast by the competition's metric."""
+    return ("f1", "forecast_f1") if competition.CURRENT.metric == "f1" else ("auc", "forecast")
 
 
 def ranked_by() -> str:

@@ -14,7 +14,7 @@ from statistics import NormalDist
 import numpy as np
 import numpy.typing as npt
 
-from humanmade import metrics
+from humanmade import competition, metrics
 from humanmade.detectors.embedding import Embedding, standardised
 from humanmade.evaluation.kept import DEVIATIONS, RULES, Facts, Model, foretold, half_width
 from humanmade.metrics import CHANCE
@@ -108,12 +108,15 @@ def sharpened(said: Forecast, past: Sequence[tuple[float, float]], prevalence: f
     """Correct a forecast by what those of other submissions missed.
 
     Args:
-        past: of other submissions the F1 that was forecast, uncorrected, and that of the leaderboard.
+        past: of other submissions the score that was forecast, uncorrected, and the leaderboard's.
         prevalence: at which labels were cut.
     """
     if not past:
         return said
-    missed = np.array([auc_of_f1(seen, prevalence) - auc_of_f1(told, prevalence) for told, seen in past])
+    aucs = np.array(past)
+    if competition.CURRENT.metric == "f1":
+        aucs = np.array([[auc_of_f1(score, prevalence) for score in pair] for pair in past])
+    missed = aucs[:, 1] - aucs[:, 0]
     share = len(missed) / (len(missed) + PRIOR)
     auc = float(np.clip(said.auc + share * missed.mean(), 0, 1))
     spread = max(said.high - said.auc, said.auc - said.low) / DEVIATIONS

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from humanmade import ledger
+from humanmade import competition, ledger
 from humanmade.errors import UserError
 from humanmade.evaluation import compare as comparing
 from humanmade.evaluation import scorecard
@@ -39,7 +39,7 @@ img { max-width: 100% } h2 { margin-top: 2.5rem; border-bottom: 2px solid #222 }
 <h2>Runs side by side</h2>
 <table><tr>{% for name in columns %}<th>{{ name }}</th>{% endfor %}</tr>
 {% for row in rows %}<tr>{% for cell in row %}<td>{{ cell }}</td>{% endfor %}</tr>{% endfor %}</table>
-<p class="note">AUC but for F1 and the leaderboard. All ones score F1 0.667 on a half-and-half set.
+<p class="note">AUC but for F1 and the leaderboard; {{ baseline }}.
 Runs are ranked by {{ ranked_by }}.</p>
 <img alt="folds, forecast and leaderboard of each run" src="{{ overview }}">
 {% for run in runs %}<h2>{{ run.name }}</h2>
@@ -67,6 +67,7 @@ def report(runs: Sequence[Run], submitted: Sequence[ledger.Row], audit: Audit | 
         audit=audit,
         columns=list(shown.columns),
         ranked_by=comparing.ranked_by(),
+        baseline=competition.baseline(),
         rows=[[_cell(value) for value in row] for row in shown.to_numpy().tolist()],
         overview=_overview(table),
         runs=[_about(run) for run in runs],
@@ -87,20 +88,25 @@ def _about(run: Run) -> dict[str, Any]:
 
 
 def _overview(table: pd.DataFrame) -> str:
-    """Fold F1, forecast F1 and leaderboard score of each run, the first by rank on top."""
+    """Fold score, forecast and leaderboard score of each run, the first by rank on top."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 1.2 + 0.4 * len(table)), layout="constrained")
     axis = figure.subplots()
     places = list(range(len(table)))[::-1]
-    for column, marker, colour in (("f1", "o", "C0"), ("forecast_f1", "D", "C1"), ("public", "*", "C3")):
+    folds, forecast = comparing.of_the_metric()
+    marks = (
+        (folds, "folds", "o", "C0"),
+        (forecast, "forecast", "D", "C1"),
+        ("public", "leaderboard", "*", "C3"),
+    )
+    for column, label, marker, colour in marks:
         values = pd.to_numeric(table[column], errors="coerce")
-        label = {"f1": "folds", "forecast_f1": "forecast", "public": "leaderboard"}[column]
         if values.notna().any():
             axis.scatter(values, places, marker=marker, color=colour, label=label, zorder=3)
-    axis.axvline(2 / 3, color="grey", linestyle=":", label="answering 1 everywhere")
+    axis.axvline(competition.all_ones(), color="grey", linestyle=":", label="answering 1 everywhere")
     axis.set_yticks(places, table["run"].tolist())
-    axis.set_xlabel("F1")
+    axis.set_xlabel(competition.CURRENT.metric_name)
     axis.grid(axis="x", alpha=0.3)
     axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     return _drawn(figure)

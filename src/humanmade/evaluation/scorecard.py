@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from humanmade import files, metrics
+from humanmade import competition, submission
+from humanmade.data import manifest
 from humanmade.evaluation import canaries
 from humanmade.run import Run
 from humanmade.sensitivity import MOST, infinite_if_none
@@ -47,10 +48,7 @@ _STATISTICS: dict[str, Callable[[list[float]], Any]] = {"mean": np.mean, "spread
 def _overall(scores: dict[str, Any]) -> list[str]:
     if scores.get("auc") is None:
         return []
-    lines = [
-        f"out of fold: F1 {scores['f1']:.3f}, AUC {scores['auc']:.3f}; "
-        f"answering 1 everywhere scores F1 {metrics.all_ones_f1(0.5):.3f} on a half-and-half set"
-    ]
+    lines = [f"out of fold: F1 {scores['f1']:.3f}, AUC {scores['auc']:.3f}; " + competition.baseline()]
     sources = scores["sources"]
     if len(sources) > 2:
         worst = min((name for name in sources if name != "worst"), key=lambda name: sources[name])
@@ -100,9 +98,8 @@ def _written(run: Run, table: pd.DataFrame) -> list[str]:
     if not (table["split"] == "test").any():
         lines.append("no test rows, so no test.csv and no submission.csv")
     elif path.is_file():
-        labels: pd.Series[str] = files.read_csv(path, ("id", "label"))["label"]
-        ones = int((labels == "1").sum())
-        lines.append(f"submission: {path}, checked; {len(labels)} rows, {ones} labelled 1 (by rank)")
+        ids = manifest.submission_ids(table).tolist()
+        lines.append(f"submission: {path}, checked; {submission.summary(submission.check(path, ids))}")
     else:
         lines.append("no fold is finished, so no submission yet")
     return lines

@@ -13,63 +13,24 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import humanmade
-from humanmade import files, recipe
-from humanmade.data.competition import DATASET, SLUG
+from humanmade import competition, files
 from humanmade.errors import UserError
+from humanmade.kaggle.order import MACHINE, Order
 
 ROOT = Path(humanmade.__file__).parent
 METADATA = "kernel-metadata.json"
-MACHINE = "NvidiaTeslaT4"
-"""Kaggle's name of the machine that a kernel with `enable_gpu` runs on: two T4."""
 LIMIT = 900_000
 """Bytes of a script; Kaggle's server refuses 1 MB and more."""
-LONGEST = 12
-"""Hours of a session on Kaggle."""
 PACKED = (".py", ".toml", ".typed")
 IMAGE = {
     *("PIL", "albumentations", "cv2", "imagehash", "jinja2", "kaggle", "matplotlib", "numpy", "pandas"),
     *("safetensors", "scipy", "six", "sklearn", "timm", "torch", "torchvision", "tqdm"),
 }
 """What Kaggle's image ships and the package may import when a module is loaded."""
-REFERENCE = re.compile(r"[A-Za-z0-9_-]+/[A-Za-z0-9_-]+")
-
-
-@dataclass(frozen=True)
-class Order:
-    """What a push fills into a kernel."""
-
-    kernel: str
-    """Folder under kernels/: train, predict, blend."""
-    recipe: str
-    """A shipped recipe's name or the path of a .toml file; predict takes its views; empty for blend."""
-    owner: str
-    """Kaggle user name."""
-    run_id: str
-    """Fresh for each push; the kernel writes it into outputs.json."""
-    settings: tuple[str, ...] = ()
-    """`key=value`: of the recipe (for predict only `views`), or options of the blend."""
-    hours: float = 11.0
-    """Time budget of training; the other kernels have none of their own."""
-    runs: tuple[str, ...] = ()
-    """`owner/slug` of the kernels whose runs are predicted with or blended."""
-    resume: str = ""
-    """`owner/slug` of an earlier session whose run is gone on with."""
-    weights: tuple[str, ...] = ()
-    """`owner/slug` of private datasets with pretrained weights."""
-
-
-def slug(kernel: str, recipe: str) -> str:
-    """Name of a kernel on Kaggle, 5 to 50 characters; its title slugs to exactly this."""
-    stem = Path(recipe).stem if recipe.endswith(".toml") else recipe
-    name = re.sub(r"[^a-z0-9]+", "-", f"humanmade-{kernel}-{stem}".lower()).strip("-")
-    if len(name) <= 50:
-        return name
-    return f"{name[:43].rstrip('-')}-{hashlib.sha256(name.encode()).hexdigest()[:6]}"
 
 
 def build(order: Order, out: Path) -> Path:
@@ -82,10 +43,10 @@ def build(order: Order, out: Path) -> Path:
         UserError: no such kernel, a bad order, or a script too large for Kaggle.
     """
     source = _kernel_folder(order.kernel)
-    _check(order)
-    name = slug(order.kernel, order.recipe)
+    order.check()
+    name = order.reference.split("/")[1]
     script = _script(source / f"{order.kernel}.py", order)
-    metadata = _metadata(source / METADATA, order, name)
+    metadata = _metadata(source / METADATA, order)
     folder = out / "kernels" / name
     code_file = str(metadata["code_file"])
     surplus = sorted(path.name for path in folder.glob("*") if path.name not in (METADATA, code_file))
@@ -157,37 +118,20 @@ def _kernel_folder(kernel: str) -> Path:
     return kernels / kernel
 
 
-def _check(order: Order) -> None:
-    """Refuse what would only fail on Kaggle."""
-    wanted = recipe.load(order.recipe, order.settings) if order.recipe else None
-    for member in wanted.members if isinstance(wanted, recipe.EnsembleRecipe) else []:
-        if member.endswith(".toml"):
-            raise UserError(f"recipe: members names {member}; a kernel carries shipped members only")
-    useless = [each for each in order.settings if order.kernel == "predict" and not each.startswith("views=")]
-    if useless:
-        raise UserError(f"--set {useless[0]}: runs predict as they were trained; only views= can be set")
-    if not 0 < order.hours <= LONGEST:
-        raise UserError(f"hours {order.hours:g}: a session lasts at most {LONGEST}; give fewer")
-    if not re.fullmatch(r"[A-Za-z0-9_-]+", order.owner):
-        raise UserError(f"owner '{order.owner}': not a Kaggle user name")
-    for reference in (*order.runs, *order.weights, *filter(None, [order.resume])):
-        if not REFERENCE.fullmatch(reference):
-            raise UserError(f"'{reference}': expected owner/slug, as in the kernel's or dataset's address")
-
-
-def _metadata(path: Path, order: Order, name: str) -> dict[str, Any]:
+def _metadata(path: Path, order: Order) -> dict[str, Any]:
     """What Kaggle is told of a kernel: its own file, and what follows from the order and the competition."""
     metadata = files.read_json(path, ("enable_gpu", "enable_internet"), "restore the file")
+    name = order.reference.split("/")[1]
     machine = {"machine_shape": MACHINE} if metadata["enable_gpu"] else {}
     return (
         metadata
         | machine
         | {
-            "id": f"{order.owner}/{name}",
+            "id": order.reference,
             "title": name.replace("-", " "),
             "code_file": f"{name}.py",
-            "competition_sources": [SLUG],
-            "dataset_sources": [DATASET, *order.weights],
+            "competition_sources": [competition.CURRENT.slug],
+            "dataset_sources": [competition.CURRENT.dataset, *order.weights],
             "kernel_sources": [*order.runs, *filter(None, [order.resume])],
         }
     )

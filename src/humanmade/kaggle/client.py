@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
+from unittest import mock
 
 from humanmade.errors import KaggleError, UserError
 from humanmade.files import read_json
@@ -30,6 +31,8 @@ FIRST_DELAY = 0.5
 LONGEST_DELAY = 30.0
 POLL_SECONDS = 30.0
 """Longest pause between two looks at something that takes its time."""
+TIMEOUTS = (10.0, 120.0)
+"""Seconds until a connection must be there, and that it may be silent."""
 
 
 class PassingError(Exception):
@@ -78,8 +81,7 @@ class Client:
         deadline, delay = time.monotonic() + self.patience, FIRST_DELAY
         while True:
             try:
-                # What the client prints is for its own command line, links with signatures included.
-                with contextlib.redirect_stdout(io.StringIO()):
+                with _quiet():
                     return function(*arguments, **options)
             except Exception as error:
                 passing = self._judge(what, error, no)
@@ -131,7 +133,7 @@ class Client:
         if not sys.stderr.isatty():
             # tqdm reads this when it is imported: a log gets a line now and then, not a bar.
             os.environ.setdefault("TQDM_MININTERVAL", str(LOG_SECONDS))
-        with contextlib.redirect_stdout(io.StringIO()):
+        with _quiet():
             from kaggle import api
         if api.CONFIG_NAME_AUTH_METHOD not in api.config_values:
             try:
@@ -185,11 +187,30 @@ def _key_file() -> Path | None:
     return next((folder / "kaggle.json" for folder in folders if (folder / "kaggle.json").is_file()), None)
 
 
-def pauses() -> Iterator[float]:
-    """Seconds to wait between two looks: short at first, then `POLL_SECONDS`."""
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Let the client neither print nor wait for ever.
+
+    What it prints is for its own command line, links with signatures included. Of its requests most have no
+    timeout, and it takes none; so all get theirs where all of them pass.
+    """
+    from requests.adapters import HTTPAdapter
+
+    send = HTTPAdapter.send
+
+    def send_in_time(self: Any, request: Any, **options: Any) -> Any:
+        return send(self, request, **options | {"timeout": TIMEOUTS})
+
+    with contextlib.redirect_stdout(io.StringIO()), mock.patch.object(HTTPAdapter, "send", send_in_time):
+        yield
+
+
+def looks() -> Iterator[None]:
+    """Turns of looking at something that takes its time, with pauses between them: short at first."""
     pause = 0.5
     while True:
-        yield pause
+        yield
+        time.sleep(pause)
         pause = min(1.5 * pause, POLL_SECONDS)
 
 

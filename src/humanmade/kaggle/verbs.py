@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import secrets
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +12,6 @@ from humanmade.errors import Interrupted, UserError
 
 if TYPE_CHECKING:
     from humanmade.kaggle.client import Client
-    from humanmade.kaggle.kernels import Pushed
 
 Verb = Callable[[argparse.Namespace], None]
 Adder = Callable[[Verb, str, str], argparse.ArgumentParser]
@@ -31,40 +29,31 @@ def data(asked: argparse.Namespace) -> None:
 
 def push(asked: argparse.Namespace) -> None:
     """Run a kernel on Kaggle."""
-    from humanmade.kaggle import bundle, kernels
+    from humanmade.kaggle import bundle, kernels, order
     from humanmade.kaggle.client import known_owner
-    from humanmade.kaggle.kernels import Pushed
-    from humanmade.kaggle.weights import require_ready
 
-    _check_push(asked)
     client = None if asked.dry_run else _client(asked)
-    owner = client.owner if client else known_owner()
-    attached = _attached(asked, owner)
-    if client:
-        for reference, advice in attached.items():
-            require_ready(client, reference, advice)
-    own = f"{owner}/{bundle.slug(asked.kernel, asked.recipe)}"
-    order = bundle.Order(
-        kernel=asked.kernel,
-        recipe=asked.recipe,
-        owner=owner,
-        run_id=secrets.token_hex(8),
-        settings=tuple(asked.set),
-        hours=asked.hours,
-        runs=tuple(_owned(owner, name) for name in asked.runs),
-        resume=own if asked.resume else "",
-        weights=tuple(attached),
+    wanted = order.order(
+        client.owner if client else known_owner(),
+        asked.kernel,
+        asked.recipe,
+        asked.set,
+        asked.hours,
+        asked.runs,
+        asked.resume,
+        asked.attach,
     )
-    folder = bundle.build(order, Path("build"))
+    if client:
+        wanted = order.with_ready_weights(client, wanted)
+    folder = bundle.build(wanted, Path("build"))
     print(bundle.self_test(folder), flush=True)
     if client is None:
         print(f"{folder}: built and not pushed (--dry-run)")
         return
-    before = Pushed(asked.kernel, asked.recipe, own, 0, order.run_id, "", "")
-    pushed = kernels.push(client, folder, before, asked.hours)
-    print(f"pushed {own} version {pushed.version}: {pushed.url}", flush=True)
+    pushed = kernels.push(client, wanted, folder)
+    print(f"pushed {pushed}: {pushed.url}", flush=True)
     if asked.wait:
-        _follow(client, pushed)
+        print(kernels.follow(client, pushed))
     else:
         kernel = asked.kernel
         print(f"humanmade status {kernel} --wait follows it; humanmade pull {kernel} fetches its run")
@@ -75,38 +64,30 @@ def status(asked: argparse.Namespace) -> None:
     from humanmade.kaggle import kernels
 
     pushed = kernels.find(asked.kernel, asked.recipe)
-    client = _client(asked)
-    if asked.wait:
-        return _follow(client, pushed)
-    session = kernels.look(client, pushed)
-    what = f"{pushed.reference} version {pushed.version}, pushed {pushed.date}"
-    if session.status not in kernels.FINAL:
-        print(f"{what}: {session.status}")
-    elif session.run_id not in ("", pushed.run_id):
-        print(f"{what}: not started yet; Kaggle still shows the run before, {session.status}")
-    else:
-        kernels.judge(pushed, session)
-        print(f"{what}: COMPLETE; humanmade pull {asked.kernel} fetches its run")
+    tell = kernels.follow if asked.wait else kernels.status
+    print(tell(_client(asked), pushed))
 
 
 def pull(asked: argparse.Namespace) -> None:
     """Fetch a finished kernel's outputs."""
     from humanmade.kaggle import kernels
+    from humanmade.kaggle.pull import pull as fetch
 
     pushed = kernels.find(asked.kernel, asked.recipe)
-    for line in kernels.pull(_client(asked), pushed, asked.force):
+    for line in fetch(_client(asked), pushed, asked.force):
         print(line)
 
 
 def submit(asked: argparse.Namespace) -> None:
     """Send a submission and wait for its score."""
-    from humanmade import submission
+    from humanmade import competition, submission
     from humanmade.data import manifest
     from humanmade.kaggle import submissions
 
     folders = asked.data or [DATA]
-    if not any((folder / "test.csv").is_file() for folder in folders):
-        raise UserError(f"{folders[0]}: holds no test.csv to check against; humanmade data downloads it")
+    table = competition.CURRENT.test_table
+    if not any((folder / table).is_file() for folder in folders):
+        raise UserError(f"{folders[0]}: holds no {table} to check against; humanmade data downloads it")
     ids = manifest.submission_ids(manifest.load(folders, pictures=False)).tolist()
     submission.check(asked.file, ids)
     if not asked.again:
@@ -201,7 +182,7 @@ def _add_push(adder: Adder) -> None:
         action="append",
         default=[],
         metavar="DATASET",
-        help="weights, by slug or owner/slug (default: what weights push made for the recipe); repeatable",
+        help="more weights than what weights push made for the recipe, by slug or owner/slug; repeatable",
     )
     add("--wait", action="store_true", help="follow it until it has ended")
     add("--dry-run", action="store_true", help="only build and test the script; needs no account")
@@ -252,50 +233,11 @@ def _client(asked: argparse.Namespace) -> Client:
     return Client(asked.patience)
 
 
-def _follow(client: Client, pushed: Pushed) -> None:
-    from humanmade.kaggle import kernels
-
-    try:
-        kernels.follow(client, pushed)
-    except KeyboardInterrupt:
-        advice = f"the kernel runs on; humanmade status {pushed.kernel} --wait follows it again"
-        raise Interrupted(advice) from None
-    what = f"{pushed.reference} version {pushed.version}"
-    print(f"{what}: COMPLETE; humanmade pull {pushed.kernel} fetches its run")
-
-
-def _check_push(asked: argparse.Namespace) -> None:
-    if (asked.kernel == "blend") == bool(asked.recipe):
-        need = "takes no --recipe" if asked.recipe else "needs --recipe, a shipped name or a .toml file"
-        raise UserError(f"push {asked.kernel}: {need}")
-    if (asked.kernel == "train") == bool(asked.runs):
-        need = "takes no --run" if asked.runs else "needs --run, a kernel whose outputs it takes up"
-        raise UserError(f"push {asked.kernel}: {need}")
-    if asked.resume and asked.kernel != "train":
-        raise UserError(f"push {asked.kernel}: only train can --resume")
-
-
-def _attached(asked: argparse.Namespace, owner: str) -> dict[str, str]:
-    """Datasets of weights, as `owner/slug`, each with what to do where it is not there."""
-    from humanmade import recipe as recipes
-    from humanmade.kaggle import weights as datasets
-
-    if asked.attach or not asked.recipe:
-        return {_owned(owner, name): "give another --attach" for name in asked.attach}
-    advice = "humanmade weights push {} uploads these weights; --attach names another dataset with them"
-    return {
-        f"{owner}/{datasets.slug(name)}": advice.format(name)
-        for name in datasets.of_recipe(recipes.load(asked.recipe, asked.set))
-    }
-
-
-def _owned(owner: str, name: str) -> str:
-    """A kernel or dataset with its owner, who is the user unless given."""
-    return name if "/" in name else f"{owner}/{name}"
-
-
 def _hours(text: str) -> float:
-    return number(text, float, lambda value: 0 < value <= 12, "a number of hours above 0, at most 12")
+    from humanmade.kaggle.order import LONGEST_HOURS
+
+    expected = f"a number of hours above 0, at most {LONGEST_HOURS:g}"
+    return number(text, float, lambda value: 0 < value <= LONGEST_HOURS, expected)
 
 
 def _seconds(text: str) -> float:
