@@ -129,11 +129,11 @@ def test_slugs_are_kaggles_5_to_50_characters():
         ({"owner": "a/b"}, "owner 'a/b'"),
         ({"hours": 12.5}, "hours 12.5: a session lasts at most 12"),
         ({"hours": 0.0}, "hours 0: a session"),
-        ({"runs": ("tester/x",)}, "'train': takes no runs"),
+        ({"runs": ("tester/x",)}, "push train: takes no --run"),
         ({"weights": ("weights",)}, "'weights': expected owner/slug"),
-        ({"kernel": "predict", "resume": "a/b", "settings": ()}, "'predict': takes no resume"),
+        ({"kernel": "predict", "resume": "a/b", "runs": ("a/c",), "settings": ()}, "takes no --resume"),
         ({"kernel": "predict"}, "--set epochs=1: .* only views="),
-        ({"kernel": "blend", "settings": ()}, "'blend': takes no recipe"),
+        ({"kernel": "blend", "settings": ()}, "push blend: takes no --recipe"),
     ],
 )
 def test_a_bad_order_is_refused_before_anything_is_written(tmp_path: Path, change: dict, says: str):

@@ -1,6 +1,10 @@
 """Credentials, retries and refusals: an answer or one clear line."""
 
+import socket
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -62,3 +66,28 @@ def test_the_stand_in_sees_what_would_leave_loopback(kit: Kit, standin: StandIn)
     kit("scores", "--patience", "1", code=3, KAGGLE_API_ENVIRONMENT="PROD")
     assert standin.strays and all("api.kaggle.com" in stray for stray in standin.strays)
     standin.strays.clear()
+
+
+IMPATIENT = """
+import sys
+from humanmade import cli
+from humanmade.kaggle import client
+client.TIMEOUTS = (0.2, 0.2)
+sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize("verb", ["scores", "data"])
+def test_a_silent_connection_does_not_hang(standin: StandIn, tmp_path: Path, verb: str):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        proxy = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        done = subprocess.run(
+            [sys.executable, "-c", IMPATIENT, verb, "--patience", "0.1"],
+            env=standin.environment(tmp_path / "home") | {"http_proxy": proxy},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode == 3
+    assert done.stderr.endswith("the connection failed (ReadTimeout); try again later\n"), done.stderr

@@ -265,7 +265,7 @@ def test_a_blend_kernel_leaves_a_submission_with_its_origin(kit: Kit, standin: S
         (["blend", "--recipe", "spectrum"], "takes no --recipe"),
         (["predict", "--recipe", "spectrum"], "needs --run"),
         (["train", "--recipe", "spectrum", "--run", "x"], "takes no --run"),
-        (["predict", "--recipe", "spectrum", "--run", "x", "--resume"], "only train can --resume"),
+        (["predict", "--recipe", "spectrum", "--run", "x", "--resume"], "push predict: takes no --resume"),
         (["train", "--recipe", "nonsense"], "recipe 'nonsense': not found"),
     ],
 )

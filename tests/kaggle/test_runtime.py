@@ -111,7 +111,6 @@ def test_the_pushed_train_script_runs_on_two_ranks(root: Path, tiny_network: Pat
     assert {path.name for path in (root / "working").iterdir()} == {
         "runs",
         "submission.csv",
-        "run_id.txt",
         "outputs.json",
     }
     assert not list(tmp_path.glob("humanmade-scratch-*")), "nothing is left in the scratch space"
@@ -171,7 +170,7 @@ def test_predict_and_blend_take_other_kernels_runs(root: Path, in_process: None,
         session.blend(["tester/first", "tester/second"], ["method=rank", "prevalence=0.25"])
     labels = pd.read_csv(root / "working/submission.csv")
     assert labels["id"].tolist() == trained["id"].tolist() and labels["label"].sum() == 1
-    assert set(outputs(root)["files"]) == {"submission.csv", "submission.csv.json", "run_id.txt"}
+    assert set(outputs(root)["files"]) == {"submission.csv", "submission.csv.json"}
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

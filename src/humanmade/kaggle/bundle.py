@@ -44,6 +44,7 @@ def build(order: Order, out: Path) -> Path:
     """
     source = _kernel_folder(order.kernel)
     order.check()
+    _check_taken(order, (source / f"{order.kernel}.py").read_text(encoding="utf-8"))
     name = order.reference.split("/")[1]
     script = _script(source / f"{order.kernel}.py", order)
     metadata = _metadata(source / METADATA, order)
@@ -137,6 +138,41 @@ def _metadata(path: Path, order: Order) -> dict[str, Any]:
     )
 
 
+def _values(order: Order) -> dict[str, Any]:
+    """What can be filled into a kernel, by the name that its script gives it."""
+    return {
+        "RECIPE": Path(order.recipe).stem if order.recipe.endswith(".toml") else order.recipe,
+        "SETTINGS": order.settings,
+        "HOURS": order.hours,
+        "RUNS": order.runs,
+        "RESUME": order.resume,
+        "RUN_ID": order.run_id,
+    }
+
+
+OPTIONS = {
+    "RECIPE": "--recipe, a shipped name or a .toml file",
+    "RUNS": "--run, a kernel whose outputs it takes up",
+    "RESUME": "--resume",
+}
+"""The options of `push` behind the values that not every kernel takes."""
+
+
+def _taken(kernel: str) -> list[str]:
+    """Names of the values that a kernel's script takes."""
+    return re.findall(r"(?m)^([A-Z_]+) = ", kernel)
+
+
+def _check_taken(order: Order, kernel: str) -> None:
+    """Refuse what a kernel's script does not take, and an order without what it needs."""
+    values, taken = _values(order), _taken(kernel)
+    for name, option in OPTIONS.items():
+        if values[name] and name not in taken:
+            raise UserError(f"push {order.kernel}: takes no {option.split(',')[0]}")
+        if name in taken and not values[name] and name != "RESUME":
+            raise UserError(f"push {order.kernel}: needs {option}")
+
+
 def _script(path: Path, order: Order) -> str:
     """The prelude with the package inside, then the kernel's own lines with the order filled in."""
     packed, sizes = _pack(order.recipe)
@@ -146,20 +182,9 @@ def _script(path: Path, order: Order) -> str:
         (ROOT / "kaggle/prelude.py").read_text(encoding="utf-8"),
         {"PACKAGE": f'"""\n{lines}\n"""', "PACKAGE_SHA256": f'"{hashlib.sha256(packed).hexdigest()}"'},
     )
-    values = {
-        "RECIPE": Path(order.recipe).stem if order.recipe.endswith(".toml") else order.recipe,
-        "SETTINGS": order.settings,
-        "HOURS": order.hours,
-        "RUNS": order.runs,
-        "RESUME": order.resume,
-        "RUN_ID": order.run_id,
-    }
     kernel = path.read_text(encoding="utf-8")
-    for key, value in values.items():
-        if key != "HOURS" and value and f"\n{key} = " not in kernel:
-            raise UserError(f"kernel '{order.kernel}': takes no {key.lower()}, and {value!r} was given")
-    given = {key: repr(value) for key, value in values.items() if f"\n{key} = " in kernel}
-    script = f"{prelude}\n{_fill(kernel, given)}"
+    values = _values(order)
+    script = f"{prelude}\n{_fill(kernel, {name: repr(values[name]) for name in _taken(kernel)})}"
     if len(script.encode()) > LIMIT:
         largest = sorted(sizes.items(), key=lambda item: -item[1])[:5]
         listed = ", ".join(f"{name} {size / 1000:.0f} kB" for name, size in largest)

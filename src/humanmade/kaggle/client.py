@@ -17,7 +17,6 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
-from unittest import mock
 
 from humanmade.errors import KaggleError, UserError
 from humanmade.files import read_json
@@ -201,8 +200,12 @@ def _quiet() -> Iterator[None]:
     def send_in_time(self: Any, request: Any, **options: Any) -> Any:
         return send(self, request, **options | {"timeout": TIMEOUTS})
 
-    with contextlib.redirect_stdout(io.StringIO()), mock.patch.object(HTTPAdapter, "send", send_in_time):
-        yield
+    HTTPAdapter.send = send_in_time
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        HTTPAdapter.send = send
 
 
 def looks() -> Iterator[None]:

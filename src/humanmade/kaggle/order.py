@@ -93,18 +93,7 @@ def order(
         runs: kernels whose outputs are taken up, by slug or `owner/slug`.
         resume: go on from the outputs of this kernel's last run.
         attach: datasets with weights besides those of the recipe, by slug or `owner/slug`.
-
-    Raises:
-        UserError: the kernel does not take what is given, or lacks what it needs.
     """
-    if (kernel == "blend") == bool(recipe):
-        need = "takes no --recipe" if recipe else "needs --recipe, a shipped name or a .toml file"
-        raise UserError(f"push {kernel}: {need}")
-    if (kernel == "train") == bool(runs):
-        need = "takes no --run" if runs else "needs --run, a kernel whose outputs it takes up"
-        raise UserError(f"push {kernel}: {need}")
-    if resume and kernel != "train":
-        raise UserError(f"push {kernel}: only train can --resume")
     names = weights.of_recipe(recipes.load(recipe, settings)) if recipe else []
     datasets = [*(weights.slug(name) for name in names), *attach]
     return Order(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,7 @@ from humanmade.kaggle.client import Client, plain
 from humanmade.progress import progress, warn
 
 OUTPUTS = "outputs.json"
-"""What a kernel writes last: its run id, and the hash of every other output."""
-RUN_ID = "run_id.txt"
+"""A kernel's run id, which it writes first, and the hash of every other output, which it adds last."""
 RUNS = "runs"
 """Folder of the runs that a kernel leaves; a submission may lie beside it."""
 MOST_OUTPUTS = 200
@@ -65,17 +63,10 @@ def links(client: Client, reference: str) -> tuple[dict[str, str], str]:
 
 def run_id(client: Client, by_name: dict[str, str]) -> str:
     """The run id that a kernel wrote; empty if it wrote none or the link serves something else."""
-    readers: dict[str, Callable[[str], str]] = {
-        OUTPUTS: lambda content: str(json.loads(content)["run_id"]),
-        RUN_ID: str.strip,
-    }
-    for name, read in readers.items():
-        if name in by_name:
-            try:
-                return read(text(client, by_name, name))
-            except (KaggleError, ValueError, KeyError, TypeError):
-                continue
-    return ""
+    try:
+        return str(json.loads(text(client, by_name, OUTPUTS))["run_id"])
+    except (KaggleError, ValueError, KeyError, TypeError):
+        return ""
 
 
 def text(client: Client, by_name: dict[str, str], name: str) -> str:

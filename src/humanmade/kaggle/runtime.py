@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import shutil
 import subprocess
@@ -17,10 +18,12 @@ from typing import NoReturn
 from humanmade import competition, files, run
 from humanmade import recipe as recipes
 from humanmade.errors import UserError
-from humanmade.kaggle.outputs import MOST_OUTPUTS, OUTPUTS, RUN_ID, RUNS
+from humanmade.kaggle.outputs import MOST_OUTPUTS, OUTPUTS, RUNS
 from humanmade.progress import warn
 from humanmade.run import Run
 
+MOST_LISTED = 100
+"""Folders of the inputs that are listed where something is missing."""
 COMPLAINT = "humanmade: "
 """How the last words of a command that failed begin."""
 KEPT = (run.RECIPE, run.FOLDS, run.PICTURES, run.OOF, run.SCORES)
@@ -133,29 +136,16 @@ class Session:
                     (place / file.name).symlink_to(file)
         return ["--weights", str(place)] if place.is_dir() else []
 
-    def tree(self) -> str:
-        """What the inputs hold, for an error: four levels of at most a dozen entries each."""
-        lines: list[str] = []
-
-        def show(folder: Path, depth: int) -> None:
-            entries = sorted(folder.iterdir())
-            for entry in entries[:12]:
-                lines.append("  " * depth + entry.name + ("/" if entry.is_dir() else ""))
-                if entry.is_dir() and depth < 4 and entry.name not in _crowded():
-                    show(entry, depth + 1)
-            if len(entries) > 12:
-                lines.append("  " * depth + f"... and {len(entries) - 12} more")
-
-        if self.inputs.is_dir():
-            show(self.inputs, 1)
-        return "\n".join([f"{self.inputs}/", *(lines or ["  (nothing)"])])
-
     def _refuse(self, reason: str) -> NoReturn:
-        print(self.tree(), flush=True)
+        """Say what the inputs hold, a dozen entries of each folder, and end."""
+        for folder in itertools.islice(self._folders(), MOST_LISTED):
+            names = sorted(f"{path.name}/" if path.is_dir() else path.name for path in folder.glob("*"))
+            more = [f"... {len(names)} in all"] if len(names) > 12 else []
+            print(f"{folder}/: {', '.join([*names[:12], *more]) or 'nothing'}", flush=True)
         raise UserError(f"{reason}, which are listed above")
 
-    def finish(self, run_id: str) -> None:
-        """List the outputs with their hashes in `outputs.json`."""
+    def list_outputs(self, run_id: str) -> None:
+        """Write `outputs.json`: the run id, and the outputs with their hashes."""
         for path in self.working.glob(f"{RUNS}/**/.*"):
             path.unlink(missing_ok=True)  # half-written by a process that was ended
         made = [*self.working.glob("[!.]*"), *self.working.glob(f"{RUNS}/**/*")]
@@ -240,7 +230,8 @@ def session(run_id: str, gpu: bool = True) -> Iterator[Session]:
     scratch = Path(tempfile.mkdtemp(prefix="humanmade-scratch-"))
     current = Session(root / "input", files.make_folder(root / "working"), scratch)
     try:
-        files.write_text(current.working / RUN_ID, run_id + "\n")
+        # One that is ended before its time leaves its id all the same.
+        current.list_outputs(run_id)
         print(", ".join(f"{name} {version}" for name, version in run.versions().items()), flush=True)
         ranks = os.environ.get("HUMANMADE_RANKS")
         if ranks:
@@ -248,10 +239,10 @@ def session(run_id: str, gpu: bool = True) -> Iterator[Session]:
         elif gpu:
             current.ranks = len(working_gpus())
         yield current
-        current.finish(run_id)
+        current.list_outputs(run_id)
     except UserError as error:
         current.unfinished = True
-        current.finish(run_id)
+        current.list_outputs(run_id)
         print(f"humanmade: {error}", file=sys.stderr, flush=True)
         sys.exit(2)
     finally:
