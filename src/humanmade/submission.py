@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy.typing as npt
 
@@ -14,6 +15,26 @@ from humanmade.errors import UserError
 from humanmade.files import whole_file
 
 HEADER = ["id", "label"]
+MOST_SHOWN = 20
+"""Changed labels that are listed one by one."""
+
+
+def answer(
+    ids: Sequence[str], logits: npt.ArrayLike, prevalence: float, threshold: float | None = None
+) -> tuple[npt.NDArray[Any], str]:
+    """What is submitted for logits, and how it was made, in words.
+
+    Args:
+        prevalence: the share of rows, by rank, that is labelled 1.
+        threshold: label 1 above this logit instead.
+    """
+    import numpy as np
+
+    from humanmade.metrics import labels_at_prevalence
+
+    if threshold is None:
+        return labels_at_prevalence(ids, logits, prevalence), f"the top {prevalence:.0%} by rank"
+    return (np.asarray(logits) > threshold).astype(int), f"logit above {threshold:g}"
 
 
 def write(path: Path, ids: Sequence[str], labels: npt.ArrayLike) -> None:
@@ -66,9 +87,25 @@ def check(path: Path, ids: Sequence[str]) -> dict[str, int]:
     return {name: int(label) for name, label in rows[1:]}
 
 
-def flips(labels: dict[str, int], against: dict[str, int]) -> list[str]:
+def flips(labels: Mapping[str, int], against: Mapping[str, int]) -> list[str]:
     """The ids whose label differs between two checked submissions, in order."""
     return [name for name, label in labels.items() if against[name] != label]
+
+
+def summary(labels: Mapping[str, int]) -> str:
+    """What a checked submission holds, in words."""
+    return f"{len(labels)} rows, {sum(labels.values())} labelled 1"
+
+
+def changes(labels: Mapping[str, int], against: Mapping[str, int]) -> list[str]:
+    """What differs from another checked submission, in lines."""
+    flipped = flips(labels, against)
+    ones = sum(labels[name] for name in flipped)
+    lines = [f"{len(flipped)} labels differ: {ones} became 1, {len(flipped) - ones} became 0"]
+    lines += [f"  {name}: {against[name]} -> {labels[name]}" for name in flipped[:MOST_SHOWN]]
+    if len(flipped) > MOST_SHOWN:
+        lines.append(f"  ... and {len(flipped) - MOST_SHOWN} more")
+    return lines
 
 
 def _rows(path: Path) -> list[list[str]]:

@@ -7,7 +7,7 @@ import json
 import sys
 from pathlib import Path
 
-from humanmade import cli
+from humanmade import commands
 from humanmade.kaggle import bundle
 
 
@@ -37,4 +37,4 @@ def build(order: bundle.Order, out: Path) -> Path:
 if __name__ == "__main__":
     bundle.build = build
     bundle.self_test = lambda folder: f"{folder}: tested"
-    sys.exit(cli.main())
+    sys.exit(commands.main())

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from humanmade.cli import main
+from humanmade.commands import main
 from humanmade.data import competition
 from humanmade.errors import UserError
 from humanmade.kaggle import runtime

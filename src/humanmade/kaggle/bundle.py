@@ -30,7 +30,7 @@ LONGEST = 12
 PACKED = (".py", ".toml", ".typed")
 IMAGE = {
     *("PIL", "albumentations", "cv2", "imagehash", "jinja2", "kaggle", "matplotlib", "numpy", "pandas"),
-    *("safetensors", "scipy", "six", "sklearn", "timm", "torch", "torchvision", "tqdm"),
+    *("click", "safetensors", "scipy", "six", "sklearn", "timm", "torch", "torchvision", "tqdm"),
 }
 """What Kaggle's image ships and the package may import when a module is loaded."""
 REFERENCE = re.compile(r"[A-Za-z0-9_-]+/[A-Za-z0-9_-]+")

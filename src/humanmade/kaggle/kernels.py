@@ -14,8 +14,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 
 from humanmade import files, ledger
-from humanmade.errors import KaggleError, UserError
+from humanmade.errors import Interrupted, KaggleError, UserError
 from humanmade.kaggle import outputs
+from humanmade.kaggle.bundle import Order
 from humanmade.kaggle.client import Client, pauses, plain
 from humanmade.kaggle.submissions import KERNEL_NOTE
 from humanmade.progress import Waiting
@@ -48,6 +49,16 @@ class Pushed:
         """The kernel's name on Kaggle."""
         return self.reference.split("/")[1]
 
+    @property
+    def title(self) -> str:
+        """Which push of which kernel, in words."""
+        return f"{self.reference} version {self.version}"
+
+    @property
+    def complete(self) -> str:
+        """That it is done, and what to do then, in words."""
+        return f"COMPLETE; humanmade pull {self.kernel} fetches its run"
+
 
 @dataclass(frozen=True)
 class Session:
@@ -60,23 +71,22 @@ class Session:
     log: str
 
 
-def push(client: Client, folder: Path, pushed: Pushed, hours: float) -> Pushed:
+def push(client: Client, folder: Path, order: Order) -> Pushed:
     """Push a kernel's folder, and note it.
 
     An attempt whose answer was lost is repeated: the same script with the same run id becomes one more
     version, and the outputs of either are this push's.
 
     Args:
-        pushed: what is known before; Kaggle's answer fills in reference, version and url.
-        hours: the kernel's own time budget.
+        folder: built to the order.
 
     Raises:
         KaggleError: Kaggle refused it, or took it without some of its data.
     """
     metadata = files.read_json(folder / "kernel-metadata.json", ("id", "title"), "build the kernel again")
     if metadata.get("enable_gpu"):
-        print(check_quota(client, hours), flush=True)
-    limit = str(int(min(hours + STARTUP_HOURS, LONGEST_HOURS) * 3600))
+        print(check_quota(client, order.hours), flush=True)
+    limit = str(int(min(order.hours + STARTUP_HOURS, LONGEST_HOURS) * 3600))
     what = f"push {metadata['id']}"
     answer = client.call(what, client.api.kernels_push, str(folder), limit)
     if answer.error:
@@ -98,9 +108,10 @@ def push(client: Client, folder: Path, pushed: Pushed, hours: float) -> Pushed:
     if named.lower() != metadata["id"].lower():
         raise KaggleError(f"{what}: Kaggle calls it {named}; title and id do not agree, rename one of them")
     date = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    done = Pushed(**asdict(pushed) | {"version": answer.version_number, "url": answer.url, "date": date})
-    files.write_json(STATE / f"{done.slug}.json", asdict(done))
-    return done
+    version, url = answer.version_number, answer.url
+    pushed = Pushed(order.kernel, order.recipe, metadata["id"], version, order.run_id, url, date)
+    files.write_json(STATE / f"{pushed.slug}.json", asdict(pushed))
+    return pushed
 
 
 def check_quota(client: Client, hours: float) -> str:
@@ -164,13 +175,42 @@ def look(client: Client, pushed: Pushed) -> Session:
     return Session(status, failure, outputs.run_id(client, links), log)
 
 
-def follow(client: Client, pushed: Pushed) -> None:
+def state(client: Client, pushed: Pushed) -> str:
+    """How a push does, in words.
+
+    Raises:
+        KaggleError: it failed or was cancelled.
+    """
+    session = look(client, pushed)
+    status = session.status
+    if status in FINAL and session.run_id not in ("", pushed.run_id):
+        status = f"not started yet; Kaggle still shows the run before, {session.status}"
+    elif status in FINAL:
+        judge(pushed, session)
+        status = pushed.complete
+    return f"{pushed.title}, pushed {pushed.date}: {status}"
+
+
+def follow(client: Client, pushed: Pushed) -> str:
     """Wait until this push's run has ended, whatever the run before it left behind.
+
+    Returns:
+        That it is complete, in words.
 
     Raises:
         KaggleError: it failed, was cancelled, or never started.
+        Interrupted: the user waits no longer.
     """
-    with Waiting(f"{pushed.reference} version {pushed.version}") as line:
+    try:
+        _wait(client, pushed)
+    except KeyboardInterrupt:
+        advice = f"the kernel runs on; humanmade status {pushed.kernel} --wait follows it again"
+        raise Interrupted(advice) from None
+    return f"{pushed.title}: {pushed.complete}"
+
+
+def _wait(client: Client, pushed: Pushed) -> None:
+    with Waiting(pushed.title) as line:
         running, alive = False, 0.0
         for pause in pauses():
             session = look(client, pushed)
@@ -206,7 +246,7 @@ def judge(pushed: Pushed, session: Session) -> None:
     files.write_text(kept, text)
     last = plain(next((line for line in reversed(text.splitlines()) if line.strip()), ""))
     reason = session.failure or last or "no reason given"
-    what = f"{pushed.reference} version {pushed.version}"
+    what = pushed.title
     if session.run_id not in ("", pushed.run_id):
         raise KaggleError(f"{what}: Kaggle shows another run's {session.status}; look at {pushed.url}")
     if session.status == "COMPLETE":

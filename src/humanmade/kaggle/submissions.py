@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from humanmade import files, ledger
+from humanmade.data import manifest
 from humanmade.data.competition import SLUG
-from humanmade.errors import KaggleError, UserError
+from humanmade.errors import Interrupted, KaggleError, UserError
 from humanmade.kaggle.client import Client, PassingError, pauses, plain
 from humanmade.ledger import Row
 from humanmade.progress import Waiting, warn
@@ -25,6 +27,17 @@ RULES = (
     f"join the competition and accept its rules at https://www.kaggle.com/competitions/{SLUG}/rules, "
     "then run this again"
 )
+
+
+def test_ids(folders: Sequence[Path]) -> list[str]:
+    """Ids of the competition's test rows, which a submission is checked against.
+
+    Raises:
+        UserError: the folders hold no test.csv.
+    """
+    if not any((folder / "test.csv").is_file() for folder in folders):
+        raise UserError(f"{folders[0]}: holds no test.csv to check against; humanmade data downloads it")
+    return manifest.submission_ids(manifest.load(folders, pictures=False)).tolist()
 
 
 def refuse_sent(file: Path) -> None:
@@ -88,7 +101,15 @@ def follow(client: Client, row: Row) -> Row:
 
     Raises:
         KaggleError: Kaggle could not score it; the line says why.
+        Interrupted: the user waits no longer.
     """
+    try:
+        return _wait(client, row)
+    except KeyboardInterrupt:
+        raise Interrupted("it is sent; humanmade scores asks for its score") from None
+
+
+def _wait(client: Client, row: Row) -> Row:
     with Waiting(row["file"]) as line:
         for pause in pauses():
             entries = client.call("score", latest, client, no=RULES)
@@ -179,10 +200,19 @@ def describe(file: Path) -> Row:
     return row
 
 
+def result(row: Row) -> str:
+    """What a submission scored, in words."""
+    foreseen = f"; out of fold {row['fold_score']}" if row["fold_score"] else ""
+    private = row["private"] or "not shown yet"
+    return f"public {row['public'] or 'not scored yet'}, private {private}{foreseen}"
+
+
 def as_text(rows: list[Row]) -> str:
     """Lay the ledger out for a terminal."""
     import pandas as pd
 
+    if not rows:
+        return "nothing was submitted yet"
     columns = ["date", "file", "runs", "fold_score", "shifted_score", "forecast", "public", "private", "note"]
     table = pd.DataFrame(rows, columns=columns)
     shown = table.drop(columns=[name for name in table if not table[name].astype(bool).any()])
