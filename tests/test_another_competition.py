@@ -11,7 +11,7 @@ from PIL import Image
 from scipy.special import expit
 
 from humanmade import competition, ledger, metrics, submission
-from humanmade.cli import main
+from humanmade.commands import main
 from humanmade.competition import Competition
 from humanmade.data import demo, manifest
 from humanmade.kaggle import bundle, download

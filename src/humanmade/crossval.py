@@ -6,7 +6,7 @@ import contextlib
 import shutil
 import tempfile
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,8 @@ class Options:
     """Train this fold only; `all` trains on everything."""
     prevalence: float = 0.5
     """Assumed share of generated pictures in the test set."""
-    hours: float | None = None
+    budget: Budget = field(default_factory=Budget)
+    """Running since the command began: reading pictures for the first time takes its share."""
 
 
 def cross_validate(recipe: Recipe, table: pd.DataFrame, current: Run, options: Options) -> dict[str, Any]:
@@ -57,7 +58,7 @@ def cross_validate(recipe: Recipe, table: pd.DataFrame, current: Run, options: O
     """
     manifest.check_trainable(table)
     manifest.check_test_readable(table)
-    budget, ranks = Budget(options.hours), team()
+    budget, ranks = options.budget, team()
     data = run.fingerprint(table)
     sources = sources_of(table)
     if recipe.split == "source":

@@ -58,6 +58,16 @@ def make_folder(path: Path) -> Path:
     return path
 
 
+def refuse_existing(path: Path | None, force: bool) -> None:
+    """Refuse to replace a file that the user named, unless forced.
+
+    Raises:
+        UserError: it exists.
+    """
+    if path and path.exists() and not force:
+        raise UserError(f"{path}: exists; give another --out, or --force to replace it")
+
+
 def write_text(path: Path, text: str) -> None:
     """Write UTF-8 text with LF line ends, whole or not at all."""
     with whole_file(path) as scratch:

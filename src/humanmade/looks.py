@@ -244,3 +244,20 @@ def sentence(seen: Seen) -> str:
         f"{start}: {known} {best.worse:.3f} (look {seen.looks.index(best) + 1}); this one is {verdict}. "
         f"The best of {count} is expected to be {expected:.3f} better than it is."
     )
+
+
+def told(
+    verb: str, folders: Sequence[Path], rows: pd.DataFrame, run: Run, scores: Mapping[str, Any]
+) -> tuple[int | None, str]:
+    """Count a look of one run and put it into words; scores that took minutes are not lost if it fails.
+
+    Returns:
+        How many looks at the set there are, None where this one was not counted; and a sentence.
+    """
+    try:
+        seen = record(verb, folders, rows, run.recipe.name, [run], scores)
+    except (UserError, OSError) as error:
+        return None, f"not counted as a look: {error}"
+    if seen is None:
+        return None, "not counted as a look: the set holds one class only"
+    return len(seen.looks), sentence(seen)

@@ -436,3 +436,19 @@ def _nearest(word: str, known: Sequence[str]) -> str:
 
 def _choices() -> str:
     return f"shipped recipes: {', '.join(shipped())}, or give the path of a .toml file"
+
+
+def with_options(
+    name: str, settings: Sequence[str], folds: int | None, split: str | None, seed: int | None
+) -> Recipe:
+    """A recipe with `key=value` settings, and with keys that have options of their own.
+
+    Raises:
+        UserError: as `load`, or a number of folds for a source split.
+    """
+    options = {"folds": folds, "split": split, "seeds": seed}
+    given = [f"{key}={value}" for key, value in options.items() if value is not None]
+    recipe = load(name, [*settings, *given])
+    if folds is not None and recipe.split == "source":
+        raise UserError("--folds: a source split has as many folds as the data has sources; leave it out")
+    return recipe

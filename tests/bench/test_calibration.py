@@ -7,7 +7,7 @@ import pytest
 
 from humanmade.bench import calibration
 from humanmade.bench.calibration import chosen, judge, usable
-from humanmade.cli import main
+from humanmade.commands import main
 from humanmade.errors import UserError
 from humanmade.evaluation.kept import CANDIDATES, RULES, Model, foretold
 

@@ -7,7 +7,7 @@ import pytest
 
 from humanmade import metrics
 from humanmade.bench import calibration, measure, worlds
-from humanmade.cli import main
+from humanmade.commands import main
 from humanmade.crossval import cross_validate
 from humanmade.errors import UserError
 from humanmade.evaluation.forecast import MODEL, Distance

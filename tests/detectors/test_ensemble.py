@@ -9,7 +9,7 @@ import pytest
 
 from humanmade import detectors, metrics
 from humanmade import recipe as recipes
-from humanmade.cli import main
+from humanmade.commands import main
 from humanmade.data import folds, inventory, manifest
 from humanmade.detectors.ensemble import Ensemble, _sources_out
 from humanmade.errors import Interrupted, UserError

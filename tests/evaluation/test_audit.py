@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from humanmade.cli import main
+from humanmade.commands import main
 from humanmade.data import inventory, manifest
 from humanmade.evaluation import audit as auditing
 from humanmade.evaluation import telling

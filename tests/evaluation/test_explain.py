@@ -10,7 +10,7 @@ from PIL import Image
 
 from humanmade import detectors
 from humanmade import recipe as recipes
-from humanmade.cli import main
+from humanmade.commands import main
 from humanmade.data import folds, inventory, manifest
 from humanmade.data.loader import ViewDataset
 from humanmade.detectors.network import Normalised

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from humanmade import crossval
-from humanmade.cli import main
+from humanmade.commands import main
 from humanmade.evaluation import outlook
 from tests.conftest import MakeFolder
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from humanmade import ledger
-from humanmade.cli import main
+from humanmade.commands import main
 from humanmade.evaluation import compare
 from tests.conftest import MakeFolder
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from humanmade.cli import main
+from humanmade.commands import main
 from humanmade.evaluation import shifted
 from humanmade.images.corruptions import CORRUPTIONS
 from humanmade.training.budget import OutOfTimeError

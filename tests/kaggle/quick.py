@@ -5,10 +5,10 @@
 
 import sys
 
-from humanmade import cli
+from humanmade import commands
 from humanmade.kaggle import bundle
 
 if __name__ == "__main__":
     bundle._script = lambda path, order: f'RUN_ID = "{order.run_id}"\n'
     bundle.self_test = lambda folder: f"{folder}: tested"
-    sys.exit(cli.main())
+    sys.exit(commands.main())

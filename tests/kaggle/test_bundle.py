@@ -13,7 +13,7 @@ import pytest
 from humanmade.errors import UserError
 from humanmade.kaggle import bundle, runtime
 from humanmade.kaggle.bundle import build, self_test
-from humanmade.kaggle.order import Order, slug
+from humanmade.kaggle.orders import Order, slug
 
 ORDER = Order("train", "convnext_tiny", "tester", "0123456789abcdef", settings=("epochs=1",), hours=2.5)
 

@@ -70,10 +70,10 @@ def test_the_stand_in_sees_what_would_leave_loopback(kit: Kit, standin: StandIn)
 
 IMPATIENT = """
 import sys
-from humanmade import cli
+from humanmade import commands
 from humanmade.kaggle import client
 client.TIMEOUTS = (0.2, 0.2)
-sys.exit(cli.main(sys.argv[1:]))
+sys.exit(commands.main(sys.argv[1:]))
 """
 
 

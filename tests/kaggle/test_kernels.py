@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from humanmade import files, ledger
-from humanmade.cli import main
 from humanmade.errors import KaggleError
 from humanmade.kaggle.outputs import read_listing
 from tests.kaggle.conftest import Kit
@@ -256,22 +255,6 @@ def test_a_blend_kernel_leaves_a_submission_with_its_origin(kit: Kit, standin: S
     assert place.read_bytes() == content and noted and noted["runs"] == ["a", "b"]
     place.write_text("mine")
     assert "is another submission" in kit("pull", "blend", code=2) and place.read_text() == "mine"
-
-
-@pytest.mark.parametrize(
-    ("arguments", "says"),
-    [
-        (["train"], "needs --recipe"),
-        (["blend", "--recipe", "spectrum"], "takes no --recipe"),
-        (["predict", "--recipe", "spectrum"], "needs --run"),
-        (["train", "--recipe", "spectrum", "--run", "x"], "takes no --run"),
-        (["predict", "--recipe", "spectrum", "--run", "x", "--resume"], "push predict: takes no --resume"),
-        (["train", "--recipe", "nonsense"], "recipe 'nonsense': not found"),
-    ],
-)
-def test_orders_that_make_no_sense(capsys, arguments: list[str], says: str):
-    assert main(["push", *arguments, "--dry-run"]) == 2
-    assert says in capsys.readouterr().err
 
 
 def test_a_dry_run_needs_neither_account_nor_network(kit: Kit, standin: StandIn):

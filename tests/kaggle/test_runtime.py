@@ -9,12 +9,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from humanmade.cli import main
+from humanmade.commands import main
 from humanmade.competition import CURRENT
 from humanmade.errors import UserError
 from humanmade.kaggle import runtime
 from humanmade.kaggle.bundle import build
-from humanmade.kaggle.order import Order
+from humanmade.kaggle.orders import Order
 from humanmade.kaggle.runtime import Session
 from tests.conftest import MakeFolder
 

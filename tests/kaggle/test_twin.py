@@ -13,7 +13,7 @@ import pytest
 from humanmade.data import demo
 from humanmade.detectors.weights import LITES, find_weights
 from humanmade.kaggle.bundle import build
-from humanmade.kaggle.order import Order
+from humanmade.kaggle.orders import Order
 from tests.kaggle.test_runtime import as_input, mount, outputs
 
 TWIN = Path(__file__).parents[2] / ".twin/bin/python"

@@ -55,6 +55,23 @@ MEASURED = ("auc", "zeros", "ones")
 """What a row knows of the set."""
 
 
+def refuse_besides(given: Sequence[str]) -> None:
+    """Refuse what an earlier bench's table leaves without a use.
+
+    Args:
+        given: names of the arguments and options of `humanmade bench` that stand on the command line.
+
+    Raises:
+        UserError: `calibrate` is not among them, or something is that only measuring reads.
+    """
+    if "calibrate" not in given:
+        raise UserError("--table: only --calibrate reads it; give both")
+    surplus = [name for name in given if name not in ("table", "calibrate", "markdown", "title")]
+    if surplus:
+        name = "recipes" if surplus[0] == "recipes" else f"--{surplus[0]}"
+        raise UserError(f"{name}: with --table nothing is measured; leave one of them out")
+
+
 def read(path: Path) -> pd.DataFrame:
     """The columns of a bench's table (`humanmade.bench.table.COLUMNS`) that judging needs.
 

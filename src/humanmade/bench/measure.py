@@ -16,6 +16,7 @@ import pandas as pd
 
 from humanmade import detectors, files, looks
 from humanmade import recipe as recipes
+from humanmade.bench import calibration, table
 from humanmade.bench.table import COLUMNS, COUNTS, NAMES, TOGETHER, mean_of
 from humanmade.bench.worlds import Bench, World, shift, worlds
 from humanmade.crossval import Options, cross_validate
@@ -46,8 +47,27 @@ def read_lines(asked: Sequence[str]) -> list[str]:
     lines = [line for line in lines if line and not line.startswith("#")]
     twice = [line for number, line in enumerate(lines) if line in lines[:number]]
     if twice or not lines:
-        raise UserError(f"bench: '{twice[0]}' stands there twice" if twice else "bench: no recipe is given")
+        raise UserError(f"bench: '{twice[0]}' stands there twice" if twice else "bench: no recipes given")
     return lines
+
+
+def report(lines: Sequence[str], bench: Bench, columns: str = "") -> list[str]:
+    """Measure recipes, and lay out the table, who stands where, and what forecasts miss; then calibrate.
+
+    Args:
+        lines: `recipe key=value ...`.
+        columns: names of those to lay out, with commas between; empty for all.
+
+    Raises:
+        UserError: no such column or recipe, or nothing to judge by.
+    """
+    names = columns.split(",") if columns else []
+    unknown = [name for name in names if name not in COLUMNS]
+    if unknown:
+        raise UserError(f"--columns {unknown[0]}: known are {', '.join(COLUMNS)}")
+    rows = measure(lines, bench)
+    blocks = [table.as_markdown(rows, names), *table.standings(rows), *table.forecast_errors(rows)]
+    return [*blocks, *(calibration.report(rows) if bench.calibrate else [])]
 
 
 def measure(lines: Sequence[str], bench: Bench) -> pd.DataFrame:

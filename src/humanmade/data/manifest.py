@@ -97,8 +97,13 @@ def submission_ids(table: pd.DataFrame) -> pd.Series[str]:
     """Test ids as a submission writes them, in order.
 
     They are the folder's own where all test rows come from one folder, else the joined ids.
+
+    Raises:
+        UserError: there are no test rows.
     """
     test = table[table["split"] == "test"]
+    if test.empty:
+        raise UserError("the data has no test rows, which a submission is made of")
     return test["id"] if test["name"].duplicated().any() else test["name"]
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from humanmade import competition, files, fusion, metrics
+from humanmade import competition, files, fusion, ledger, metrics, submission
+from humanmade.data import manifest
 from humanmade.detectors.base import Logits
 from humanmade.errors import UserError
 from humanmade.images.corruptions import CORRUPTIONS
@@ -24,6 +26,9 @@ class Member:
     """One prediction to blend, in units of its own spread."""
 
     name: str
+    """As the user wrote it."""
+    origin: str
+    """As the ledger writes it: a run's own name."""
     test: pd.Series[float]
     """Logits by test id."""
     oof: pd.DataFrame | None
@@ -50,24 +55,15 @@ def read_member(name: str) -> Member:
                 corrupted = run.corrupted(scored, oof.set_index("id")["label"]).dropna()
                 corrupted[list(SHIFTED_VIEWS)] /= scale
             oof = oof.assign(logit=oof["logit"] / scale)
-        return Member(name, test.set_index("id")["logit"] / scale, oof, run.assigned, corrupted)
+        return Member(name, run.name, test.set_index("id")["logit"] / scale, oof, run.assigned, corrupted)
     table = files.read_numbers(Path(name), ("id", "logit"))[["id", "logit"]]
-    return Member(name, table.set_index("id")["logit"] / _spread(table), None, None)
+    return Member(name, name, table.set_index("id")["logit"] / _spread(table), None, None)
 
 
 def _spread(table: pd.DataFrame) -> float:
     """Standard deviation of logits, divided first so that huge ones do not overflow; 1 where it is 0."""
     largest = float(table["logit"].abs().max()) if len(table) else 0.0
     return largest * float((table["logit"] / largest).std(ddof=0)) or 1.0 if largest else 1.0
-
-
-def standardised(member: Member) -> Member:
-    """The member with test logits centred and in units of their own spread, not of the folds' one.
-
-    Where the shift has moved or stretched a member's logits, it weighs as much as the others again.
-    """
-    spread = float(member.test.std(ddof=0)) or 1.0
-    return replace(member, test=(member.test - member.test.mean()) / spread)
 
 
 def blend(members: Sequence[Member], method: str) -> pd.Series[float]:
@@ -131,16 +127,20 @@ def _views(members: Sequence[Member]) -> dict[str, fusion.View]:
     return views
 
 
-def in_order(logits: pd.Series[float], ids: Sequence[str]) -> pd.Series[float]:
-    """Bring logits into the order of test.csv.
+def in_order(logits: pd.Series[float], table: pd.DataFrame) -> pd.Series[float]:
+    """Bring logits into the order of the test rows, under the ids that a submission writes.
+
+    Args:
+        table: of `humanmade.data.manifest`.
 
     Raises:
-        UserError: a test id has no logit.
+        UserError: there are no test rows, or one has no logit.
     """
-    missing = [name for name in ids if name not in logits.index]
-    if missing:
-        raise UserError(f"blend: {len(missing)} test ids have no logit, '{missing[0]}' first")
-    return logits.reindex(list(ids))
+    ids = table.loc[table["split"] == "test", "id"]
+    missing = ids[~ids.isin(logits.index)]
+    if len(missing):
+        raise UserError(f"blend: {len(missing)} test ids have no logit, '{missing.iloc[0]}' first")
+    return logits.reindex(ids).set_axis(manifest.submission_ids(table))
 
 
 def oof_threshold(members: Sequence[Member], method: str) -> tuple[float, float]:
@@ -208,3 +208,56 @@ def _check_same_ids(first: Member, other: Member) -> None:
             f"{other.name}: predicts other ids than {first.name} ({example}; "
             f"{len(missing)} missing, {len(surplus)} surplus)"
         )
+
+
+@dataclass(frozen=True)
+class Cut:
+    """How labels are cut from logits: by rank at a prevalence (one half unless given), or at a logit."""
+
+    prevalence: float | None = None
+    threshold: float | str | None = None
+    """A logit, or `oof` for the one where out-of-fold F1 is best."""
+
+    def __post_init__(self) -> None:
+        if self.threshold is not None and self.prevalence is not None:
+            raise UserError("--threshold: cuts at a logit and --prevalence by rank; leave one of them out")
+
+
+def labelled(
+    members: Sequence[Member], method: str, logits: pd.Series[float], cut: Cut
+) -> tuple[npt.NDArray[np.int64], str]:
+    """Labels (rows,) of blended logits, and in words how they were cut.
+
+    Raises:
+        UserError: there is no out-of-fold threshold.
+    """
+    threshold, nested = cut.threshold, ""
+    if isinstance(threshold, str):
+        threshold, score = oof_threshold(members, method)
+        nested = f", nested out-of-fold F1 {score:.3f}"
+    labels, how = submission.answer([*logits.index], logits, cut.prevalence or 0.5, threshold)
+    return labels, how + nested
+
+
+def submit(
+    members: Sequence[Member],
+    method: str,
+    logits: pd.Series[float],
+    labels: npt.ArrayLike,
+    how: str,
+    out: Path,
+) -> list[str]:
+    """Write a checked submission with the note of its origin.
+
+    Returns:
+        What it is made of and holds, in lines.
+    """
+    ids, names = [*logits.index], [member.origin for member in members]
+    submission.write(out, ids, labels)
+    ledger.note_origin(out, names, method, how, fold_score(members, method))
+    lines = [f"{out}: {submission.summary(dict(zip(ids, np.asarray(labels), strict=True)))} ({how})"]
+    if method in fusion.LEARNED:
+        weights, nested = learn(members, method)
+        shares = ", ".join(f"{name} {weight:.2f}" for name, weight in zip(names, weights, strict=True))
+        lines.insert(0, f"weights: {shares}; nested selection score {nested:.3f}")
+    return lines

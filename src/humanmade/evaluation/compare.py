@@ -137,6 +137,16 @@ def shown(table: pd.DataFrame) -> pd.DataFrame:
     return chosen.drop(columns=[column for column in chosen if chosen[column].isna().all()])
 
 
-def as_text(table: pd.DataFrame) -> str:
-    """Lay the comparison out for a terminal: AUC but for F1 and the leaderboard."""
-    return shown(table).to_string(index=False, na_rep="-", float_format=lambda value: f"{value:.3f}")
+def as_text(table: pd.DataFrame, submitted: Sequence[ledger.Row] = ()) -> str:
+    """Lay the comparison out for a terminal (AUC but for F1 and the leaderboard), and say how to read it."""
+    lines = [shown(table).to_string(index=False, na_rep="-", float_format=lambda value: f"{value:.3f}")]
+    leaderboard = leaderboard_looks(submitted)
+    if leaderboard:
+        lines.append(leaderboard)
+    for column, what in zip(of_the_metric(), ("fold", "forecast"), strict=True):
+        correlation = rank_correlation(table, column)
+        if correlation is not None:
+            metric = competition.CURRENT.metric_name
+            lines.append(f"rank correlation of {what} {metric} and public score: {correlation:.2f}")
+    lines.append(f"{competition.baseline()}; they are ranked by {ranked_by()}")
+    return "\n".join(lines)

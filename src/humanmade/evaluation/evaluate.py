@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,24 @@ def labelled_rows(table: pd.DataFrame, split: str | None) -> pd.DataFrame:
             "choose the rows with --split train or --split test"
         )
     return rows
+
+
+def readable(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows whose pictures can be read.
+
+    Raises:
+        UserError: there are none.
+    """
+    rows = rows[~rows["broken"]]
+    if rows.empty:
+        raise UserError("none of the labelled pictures can be read; repair them")
+    return rows
+
+
+def save(path: Path, rows: pd.DataFrame, logits: np.ndarray) -> None:
+    """Write `id,label,source,logit`, and `repo` where the set names any."""
+    columns = ["id", "label", "source", "logit", *(["repo"] if (rows["repo"] != "").any() else [])]
+    files.write_csv(path, rows.assign(logit=logits)[columns])
 
 
 def warn_of_training_rows(run: Run, rows: pd.DataFrame) -> None:

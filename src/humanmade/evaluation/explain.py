@@ -21,6 +21,7 @@ from humanmade.data.loader import ViewDataset
 from humanmade.detectors.network import Network
 from humanmade.detectors.probe import Probe
 from humanmade.errors import UserError
+from humanmade.evaluation.evaluate import labelled_rows
 from humanmade.evaluation.inference import run_logits
 from humanmade.files import read_numbers, whole_file
 from humanmade.images.views import Frame
@@ -40,6 +41,8 @@ METHODS = ("gradcam", "hirescam", "layercam")
 
 GROUPS = ("worst mistakes", "surest hits", "most doubtful")
 PER_GROUP = 3
+SANITY_ROWS = 6
+"""Pictures whose maps are compared with those of random weights."""
 TILE = 128
 
 SANE = 0.5
@@ -60,6 +63,32 @@ def caution(run: Run) -> str | None:
         f"caution: re-encoding moves this detector's logits {far:.1f} times as far as the class does, so the "
         "maps may show a file's history; compare them on a recompressed copy"
     )
+
+
+def rows_to_explain(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a data folder that are labelled: the test rows, or the train rows where those are not."""
+    split = "train" if (table.loc[table["split"] == "test", "label"] < 0).any() else None
+    return labelled_rows(table, split)
+
+
+def map_method(run: Run, method: str) -> str:
+    """The method by which a run's maps are made: a probe's are exact, whichever is wanted."""
+    return method if run.recipe.detector == "network" else "exact"
+
+
+def draw(run: Run, rows: pd.DataFrame, method: str, out: Path) -> list[str]:
+    """Draw the maps of chosen labelled rows on a sheet; what was drawn, and whether to trust it, in lines."""
+    chosen = select(honest_logits(run, rows))
+    maps, squares = explain(run, chosen, method)
+    title = f"{run.name}, {method}: pictures above, where the detector looks below; logits (yellow: wrong)"
+    contact_sheet(out, chosen, maps, squares, title)
+    sanity = "sanity: the maps of a probe are exact parts of its logits"
+    if method != "exact":
+        correlation = randomised_correlation(run, chosen.head(SANITY_ROWS), method)
+        verdict = "pass" if correlation < SANE else "FAIL: the maps show edges, not what was learned"
+        sanity = f"sanity: rank correlation with maps of random weights {correlation:.2f} ({verdict})"
+    drawn = f"{out}: {len(chosen)} pictures of {chosen['kind'].nunique()} sources"
+    return [drawn, sanity, *filter(None, [caution(run)])]
 
 
 def select(rows: pd.DataFrame, count: int = PER_GROUP) -> pd.DataFrame:

@@ -19,7 +19,8 @@ from typing import Any
 import humanmade
 from humanmade import competition, files
 from humanmade.errors import UserError
-from humanmade.kaggle.order import MACHINE, Order
+from humanmade.kaggle import MACHINE
+from humanmade.kaggle.orders import Order
 
 ROOT = Path(humanmade.__file__).parent
 METADATA = "kernel-metadata.json"
@@ -28,7 +29,7 @@ LIMIT = 900_000
 PACKED = (".py", ".toml", ".typed")
 IMAGE = {
     *("PIL", "albumentations", "cv2", "imagehash", "jinja2", "kaggle", "matplotlib", "numpy", "pandas"),
-    *("safetensors", "scipy", "six", "sklearn", "timm", "torch", "torchvision", "tqdm"),
+    *("click", "safetensors", "scipy", "six", "sklearn", "timm", "torch", "torchvision", "tqdm"),
 }
 """What Kaggle's image ships and the package may import when a module is loaded."""
 

@@ -14,10 +14,10 @@ from pathlib import Path
 
 from humanmade import files
 from humanmade.errors import Interrupted, KaggleError, UserError
-from humanmade.kaggle import outputs
+from humanmade.kaggle import LONGEST_HOURS, outputs
 from humanmade.kaggle.bundle import METADATA
 from humanmade.kaggle.client import Client, looks, plain
-from humanmade.kaggle.order import LONGEST_HOURS, Order
+from humanmade.kaggle.orders import Order
 from humanmade.progress import Waiting
 from humanmade.run import RUNS
 
@@ -174,7 +174,7 @@ def look(client: Client, pushed: Pushed) -> Session:
     return Session(session.status, session.failure, outputs.run_id(client, links), log)
 
 
-def status(client: Client, pushed: Pushed) -> str:
+def state(client: Client, pushed: Pushed) -> str:
     """How a push does, in one line.
 
     Raises:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from humanmade import competition, files, ledger
-from humanmade.errors import KaggleError, UserError
+from humanmade.data import manifest
+from humanmade.errors import Interrupted, KaggleError, UserError
 from humanmade.kaggle.client import Client, PassingError, looks, plain
 from humanmade.ledger import Row
 from humanmade.progress import Waiting, warn
@@ -17,6 +19,18 @@ SMALLEST_PAGE = 20
 """Kaggle may send fewer than asked for; fewer than this is the last page."""
 SCORING_SECONDS = 1800.0
 """Longest wait for a score; `scores` asks again later."""
+
+
+def test_ids(folders: Sequence[Path]) -> list[str]:
+    """Ids of the competition's test rows, which a submission is checked against.
+
+    Raises:
+        UserError: the folders hold no test table.
+    """
+    table = competition.CURRENT.test_table
+    if not any((folder / table).is_file() for folder in folders):
+        raise UserError(f"{folders[0]}: holds no {table} to check against; humanmade data downloads it")
+    return manifest.submission_ids(manifest.load(folders, pictures=False)).tolist()
 
 
 def refuse_sent(file: Path) -> None:
@@ -80,7 +94,15 @@ def follow(client: Client, row: Row) -> Row:
 
     Raises:
         KaggleError: Kaggle could not score it; the line says why.
+        Interrupted: the user waits no longer.
     """
+    try:
+        return _wait(client, row)
+    except KeyboardInterrupt:
+        raise Interrupted("it is sent; humanmade scores asks for its score") from None
+
+
+def _wait(client: Client, row: Row) -> Row:
     with Waiting(row["file"]) as line:
         for _ in looks():
             entries = client.call("score", latest, client, no=competition.CURRENT.advice)
@@ -144,10 +166,19 @@ def latest(client: Client) -> list[Any]:
     return client.api.competition_submissions(competition.CURRENT.slug, page_number=1, page_size=PAGE) or []
 
 
+def result(row: Row) -> str:
+    """What a submission scored, in words."""
+    foreseen = f"; out of fold {row['fold_score']}" if row["fold_score"] else ""
+    private = row["private"] or "not shown yet"
+    return f"public {row['public'] or 'not scored yet'}, private {private}{foreseen}"
+
+
 def as_text(rows: list[Row]) -> str:
     """Lay the ledger out for a terminal."""
     import pandas as pd
 
+    if not rows:
+        return "nothing was submitted yet"
     table = pd.DataFrame(rows, columns=[name for name in ledger.COLUMNS if name not in ledger.HIDDEN])
     shown = table.drop(columns=[name for name in table if not table[name].astype(bool).any()])
     return shown.to_string(index=False)

@@ -11,14 +11,10 @@ from pathlib import Path
 
 from humanmade import recipe as recipes
 from humanmade.errors import UserError
-from humanmade.kaggle import weights
+from humanmade.kaggle import LONGEST_HOURS, weights
 from humanmade.kaggle.client import Client
 from humanmade.progress import warn
 
-LONGEST_HOURS = 12.0
-"""A session on Kaggle lasts no longer."""
-MACHINE = "NvidiaTeslaT4"
-"""Kaggle's name of the machine that a kernel with `enable_gpu` runs on: two T4."""
 REFERENCE = re.compile(r"[A-Za-z0-9_-]+/[A-Za-z0-9_-]+")
 
 
