@@ -1,10 +1,8 @@
-"""`humanmade push`."""
-
 from pathlib import Path
 
 import click
 
-from humanmade.commands._options import Number, argument, option, patience, settings, verb
+from humanmade.commands._verb import Number, argument, option, patience, settings, verb
 
 SESSION = Number(float, lambda hours: 0 < hours <= 12, "a number of hours above 0, at most 12")
 
