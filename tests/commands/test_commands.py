@@ -8,9 +8,10 @@ from pathlib import Path
 import click
 import pytest
 
-from humanmade import commands
+from humanmade import commands, fusion
 from humanmade.commands import main
-from humanmade.commands._options import SECTIONS, Verb
+from humanmade.commands._verb import SECTIONS, Verb
+from humanmade.evaluation import explain
 
 TOP = click.Context(commands.humanmade)
 VERBS = commands.humanmade.list_commands(TOP)
@@ -57,6 +58,12 @@ def test_every_verb_explains_itself_with_an_example_that_parses(name: str, capsy
         assert not isinstance(parameter, click.Option) or (parameter.help and not parameter.hidden)
 
 
+def test_choices_are_those_of_the_owners():
+    for name, methods in (("blend", fusion.METHODS), ("explain", explain.METHODS)):
+        (option,) = [parameter for parameter in verb_of(name).params if parameter.name == "method"]
+        assert isinstance(option.type, click.Choice) and set(option.type.choices) == set(methods)
+
+
 def test_alone_it_lists_the_verbs_by_the_part_of_the_day(capsys):
     assert main([]) == 2
     text = capsys.readouterr().out
@@ -82,7 +89,10 @@ def test_alone_it_lists_the_verbs_by_the_part_of_the_day(capsys):
         (["cv", "--split", "random"], "'random' is not one of 'pairs', 'source'."),
         (["blend", "a"], "Missing option '--out'."),
         (["blend"], "Missing argument 'RUN|CSV...'."),
-        (["push"], "Missing argument 'KERNEL'. Choose from: train, predict, blend"),
+        (
+            ["push"],
+            "Missing argument 'KERNEL'. Choose from: train, predict, blend. See humanmade",
+        ),
         (["push", "train", "--hours", "13"], "'13' is not a number of hours above 0, at most 12."),
         (["cv", "a", "b"], "Got unexpected extra argument (b)"),
         (["cv", "nonsense", "--data", "."], "recipe 'nonsense': not found"),

@@ -1,8 +1,8 @@
 """The command line: one file a verb, found by its name.
 
 To add the verb `name`, write `name.py` beside this file, with a function `name` decorated by
-`_options.verb(section, example)`: its docstring is the help (the first sentence is the line in the list of
-verbs), each `click.option` above it is an option, and its values arrive as typed arguments. Nothing else
+`_verb.verb(section, example)`: its docstring is the help (the first sentence is the line in the list of
+verbs), each `_verb.option` above it is an option, and values arrive as its typed arguments. Nothing else
 lists it. A verb reads options, loads, calls and prints; what decides anything belongs to the module that
 owns the matter. Import that module inside the function, so that `--help` stays quick. A test goes into
 `tests/commands/test_name.py`.
@@ -22,7 +22,7 @@ from pkgutil import iter_modules
 import click
 
 from humanmade import __version__
-from humanmade.commands._options import SECTIONS, Verb
+from humanmade.commands._verb import SECTIONS, Verb
 from humanmade.errors import Interrupted, KaggleError, UserError
 
 
@@ -99,7 +99,8 @@ def main(words: Sequence[str] | None = None) -> int:
         return end.exit_code
     except click.UsageError as error:
         verb = error.ctx.command_path if error.ctx else "humanmade"
-        _complain(f"{' '.join(error.format_message().split())} See {verb} --help.")
+        text = " ".join(error.format_message().split())
+        _complain(f"{text}{'' if text[-1] in '.?)' else '.'} See {verb} --help.")
         return 2
     except UserError as error:
         _complain(str(error))

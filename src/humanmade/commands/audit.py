@@ -1,8 +1,6 @@
-"""`humanmade audit`."""
-
 from pathlib import Path
 
-from humanmade.commands._options import PATH, data, option, skip_broken, verb, weights
+from humanmade.commands._verb import PATH, data, option, skip_broken, verb, weights
 
 SHEET = Path("build/duplicates.png")
 

@@ -1,10 +1,8 @@
-"""`humanmade bench`."""
-
 from pathlib import Path
 
 import click
 
-from humanmade.commands._options import COUNT, FOLD, PATH, argument, data, given, option, verb, weights
+from humanmade.commands._verb import COUNT, FOLD, PATH, argument, data, given, option, verb, weights
 
 
 @verb("Judge", 'humanmade bench probe_lite0 "probe_lite0 head=difference" --data train --shifted wild')
@@ -20,7 +18,7 @@ from humanmade.commands._options import COUNT, FOLD, PATH, argument, data, given
 @option("--each", "train on each --data folder by itself, and let the others judge it beside --shifted")
 @option("--joined", "with --each: train on every two --data folders as well, judged by the others")
 @option(
-    "--calibrate", "with --each: fit the forecast with whole worlds left out, print the constants to ship"
+    "--calibrate", "with --each: fit the forecast, whole worlds left out, and print the constants to ship"
 )
 @option("--table CSV", "with --calibrate: an earlier bench's table.csv, instead of measuring", PATH)
 @option("--fold k", "train this fold only, or 'all' rows at once", FOLD)
@@ -59,10 +57,9 @@ def bench(
         calibration.refuse_besides(given(context))
         blocks = calibration.report(calibration.read(table))
     else:
-        job = Bench(
-            data, shifted, out or BENCH, each=each, joined=joined, calibrate=calibrate, fold=fold, seeds=seeds
-        )
-        blocks = measure.report(recipes, job, columns)
+        lines = measure.read_lines(recipes)
+        job = Bench(data, shifted, out or BENCH, each, joined, calibrate, fold, seeds)
+        blocks = measure.report(lines, job, columns)
     print("\n\n".join(blocks))
     if markdown:
         files.write_text(markdown, "\n\n".join([title, *blocks]).strip() + "\n")

@@ -1,8 +1,6 @@
-"""`humanmade blend`."""
-
 from pathlib import Path
 
-from humanmade.commands._options import PATH, SHARE, THRESHOLD, argument, data, force, option, verb
+from humanmade.commands._verb import PATH, SHARE, THRESHOLD, argument, data, force, option, verb
 
 METHODS = ["mean", "rank", "weights", "climb", "stack"]
 

@@ -1,8 +1,6 @@
-"""`humanmade check`."""
-
 from pathlib import Path
 
-from humanmade.commands._options import PATH, argument, data, option, verb
+from humanmade.commands._verb import PATH, argument, data, option, verb
 
 
 @verb("Submit", "humanmade check submissions/two.csv --data data --against submissions/one.csv")

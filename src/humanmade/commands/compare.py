@@ -1,9 +1,7 @@
-"""`humanmade compare`."""
-
 from pathlib import Path
 
 from humanmade import places
-from humanmade.commands._options import PATH, argument, force, option, verb
+from humanmade.commands._verb import PATH, argument, force, option, verb
 
 
 @verb("Judge", "humanmade compare probe_lite0 demo")

@@ -1,8 +1,6 @@
-"""`humanmade cv`."""
-
 from pathlib import Path
 
-from humanmade.commands._options import (
+from humanmade.commands._verb import (
     COUNT,
     FOLD,
     HOURS,

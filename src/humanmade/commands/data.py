@@ -1,9 +1,7 @@
-"""`humanmade data`."""
-
 from pathlib import Path
 
 from humanmade import places
-from humanmade.commands._options import PATH, option, patience, verb
+from humanmade.commands._verb import PATH, option, patience, verb
 
 
 @verb("Kaggle", "humanmade data --data data")

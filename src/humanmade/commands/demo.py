@@ -1,8 +1,6 @@
-"""`humanmade demo`."""
-
 from pathlib import Path
 
-from humanmade.commands._options import PATH, argument, verb
+from humanmade.commands._verb import PATH, argument, verb
 
 
 @verb("Other", "humanmade demo build/demo")

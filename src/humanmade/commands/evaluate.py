@@ -1,8 +1,6 @@
-"""`humanmade evaluate`."""
-
 from pathlib import Path
 
-from humanmade.commands._options import (
+from humanmade.commands._verb import (
     PATH,
     argument,
     data,

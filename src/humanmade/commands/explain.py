@@ -1,8 +1,6 @@
-"""`humanmade explain`."""
-
 from pathlib import Path
 
-from humanmade.commands._options import PATH, argument, data, force, option, skip_broken, verb, weights
+from humanmade.commands._verb import PATH, argument, data, force, option, skip_broken, verb, weights
 
 METHODS = ["gradcam", "hirescam", "layercam"]
 

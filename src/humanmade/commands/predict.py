@@ -1,8 +1,6 @@
-"""`humanmade predict`."""
-
 from pathlib import Path
 
-from humanmade.commands._options import PATH, argument, data, force, option, skip_broken, verb, weights
+from humanmade.commands._verb import PATH, argument, data, force, option, skip_broken, verb, weights
 
 
 @verb("Submit", "humanmade predict probe_lite0 --data data --out logits.csv")

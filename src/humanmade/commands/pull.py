@@ -1,6 +1,4 @@
-"""`humanmade pull`."""
-
-from humanmade.commands._options import argument, option, patience, verb
+from humanmade.commands._verb import argument, option, patience, verb
 
 
 @verb("Kaggle", "humanmade pull train --recipe convnext_tiny")

@@ -1,10 +1,8 @@
-"""`humanmade push`."""
-
 from pathlib import Path
 
 import click
 
-from humanmade.commands._options import Number, argument, option, patience, settings, verb
+from humanmade.commands._verb import Number, argument, option, patience, settings, verb
 from humanmade.kaggle import LONGEST_HOURS
 
 SESSION = Number(

@@ -1,8 +1,6 @@
-"""`humanmade reconstruct`."""
-
 from pathlib import Path
 
-from humanmade.commands._options import COUNT, PATH, argument, option, skip_broken, verb, weights
+from humanmade.commands._verb import COUNT, PATH, argument, option, skip_broken, verb, weights
 
 
 @verb("Other", "humanmade reconstruct photos build/aligned")

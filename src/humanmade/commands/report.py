@@ -1,8 +1,6 @@
-"""`humanmade report`."""
-
 from pathlib import Path
 
-from humanmade.commands._options import PATH, argument, data, option, skip_broken, verb, weights
+from humanmade.commands._verb import PATH, argument, data, option, skip_broken, verb, weights
 
 PAGE = Path("runs/report.html")
 

@@ -1,6 +1,4 @@
-"""`humanmade scores`."""
-
-from humanmade.commands._options import patience, verb
+from humanmade.commands._verb import patience, verb
 
 
 @verb("Kaggle", "humanmade scores")

@@ -1,6 +1,4 @@
-"""`humanmade status`."""
-
-from humanmade.commands._options import argument, option, patience, verb
+from humanmade.commands._verb import argument, option, patience, verb
 
 
 @verb("Kaggle", "humanmade status train --recipe convnext_tiny")

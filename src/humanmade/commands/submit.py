@@ -1,9 +1,7 @@
-"""`humanmade submit`."""
-
 from pathlib import Path
 
 from humanmade import places
-from humanmade.commands._options import PATH, argument, option, patience, verb
+from humanmade.commands._verb import PATH, argument, option, patience, verb
 
 
 @verb("Kaggle", 'humanmade submit submissions/two.csv -m "two probes"')

@@ -1,15 +1,13 @@
-"""`humanmade weights`."""
-
 import click
 
-from humanmade.commands import _options
-from humanmade.commands._options import argument, patience, verb
+from humanmade.commands import _verb
+from humanmade.commands._verb import argument, patience, verb
 
 
 @verb("Kaggle", "humanmade weights push vit_small_patch14_dinov2.lvd142m")
 @argument("action", type=click.Choice(["push"]), metavar="push")
 @argument("names", nargs=-1, required=True, metavar="NAME...")
-@_options.weights
+@_verb.weights
 @patience
 def weights(action: str, names: tuple[str, ...], patience: float) -> None:
     """Upload pretrained weights as private datasets, which kernels can attach.

@@ -125,4 +125,6 @@ settings = option("--set key=value", "override a recipe key", name="settings", m
 def given(context: click.Context) -> list[str]:
     """Names of the arguments and options that stand on the command line."""
     names = [parameter.name or "" for parameter in context.command.params]
-    return [name for name in names if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
+    # Click before 8.2 takes arguments that may be many, and are none, for given.
+    present = [name for name in names if context.params.get(name) != ()]
+    return [name for name in present if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
