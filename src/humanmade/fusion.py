@@ -15,7 +15,6 @@ Array = npt.NDArray[np.float64]
 CLEAN = "clean"
 """The view of a held-out picture as it is; every other view is a shifted one."""
 
-METHODS = ("mean", "rank", "weights", "climb", "stack")
 LEARNED = ("sources", "weights", "climb", "stack")
 """Rules whose weights are learned from held-out logits; `sources` is for members of one run."""
 

@@ -8,10 +8,9 @@ from pathlib import Path
 import click
 import pytest
 
-from humanmade import commands, fusion
+from humanmade import commands
 from humanmade.commands import main
 from humanmade.commands._verb import SECTIONS, Verb
-from humanmade.evaluation import explain
 
 TOP = click.Context(commands.humanmade)
 VERBS = commands.humanmade.list_commands(TOP)
@@ -56,12 +55,6 @@ def test_every_verb_explains_itself_with_an_example_that_parses(name: str, capsy
         assert set(context.params) == {parameter.name for parameter in verb.params if parameter.expose_value}
     for parameter in verb.params:
         assert not isinstance(parameter, click.Option) or (parameter.help and not parameter.hidden)
-
-
-def test_choices_are_those_of_the_owners():
-    for name, methods in (("blend", fusion.METHODS), ("explain", explain.METHODS)):
-        (option,) = [parameter for parameter in verb_of(name).params if parameter.name == "method"]
-        assert isinstance(option.type, click.Choice) and set(option.type.choices) == set(methods)
 
 
 def test_alone_it_lists_the_verbs_by_the_part_of_the_day(capsys):

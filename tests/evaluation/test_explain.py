@@ -8,7 +8,7 @@ import timm
 import torch
 from PIL import Image
 
-from humanmade import detectors
+from humanmade import choices, detectors
 from humanmade import recipe as recipes
 from humanmade.commands import main
 from humanmade.data import folds, inventory, manifest
@@ -38,7 +38,7 @@ def test_selection_is_per_source_and_by_support():
     assert ids["human-made", "worst mistakes"] == ["e"] and ids["human-made", "surest hits"] == ["f"]
 
 
-@pytest.mark.parametrize("method", explaining.METHODS)
+@pytest.mark.parametrize("method", choices.MAPS)
 @pytest.mark.parametrize(
     ("backbone", "size"),
     [("test_efficientnet", 64), ("test_vit", 160), ("test_convnext", 64), ("trace_cnn_npr", 32),

@@ -1,13 +1,12 @@
 from pathlib import Path
 
+from humanmade.choices import FUSIONS
 from humanmade.commands._verb import PATH, SHARE, THRESHOLD, argument, data, force, option, verb
-
-METHODS = ["mean", "rank", "weights", "climb", "stack"]
 
 
 @verb("Submit", "humanmade blend probe_lite0 efficientnet_lite0 --out submissions/two.csv")
 @argument("names", nargs=-1, required=True, metavar="RUN|CSV...")
-@option("--method", "fusion; the last three learn weights from held-out logits", METHODS, default="mean")
+@option("--method", "fusion; the last three learn weights from held-out logits", [*FUSIONS], default="mean")
 @option("--out CSV", "the submission to write", PATH, required=True)
 @data()
 @option("--prevalence p", "cut by rank at this share of generated pictures", SHARE, show_default="0.5")

@@ -1,14 +1,13 @@
 from pathlib import Path
 
+from humanmade.choices import MAPS
 from humanmade.commands._verb import PATH, argument, data, force, option, skip_broken, verb, weights
-
-METHODS = ["gradcam", "hirescam", "layercam"]
 
 
 @verb("Judge", "humanmade explain efficientnet_lite0 --data data --method layercam")
 @argument("run_name", metavar="RUN")
 @data()
-@option("--method", "how a network's maps are made; a probe's are exact", METHODS, default="gradcam")
+@option("--method", "how a network's maps are made; a probe's are exact", [*MAPS], default="gradcam")
 @option("--out PNG", "the sheet", PATH, show_default="in the run folder")
 @skip_broken()
 @force

@@ -67,7 +67,7 @@ def _spread(table: pd.DataFrame) -> float:
 
 
 def blend(members: Sequence[Member], method: str) -> pd.Series[float]:
-    """Blend test logits by one of `fusion.METHODS`, matched by id, in the order of the first member.
+    """Blend test logits by one of `choices.FUSIONS`, matched by id, in the order of the first member.
 
     Raises:
         UserError: the members' ids or folds differ, or weights cannot be learned.

@@ -36,9 +36,6 @@ Maps = npt.NDArray[np.float32]
 Draw = Callable[[torch.Tensor], npt.NDArray[np.float32]]
 Reshape = Callable[[torch.Tensor], torch.Tensor]
 
-METHODS = ("gradcam", "hirescam", "layercam")
-"""Grad-CAM (Selvaraju et al. 2017), HiResCAM (Draelos and Carin 2020), LayerCAM (Jiang et al. 2021)."""
-
 GROUPS = ("worst mistakes", "surest hits", "most doubtful")
 PER_GROUP = 3
 SANITY_ROWS = 6
