@@ -88,16 +88,18 @@ def cv(asked: argparse.Namespace) -> None:
         table = inventory.attach(table, asked.skip_broken)
     # Reading 80,000 pictures for the first time is part of the hours.
     hours = None if asked.hours is None else asked.hours - (time.monotonic() - began) / 3600
-    scores = cross_validate(recipe, table, out, Options(asked.fold, asked.prevalence, hours))
+    cross_validate(recipe, table, out, Options(asked.fold, asked.prevalence, hours))
     if not ranks.leads:
         return
-    print(scorecard.as_text(scores, out, table))
+    print(scorecard.as_text(out, table))
     if demo and out.finished():
         _score_hidden_demo(folders[0], out)
 
 
 def evaluate(asked: argparse.Namespace) -> None:
     """Score a labelled folder with a run's finished folds, and count the look at it."""
+    from dataclasses import asdict
+
     from humanmade import files, looks
     from humanmade.data import inventory, manifest
     from humanmade.evaluation import evaluate as evaluation
@@ -114,18 +116,19 @@ def evaluate(asked: argparse.Namespace) -> None:
     evaluation.warn_of_training_rows(run, rows)
     logits = run_logits(run, rows)
     scores = evaluation.evaluate(rows, logits, asked.prevalence)
+    values = asdict(scores)
     if asked.out:
         repo = {"repo": rows["repo"]} if (rows["repo"] != "").any() else {}
         files.write_csv(asked.out, rows[["id", "label", "source"]].assign(logit=logits, **repo))
     try:
-        seen = looks.record("evaluate", asked.data, rows, run.recipe.name, [run], scores)
+        seen = looks.record("evaluate", asked.data, rows, run.recipe.name, [run], values)
         said = looks.sentence(seen) if seen else "not counted as a look: the set holds one class only"
     except (UserError, OSError) as error:
         # Scores that took minutes are not thrown away for it.
         seen, said = None, f"not counted as a look: {error}"
     if asked.json:
-        scores |= {"looks": len(seen.looks) if seen else None, "look": said}
-    print(files.to_json(scores) if asked.json else f"{evaluation.as_text(scores)}\n{said}")
+        values |= {"looks": len(seen.looks) if seen else None, "look": said}
+    print(files.to_json(values) if asked.json else f"{evaluation.as_text(scores)}\n{said}")
 
 
 def predict(asked: argparse.Namespace) -> None:
@@ -226,17 +229,8 @@ def compare(asked: argparse.Namespace) -> None:
 
     if asked.out != arguments.COMPARISON:
         _refuse_existing(asked.out, asked.force)
-    submitted = ledger.read()
-    table = comparing.compare(_runs(asked.runs, "compare"), submitted)
-    print(comparing.as_text(table))
-    leaderboard = comparing.leaderboard_looks(submitted)
-    if leaderboard:
-        print(leaderboard)
-    for column, what in (("f1", "fold F1"), ("forecast_f1", "forecast F1")):
-        correlation = comparing.rank_correlation(table, column)
-        if correlation is not None:
-            print(f"rank correlation of {what} and public score: {correlation:.2f}")
-    print("all ones score F1 0.667 on a half-and-half set; they are ranked by " + comparing.ranked_by())
+    table, text = comparing.report(_runs(asked.runs, "compare"), ledger.read())
+    print(text)
     files.write_csv(asked.out, table)
     print(f"saved as {asked.out}")
 
@@ -362,9 +356,9 @@ def _measured(asked: argparse.Namespace) -> list[str]:
 
     lines = measuring.read_lines(asked.recipes)
     columns = asked.columns.split(",") if asked.columns else []
-    unknown = [name for name in columns if name not in tables.COLUMNS]
+    unknown = [name for name in columns if name not in tables.columns()]
     if unknown:
-        raise UserError(f"--columns {unknown[0]}: known are {', '.join(tables.COLUMNS)}")
+        raise UserError(f"--columns {unknown[0]}: known are {', '.join(tables.columns())}")
     same = Bench(
         data=asked.data,
         shifted=asked.shifted,
@@ -375,7 +369,7 @@ def _measured(asked: argparse.Namespace) -> list[str]:
         seeds=asked.seeds,
     )
     table = measuring.measure(lines, same)
-    said = [tables.as_markdown(table, columns), *tables.standings(table), *tables.forecast_errors(table)]
+    said = [tables.as_markdown(table, columns), *tables.standings(table)]
     return [*said, *(calibration.report(table) if asked.calibrate else [])]
 
 

@@ -9,7 +9,7 @@ from humanmade.bench import calibration
 from humanmade.bench.calibration import chosen, judge, usable
 from humanmade.cli import main
 from humanmade.errors import UserError
-from humanmade.evaluation.kept import CANDIDATES, RULES, Model, foretold
+from humanmade.evaluation.forecast_model import CANDIDATES, RULES, Model, foretold
 
 WORLDS = ("one", "two", "far", "new")
 

@@ -14,7 +14,6 @@ of a training world and a set; scores within 0.02 of the highest give way to the
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +22,18 @@ import numpy.typing as npt
 import pandas as pd
 
 from humanmade import files
-from humanmade.bench.table import JOINED, NAMES, TOGETHER, as_markdown
+from humanmade.bench.table import FACTS, JOINED, NAMES, TOGETHER, as_markdown
 from humanmade.errors import UserError
-from humanmade.evaluation.kept import CANDIDATES, COVERED, RULES, TERMS, Facts, Model, foretold, half_width
+from humanmade.evaluation.forecast_model import (
+    CANDIDATES,
+    COVERED,
+    RULES,
+    TERMS,
+    Facts,
+    Model,
+    foretold,
+    half_width,
+)
 from humanmade.metrics import CHANCE
 
 DEFAULT = "shrink"
@@ -47,7 +55,6 @@ DIGITS = 4
 FEWEST_RECIPES = 3
 """Recipes on one set that a rank correlation needs."""
 
-FACTS = tuple(each.name for each in fields(Facts))
 UNKNOWN = ("counterparts", "canary")
 """Facts that may be unknown."""
 
@@ -56,7 +63,7 @@ MEASURED = ("auc", "zeros", "ones")
 
 
 def read(path: Path) -> pd.DataFrame:
-    """The columns of a bench's table (`humanmade.bench.table.COLUMNS`) that judging needs.
+    """The columns of a bench's table (`humanmade.bench.table.columns`) that judging needs.
 
     Raises:
         UserError: it lacks one, or a cell is no number.
@@ -110,7 +117,7 @@ def _ignorant(rows: pd.DataFrame, world: str) -> pd.DataFrame:
 
 
 def fit(name: str, rows: pd.DataFrame) -> tuple[float, ...]:
-    """Coefficients of a candidate, so that `humanmade.evaluation.kept.foretold` fits `auc` by least squares.
+    """Coefficients of a candidate, so that `forecast_model.foretold` fits `auc` by least squares.
 
     With s the shift, auc = (1 - s) folds + s model: the target is what the model had to say, and its error
     counts s squared.

@@ -7,21 +7,19 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from PIL import Image, ImageDraw, ImageFont
 
 from humanmade.data import inventory
 from humanmade.data.folds import join_groups
 from humanmade.data.loader import read_picture
-from humanmade.detectors.embedding import embed
 from humanmade.errors import UserError
-from humanmade.evaluation import canaries, telling
-from humanmade.evaluation.forecast import FEWEST, Distance, chosen, distance
+from humanmade.evaluation import audit_facts, canaries, distance
 from humanmade.files import whole_file
 from humanmade.images.facts import SHOWN
 from humanmade.images.hashing import near_pairs
 from humanmade.progress import warn
+from humanmade.scores import Distance
 
 LOOSE = "pairs do not share their content, so content can tell the label."
 
@@ -40,7 +38,7 @@ class Audit:
     """`auc` and `f1` of the label by a classifier on stored facts alone, in folds that keep groups."""
     adversarial: float | None
     """AUC of telling train from test by stored facts; None without test rows."""
-    embedded: Distance | None
+    distance: Distance | None
     """How far test is from train by frozen embeddings; None without test rows or without weights."""
     duplicates: pd.DataFrame
     """`first, second, first_split, second_split, same_label`: near-duplicates outside of pairs."""
@@ -67,38 +65,33 @@ class Audit:
 def audit(table: pd.DataFrame) -> Audit:
     """Audit a table with the inventory's columns. Labels of test rows are not looked at."""
     table = table[~table["broken"] & table["split"].isin(["train", "test"])].reset_index(drop=True)
-    facts = telling.numbers(inventory.survey(table["path"].tolist()))
+    facts = audit_facts.numbers(inventory.survey(table["path"].tolist()))
     train, labels = (table["split"] == "train").to_numpy(), table["label"].to_numpy()
     groups = join_groups(table)
     stored = facts.drop(columns=list(SHOWN))
-    by_label = telling.alone(facts[train], labels[train], ("human", "generated"))
+    by_label = audit_facts.alone(facts[train], labels[train], ("human", "generated"))
     return Audit(
         train=int(train.sum()),
         test=int((~train).sum()),
         by_label=by_label,
-        by_split=telling.alone(facts, (~train).astype(int), ("train", "test")),
-        stored=telling.classified(stored[train], labels[train], groups[train]) or {},
-        adversarial=(telling.classified(stored, (~train).astype(int), groups) or {}).get("auc"),
-        embedded=_embedded(table, train),
+        by_split=audit_facts.alone(facts, (~train).astype(int), ("train", "test")),
+        stored=audit_facts.classified(stored[train], labels[train], groups[train]) or {},
+        adversarial=(audit_facts.classified(stored, (~train).astype(int), groups) or {}).get("auc"),
+        distance=_distance(table[train], table[~train]),
         duplicates=_duplicates(table),
         pairs=_pairs(table[train], facts[train]),
         canaries=canaries.of_groups(table[train], groups[train]),
-        kinds=telling.kinds(facts[~train], _scores(by_label)),
+        kinds=audit_facts.kinds(facts[~train], _scores(by_label)),
     )
 
 
-def _embedded(table: pd.DataFrame, train: npt.NDArray[np.bool_]) -> Distance | None:
-    """The distance of test from train by the reference network, of a sample of each."""
-    if min(train.sum(), (~train).sum()) < FEWEST:
-        return None
-    parts = [table[side].sort_values("id") for side in (train, ~train)]
-    parts = [part.iloc[chosen(len(part), seed)] for seed, part in enumerate(parts)]
+def _distance(train: pd.DataFrame, test: pd.DataFrame) -> Distance | None:
+    """How far test is from train by the reference network, whatever the order of the rows."""
     try:
-        both = embed(pd.concat(parts))
+        return distance.measure(train.sort_values("id"), test)
     except UserError as error:
         warn(f"train and test are not compared by embeddings: {error}")
         return None
-    return distance(both[: len(parts[0])], both[len(parts[0]) :])
 
 
 def draw_duplicates(path: Path, found: Audit, table: pd.DataFrame, most: int = 24) -> int:
@@ -176,7 +169,7 @@ def _named(scores: dict[str, float]) -> str:
 
 
 def _about_labels(found: Audit) -> list[str]:
-    clear = {fact: score for fact, score in _scores(found.by_label).items() if score >= telling.TELLING}
+    clear = {fact: score for fact, score in _scores(found.by_label).items() if score >= audit_facts.TELLING}
     stored = {fact: score for fact, score in clear.items() if fact not in SHOWN}
     shown = {fact: score for fact, score in clear.items() if fact in SHOWN}
     lines = []
@@ -205,20 +198,20 @@ def _about_test(found: Audit) -> list[str]:
             "does not. If one kind is the photos, that alone gives the test label away: it scores on this "
             "test set and detects nothing. No detector here sees it."
         )
-    if found.embedded:
-        far = found.embedded
+    if found.distance:
+        far = found.distance
         lines.append(
             f"By what the pictures show, test is told from train with AUC {far.auc:.2f}; {far.unlike:.0%} of "
             "test is unlike anything in train (5 % would be usual). "
             + (
                 "Read the forecast, not the folds."
-                if far.auc >= telling.TELLING
+                if far.auc >= audit_facts.TELLING
                 else "Fold scores should carry over."
             )
         )
     if found.adversarial is None:
         return lines
-    if found.adversarial < telling.TELLING:
+    if found.adversarial < audit_facts.TELLING:
         lines.append(f"Stored facts cannot tell train from test (AUC {found.adversarial:.2f}).")
     else:
         lines.append(

@@ -18,8 +18,8 @@ from humanmade.data.canaries import Check, numbers
 from humanmade.data.folds import Folds, stratified_groups
 from humanmade.data.loader import pair_keys
 from humanmade.errors import UserError
-from humanmade.evaluation.forecast import FEWEST
-from humanmade.evaluation.telling import TELLING
+from humanmade.evaluation.audit_facts import TELLING
+from humanmade.evaluation.distance import FEWEST
 from humanmade.progress import warn
 from humanmade.run import Run
 from humanmade.seeding import stable_seed

@@ -273,7 +273,7 @@ def _refuse_replacing(folders: list[Path], force: bool) -> None:
 def _land_run(scratch: Path, name: str, pushed: Pushed, unfinished: bool) -> str:
     """Move a fetched run to its place, beside which it was verified."""
     fetched, place = Run(scratch / "runs" / name), RUNS / name
-    folds = len(fetched.scores["folds"])
+    folds = len(fetched.scores.folds)
     note = {key: asdict(pushed)[key] for key in ("version", "run_id", "url", "date")}
     files.write_json(fetched.folder / KERNEL_NOTE, {"kernel": pushed.reference} | note)
     if place.exists():

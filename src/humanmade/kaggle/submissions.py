@@ -13,6 +13,7 @@ from humanmade.kaggle.client import Client, PassingError, pauses, plain
 from humanmade.ledger import Row
 from humanmade.progress import Waiting, warn
 from humanmade.run import RUNS, Run
+from humanmade.scores import MEAN
 
 PAGE = 100
 SMALLEST_PAGE = 20
@@ -159,7 +160,7 @@ def describe(file: Path) -> Row:
     noted = ledger.origin(file)
     if noted is None and (file.parent / "recipe.toml").is_file():
         run = Run(file.parent)
-        noted = {"runs": [run.name], "blend": "", "threshold": "by rank", "fold_score": run.scores.get("f1")}
+        noted = {"runs": [run.name], "blend": "", "threshold": "by rank", "fold_score": run.scores.f1}
     if noted is None:
         return row
     runs = [Run(RUNS / name) for name in noted["runs"] if (RUNS / name / "recipe.toml").is_file()]
@@ -167,8 +168,8 @@ def describe(file: Path) -> Row:
     row |= {"runs": " ".join(noted["runs"]), "fold_score": _number(noted["fold_score"])}
     if len(noted["runs"]) == len(runs) == 1:
         scores = runs[0].scores
-        row["shifted_score"] = _number(scores.get("corrupted", {}).get("mean", {}).get("f1"))
-        row["forecast"] = _number((scores.get("forecast") or {}).get("f1"))
+        row["shifted_score"] = _number(scores.corrupted[MEAN].f1 if scores.corrupted else None)
+        row["forecast"] = _number(scores.forecast.f1 if scores.forecast else None)
     kernels = [
         files.read_json(run.folder / KERNEL_NOTE, ("kernel", "version"), "pull the run again")
         for run in runs
