@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -156,12 +155,12 @@ class Scores:
 
 
 @cache
-def _adapter(kind: type) -> TypeAdapter[Any]:
+def _adapter(kind: Any) -> TypeAdapter[Any]:
     return TypeAdapter(kind)
 
 
-def parse(kind: type, values: Mapping[str, Any], path: Path, advice: str) -> Any:
-    """A dataclass of this module from JSON; keys that it does not know are passed over.
+def parse(kind: Any, values: Any, where: Path | str, advice: str) -> Any:
+    """A dataclass, or another type, from JSON or CSV cells; keys that it does not know are passed over.
 
     Raises:
         UserError: a value is missing or of another kind; `advice` says what to do.
@@ -170,9 +169,9 @@ def parse(kind: type, values: Mapping[str, Any], path: Path, advice: str) -> Any
         return _adapter(kind).validate_python(values)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"]))
+        key = ".".join(map(str, first["loc"]))
         problem = "is missing" if first["type"] == "missing" else f"is {first['input']!r}: {first['msg']}"
-        raise UserError(f"{path}: damaged ('{where}' {problem}); {advice}") from None
+        raise UserError(f"{where}: damaged ('{key}' {problem}); {advice}") from None
 
 
 def read(path: Path) -> Scores:

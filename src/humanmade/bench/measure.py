@@ -59,11 +59,11 @@ def measure(lines: Sequence[str], bench: Bench) -> pd.DataFrame:
         detectors.create(recipe)
         if bench.seeds > 1 and len(recipe.seeds) > 1:
             raise UserError(f"bench: '{line}' sets seeds; --seeds {bench.seeds} does that")
-    found = worlds(bench)
+    trained = worlds(bench)
     rows: list[dict[str, Any]] = []
     counts: dict[str, int] = {}
     for number, (line, recipe) in enumerate(variants):
-        for world in found:
+        for world in trained:
             place = f", trained on {world.name}" if bench.each else ""
             print(f"[{number + 1}/{len(variants)}] {line}{place}", flush=True)
             rows += _measured(line, recipe, world, bench, counts)
@@ -107,10 +107,10 @@ def _measured(
         for run in runs:
             evaluation.warn_of_training_rows(run, judge.rows)
         scores = _mean_scores(runs, world, name, judge.rows)
-        seen = looks.record("bench", judge.folders, judge.rows, line, runs, scores)
-        if seen:
-            counts[name] = len(seen.looks)
-            print(looks.sentence(seen), flush=True)
+        look = looks.record("bench", judge.folders, judge.rows, line, runs, scores)
+        if look:
+            counts[name] = len(look.looks)
+            print(looks.sentence(look), flush=True)
         yield {"recipe": line, "trained_on": world.name, "set": name} | scores
     if len(world.judges) > 1:
         rows = pd.concat([judge.rows for judge in world.judges.values()], ignore_index=True)

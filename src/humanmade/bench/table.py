@@ -70,11 +70,11 @@ def standings(table: pd.DataFrame) -> list[str]:
     means = alone.groupby("recipe", sort=False)["worse"].mean().sort_values(ascending=False, kind="stable")
     lines = ["protocol: mean over sets of the worse of the pooled AUC and the mean AUC inside repos"]
     for rank, (recipe, mean) in enumerate(means.items(), 1):
-        own = alone[alone["recipe"] == recipe]
-        several = own["trained_on"].nunique() > 1
+        rows = alone[alone["recipe"] == recipe]
+        several = rows["trained_on"].nunique() > 1
         parts = [
             f"{f'{row.trained_on} -> ' if several else ''}{row.set} {row.worse:.3f}"
-            for row in own.itertuples()
+            for row in rows.itertuples()
         ]
         lines.append(f"{rank:3}. {mean:.3f}  {recipe} ({', '.join(parts)})")
     looks = alone.groupby("set", sort=False)["looks"].max()

@@ -126,7 +126,7 @@ def _duplicates(table: pd.DataFrame) -> pd.DataFrame:
     pairs = near_pairs(table["phash"].to_numpy(dtype=np.uint64))
     first, second = (table.iloc[pairs[:, side]].reset_index(drop=True) for side in (0, 1))
     partners = (first["pair"] == second["pair"]) & (first["pair"] != "")
-    found = pd.DataFrame(
+    duplicates = pd.DataFrame(
         {
             "first": first["id"],
             "second": second["id"],
@@ -135,7 +135,7 @@ def _duplicates(table: pd.DataFrame) -> pd.DataFrame:
             "same_label": first["label"] == second["label"],
         }
     )
-    return found[~partners].reset_index(drop=True)
+    return duplicates[~partners].reset_index(drop=True)
 
 
 def _pairs(train: pd.DataFrame, facts: pd.DataFrame) -> dict[str, float]:
@@ -168,17 +168,17 @@ def _named(scores: dict[str, float]) -> str:
     return ", ".join(f"{fact} (AUC {score:.2f})" for fact, score in list(scores.items())[:3])
 
 
-def _about_labels(found: Audit) -> list[str]:
-    clear = {fact: score for fact, score in _scores(found.by_label).items() if score >= audit_facts.TELLING}
+def _about_labels(result: Audit) -> list[str]:
+    clear = {fact: score for fact, score in _scores(result.by_label).items() if score >= audit_facts.TELLING}
     stored = {fact: score for fact, score in clear.items() if fact not in SHOWN}
     shown = {fact: score for fact, score in clear.items() if fact in SHOWN}
     lines = []
     if stored:
         lines.append(f"LEAK in train: {_named(stored)} tells the label without a pixel.")
-    if found.stored:
+    if result.stored:
         lines.append(
-            f"All stored facts together reach AUC {found.stored['auc']:.2f}, F1 {found.stored['f1']:.2f} on "
-            "train. Detectors here see pixels only, and both classes go through the same crops and codecs."
+            f"All stored facts together reach AUC {result.stored['auc']:.2f}, F1 {result.stored['f1']:.2f} "
+            "on train. Detectors here see pixels only, and both classes go through the same crops and codecs."
         )
     if shown:
         lines.append(
@@ -188,18 +188,18 @@ def _about_labels(found: Audit) -> list[str]:
     return lines
 
 
-def _about_test(found: Audit) -> list[str]:
-    if not found.test:
+def _about_test(result: Audit) -> list[str]:
+    if not result.test:
         return ["No test rows: nothing is said about train against test."]
     lines = []
-    if found.kinds:
+    if result.kinds:
         lines.append(
-            f"LEAK in test: the test pictures fall into two kinds by {'; '.join(found.kinds)}, which train "
+            f"LEAK in test: the test pictures fall into two kinds by {'; '.join(result.kinds)}, which train "
             "does not. If one kind is the photos, that alone gives the test label away: it scores on this "
             "test set and detects nothing. No detector here sees it."
         )
-    if found.distance:
-        far = found.distance
+    if result.distance:
+        far = result.distance
         lines.append(
             f"By what the pictures show, test is told from train with AUC {far.auc:.2f}; {far.unlike:.0%} of "
             "test is unlike anything in train (5 % would be usual). "
@@ -209,20 +209,20 @@ def _about_test(found: Audit) -> list[str]:
                 else "Fold scores should carry over."
             )
         )
-    if found.adversarial is None:
+    if result.adversarial is None:
         return lines
-    if found.adversarial < audit_facts.TELLING:
-        lines.append(f"Stored facts cannot tell train from test (AUC {found.adversarial:.2f}).")
+    if result.adversarial < audit_facts.TELLING:
+        lines.append(f"Stored facts cannot tell train from test (AUC {result.adversarial:.2f}).")
     else:
         lines.append(
-            f"Stored facts can tell train from test (AUC {found.adversarial:.2f}; most: "
-            f"{_named(_scores(found.by_split))}): other sources, so fold scores are too good."
+            f"Stored facts can tell train from test (AUC {result.adversarial:.2f}; most: "
+            f"{_named(_scores(result.by_split))}): other sources, so fold scores are too good."
         )
     return lines
 
 
-def _about_duplicates(found: Audit) -> list[str]:
-    table = found.duplicates
+def _about_duplicates(result: Audit) -> list[str]:
+    table = result.duplicates
     across = int((table["first_split"] != table["second_split"]).sum())
     within = table[(table["first_split"] == "train") & (table["second_split"] == "train")]
     opposite = int((~within["same_label"]).sum())
@@ -236,31 +236,31 @@ def _about_duplicates(found: Audit) -> list[str]:
     return lines or ["No near-duplicates outside of pairs."]
 
 
-def _about_pairs(found: Audit) -> list[str]:
-    if not found.pairs:
+def _about_pairs(result: Audit) -> list[str]:
+    pairs = result.pairs
+    if not pairs:
         return ["The data names no pairs."]
     lines = [
-        f"{found.pairs['pairs']:.0f} pairs; {found.pairs['same_size']:.1%} have one size, "
-        f"{found.pairs['adjacent']:.1%} stand in adjacent rows. Folds and batches keep them whole.",
-        f"pHashes differ in {found.pairs['inside']:.0f} of 64 bits inside pairs, {found.pairs['across']:.0f} "
-        "across: "
-        + ("pairs share their content." if found.pairs["inside"] < 0.75 * found.pairs["across"] else LOOSE),
+        f"{pairs['pairs']:.0f} pairs; {pairs['same_size']:.1%} have one size, "
+        f"{pairs['adjacent']:.1%} stand in adjacent rows. Folds and batches keep them whole.",
+        f"pHashes differ in {pairs['inside']:.0f} of 64 bits inside pairs, {pairs['across']:.0f} "
+        "across: " + ("pairs share their content." if pairs["inside"] < 0.75 * pairs["across"] else LOOSE),
     ]
-    if found.pairs["same_size"] < 0.9:
+    if pairs["same_size"] < 0.9:
         lines.append("Members of a pair often differ in size: they may not be counterparts.")
     return lines
 
 
-def as_text(found: Audit) -> str:
+def as_text(result: Audit) -> str:
     """Lay the audit out: both tables' most telling facts, then the verdict."""
-    lines = [f"{found.train} train and {found.test} test pictures"]
+    lines = [f"{result.train} train and {result.test} test pictures"]
     for title, table in (
-        ("What each fact alone tells of the label (train):", found.by_label),
-        ("What each fact alone tells of train against test:", found.by_split),
+        ("What each fact alone tells of the label (train):", result.by_label),
+        ("What each fact alone tells of train against test:", result.by_split),
     ):
         if len(table):
             shown = table.head(8).to_string(index=False, float_format=lambda value: f"{value:.3f}")
             lines += ["", title, shown]
-    if found.canaries:
-        lines += ["", *canaries.lines(found.canaries)]
-    return "\n".join([*lines, "", "Verdict", *(f"- {line}" for line in found.verdict)])
+    if result.canaries:
+        lines += ["", *canaries.lines(result.canaries)]
+    return "\n".join([*lines, "", "Verdict", *(f"- {line}" for line in result.verdict)])

@@ -23,7 +23,7 @@ from humanmade.evaluation.forecast_model import (
 )
 from humanmade.scores import Forecast, Scores
 
-MODEL = Model("shrink", (0.445,), 0.1563)
+MODEL = Model(name="shrink", coefficients=(0.445,), half_width=0.1563)
 """Chosen and fitted by `humanmade bench --calibrate`."""
 
 RANKING: Model | str = "0.3 folds + 0.7 corrupted"

@@ -111,8 +111,8 @@ def score(table: pd.DataFrame, by_fold: bool) -> dict[str, CorruptedScores]:
         grid[name] = _reduced([metrics.summary(part["label"], part[name]) for part in parts], np.mean)
     if not grid:
         return {}
-    each = [asdict(scores) for scores in grid.values()]
-    return grid | {MEAN: _reduced(each, np.mean), WORST: _reduced(each, np.min)}
+    scores = [asdict(score) for score in grid.values()]
+    return grid | {MEAN: _reduced(scores, np.mean), WORST: _reduced(scores, np.min)}
 
 
 def _reduced(
@@ -134,9 +134,9 @@ def steadiness(table: pd.DataFrame, by_fold: bool) -> Steadiness | None:
     if table.empty or not names:
         return None
     parts = [(part[[CLEAN, *names]].to_numpy(), part["label"]) for part in _parts(table, by_fold)]
-    far = float(np.mean([sensitivity(logits, labels) for logits, labels in parts]))
+    moved = float(np.mean([sensitivity(logits, labels) for logits, labels in parts]))
     return Steadiness(
-        sensitivity=float("inf") if np.isnan(far) else far,
+        sensitivity=float("inf") if np.isnan(moved) else moved,
         flips=float(np.mean([flip_rate(logits) for logits, _ in parts])),
     )
 
