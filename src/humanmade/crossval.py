@@ -104,7 +104,7 @@ def cross_validate(recipe: Recipe, table: pd.DataFrame, current: Run, options: O
     except OutOfTimeError:
         warn("the time budget is used up; the forecast does not know how far the test set is")
     try:
-        canaries.look(current, folds, budget)
+        canaries.measure_once(current, folds, budget)
     except OutOfTimeError:
         warn("the time budget is used up; the run goes without canaries")
     return collect(current, table, folds, data, options.prevalence, sources)

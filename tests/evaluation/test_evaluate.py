@@ -46,7 +46,7 @@ def test_scores_inside_repos_and_between_sources():
     assert scores.inside == {"forum": 0.75, "shop": 0.5}
     assert scores.inside_mean == 0.625 and scores.inside_worst == 0.5
     assert scores.auc == 9 / 16 == scores.worse, "the pooled one is the worse"
-    assert scores.cross == {"mean": 9 / 16, "worst": 0.25, "photos": "ffhq", "generator": "gen"}
+    assert scores.cross == evaluation.Cross(9 / 16, 0.25, photos="ffhq", generator="gen")
     text = evaluation.as_text(scores)
     assert (
         "  shop   0.500  worst" in text

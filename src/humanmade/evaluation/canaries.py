@@ -51,7 +51,7 @@ Part = tuple[Rows, Rows]
 """Numbers of rows to learn from, and of those that are held out."""
 
 
-def look(current: Run, folds: Folds, budget: Budget) -> None:
+def measure_once(current: Run, folds: Folds, budget: Budget) -> None:
     """Measure the canaries once a run, on its folds.
 
     Raises:
@@ -73,7 +73,7 @@ def look(current: Run, folds: Folds, budget: Budget) -> None:
 
 
 def kept(current: Run) -> dict[str, float]:
-    """What `look` measured; empty where it did not come to it."""
+    """What `measure_once` found; empty where it did not come to it."""
     path = current.folder / CANARIES
     if not path.is_file():
         return {}

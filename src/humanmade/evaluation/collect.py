@@ -34,14 +34,12 @@ def collect(
         prevalence: assumed share of label 1 in the test set.
         sources: of `count_sources`, before sources were made by clustering.
     """
-    done = current.finished()
+    done, test_size = current.finished(), int((table["split"] == "test").sum())
     scored = [key for key in done if isinstance(key, int)]
     logits = _held_out(current, folds, scored, "oof.csv")
-    oof = _write_oof(current, folds, logits)
-    test_size = int((table["split"] == "test").sum())
-    scores = replace(
-        _scores(current, folds, oof, logits),
+    scores = Scores(
         data=data,
+        recipe=current.recipe.name,
         canaries=canaries.kept(current),
         prevalence=prevalence,
         unfinished=not (len(scored) == len(folds) or ALL in done),
@@ -49,7 +47,10 @@ def collect(
         seed=current.recipe.seeds[0],
         commit=run.commit(),
     )
-    scores = _foreseen(current, scores, scored, sources, test_size or len(oof))
+    if scored:
+        oof = _write_oof(current, folds, logits)
+        scores = _with_folds(scores, current, folds, oof, logits)
+        scores = _with_forecast(scores, current, scored, sources, test_size or len(oof))
     scores.write(current.folder / "scores.json")
     if done and test_size:
         _write_test(current, table, done, prevalence)
@@ -70,17 +71,13 @@ def _held_out(current: Run, folds: Folds, scored: list[int], name: str) -> HeldO
 
 
 def _write_oof(current: Run, folds: Folds, logits: HeldOut) -> pd.DataFrame:
-    """Write `oof.csv`, and `oof_<member>.csv` of an ensemble's members, once a fold is scored."""
-    oof = _out_of_fold(folds, logits)
-    if not logits:
-        return oof
+    """Write `oof.csv`, and `oof_<member>.csv` of an ensemble's members."""
+    oof, recipe = _out_of_fold(folds, logits), current.recipe
     files.write_csv(current.folder / "oof.csv", oof)
-    recipe = current.recipe
     for member in recipe.member_names if isinstance(recipe, EnsembleRecipe) else []:
         name = f"oof_{member}.csv"
-        files.write_csv(
-            current.folder / name, _out_of_fold(folds, _held_out(current, folds, list(logits), name))
-        )
+        rows = _out_of_fold(folds, _held_out(current, folds, list(logits), name))
+        files.write_csv(current.folder / name, rows)
     return oof
 
 
@@ -92,20 +89,16 @@ def _out_of_fold(folds: Folds, held_out: HeldOut) -> pd.DataFrame:
         for key, logits in held_out.items()
         for part in [rows[rows["fold"] == key]]
     ]
-    joined = pd.concat(parts).sort_index() if parts else rows[:0].assign(logit=0.0)
-    return joined[["id", "label", "fold", "logit"]]
+    return pd.concat(parts).sort_index()[["id", "label", "fold", "logit"]]
 
 
-def _scores(current: Run, folds: Folds, oof: pd.DataFrame, logits: HeldOut) -> Scores:
-    """What held-out pictures say, as they are and corrupted."""
-    recipe = current.recipe
-    if not logits:
-        return Scores("", recipe=recipe.name)
+def _with_folds(scores: Scores, current: Run, folds: Folds, oof: pd.DataFrame, logits: HeldOut) -> Scores:
+    """Add what held-out pictures say, as they are and corrupted."""
     entries = [fold for key in logits if isinstance(fold := current.finished_fold(key), FoldScores)]
     overall = metrics.summary(oof["label"], oof["logit"])
     names = oof.merge(folds.rows[["id", "source"]], on="id", how="left", validate="1:1")["source"]
     sources = metrics.source_aucs(oof["label"], oof["logit"], names.tolist())
-    by_fold = recipe.split == "source"
+    by_fold = current.recipe.split == "source"
     if by_fold:
         # Logits of different folds come from different models; across sources they do not compare.
         overall["auc"] = float(np.mean([fold.auc for fold in entries]))
@@ -117,10 +110,9 @@ def _scores(current: Run, folds: Folds, oof: pd.DataFrame, logits: HeldOut) -> S
             f"{current.name}: its corrupted pictures lack {', '.join(lacking)}; scored under the others "
             "(a new --out has them all)"
         )
-    return Scores(
-        "",
-        entries,
-        recipe.name,
+    return replace(
+        scores,
+        folds=entries,
         f1=overall["f1"],
         auc=overall["auc"],
         logloss=overall["logloss"],
@@ -142,13 +134,11 @@ def _sources_inside_folds(folds: Folds, held_out: HeldOut) -> dict[str, float]:
     return aucs | {WORST: min(aucs.values())} if aucs else {}
 
 
-def _foreseen(current: Run, scores: Scores, scored: list[int], sources: int, test_size: int) -> Scores:
+def _with_forecast(scores: Scores, current: Run, scored: list[int], sources: int, test_size: int) -> Scores:
     """Add what the forecast knows besides, and the forecast.
 
     Without test rows it is for a test set that shares nothing with the training set.
     """
-    if not scored:
-        return scores
     test = distance.kept(current)
     paths = [current.fold(key) / held_out.COUNTERPARTS for key in scored]
     tables = [files.read_numbers(path, ("id", "label", "logit")) for path in paths if path.is_file()]

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 Value = float | None
 
 
+def _nothing(scores: Any) -> str:
+    return ""
+
+
 @dataclass(frozen=True)
 class Metric:
     """A number of a run, of a labelled set, or of both."""
@@ -36,7 +40,7 @@ class Metric:
     """Its line in a list; without one it has none."""
     of_run: Callable[[Scores], Value] | None = None
     of_set: Callable[[SetScores], Value] | None = None
-    note: Callable[[Any], str] = lambda scores: ""
+    note: Callable[[Any], str] = _nothing
     """What follows the number in a list."""
     form: str = ".3f"
 
@@ -88,8 +92,9 @@ def _forecast(name: str) -> Callable[[Scores], Value]:
     return lambda scores: getattr(scores.forecast, name) if scores.forecast else None
 
 
-def _of_set(name: str) -> Callable[[SetScores], Value]:
-    return lambda scores: getattr(scores, name)
+def _labelled(key: str, title: str, field: str = "", note: Callable[[Any], str] = _nothing) -> Metric:
+    """A metric of labelled sets alone: a field of `SetScores`."""
+    return Metric(key, title=title, of_set=lambda scores: getattr(scores, field or key), note=note)
 
 
 def _least(scores: dict[str, float]) -> str:
@@ -116,7 +121,7 @@ METRICS = [
     Metric("selection", "ranked by", of_run=_selection),
     Metric("f1", "F1", of_run=_over_folds(np.mean)),
     Metric("spread", of_run=_over_folds(np.std)),
-    Metric("auc", "AUC", "AUC", lambda scores: scores.auc, _of_set("auc")),
+    Metric("auc", "AUC", "AUC", lambda scores: scores.auc, lambda scores: scores.auc),
     Metric("oof_f1", "", "F1 at logit 0", lambda scores: scores.f1),
     Metric("logloss", "", "log loss", lambda scores: scores.logloss),
     Metric("corrupted", "corrupted", "corrupted: mean AUC", _corrupted(MEAN)),
@@ -150,26 +155,38 @@ METRICS = [
     Metric("low", "low", of_run=_forecast("low")),
     Metric("high", "high", of_run=_forecast("high")),
     Metric("forecast_f1", "its F1", "forecast F1 at the prevalence", _forecast("f1")),
-    Metric("worse", "", "the worse of it and inside repos", None, _of_set("worse"),
-           lambda scores: f" +- {scores.worse_error:.3f}"),
-    Metric("inside", "", "mean AUC inside repos", None, _of_set("inside_mean")),
-    Metric("inside_worst", "", "worst AUC inside a repo", None, _of_set("inside_worst")),
-    Metric("cross", "", "AUC of photo source and generator", None, lambda scores: scores.cross.get("mean")),
-    Metric("cross_worst", "", "worst of these pairs", None, lambda scores: scores.cross.get("worst"),
-           lambda scores: " ({photos} against {generator})".format(**scores.cross)),
-    Metric("tpr_at_1_fpr", "", "true positives at 1 % false ones", None, _of_set("tpr_at_1_fpr")),
-    Metric("offset", "", "sources of a class lie apart by", None, _of_set("offset"),
-           lambda scores: " of a source's spread"),
-    Metric("f1_at_0", "", "F1 at logit 0", None, _of_set("f1")),
-    Metric("accuracy", "", "accuracy at logit 0", None, _of_set("accuracy")),
-    Metric("f1_at_prevalence", "", "F1 at the prevalence", None, _of_set("f1_at_prevalence"),
-           lambda scores: f" (prevalence {scores.prevalence:.2f})"),
-    Metric("balanced_accuracy", "", "balanced accuracy there", None, _of_set("balanced_accuracy")),
-    Metric("f1_oracle", "", "F1 at the set's own share (oracle)", None, _of_set("f1_oracle")),
-    Metric("f1_all_ones", "", "F1 of answering 1 everywhere", None, _of_set("f1_all_ones")),
-    Metric("worst_generator", of_set=_of_set("worst_generator")),
-    Metric("worst_source", "worst source", "AUC of the worst source",
-           lambda scores: scores.sources.get(WORST), lambda scores: scores.sources.get(WORST),
-           lambda scores: _least(scores.named_sources)),
-]  # fmt: skip
+    _labelled(
+        "worse", "the worse of it and inside repos", note=lambda scores: f" +- {scores.worse_error:.3f}"
+    ),
+    _labelled("inside", "mean AUC inside repos", "inside_mean"),
+    _labelled("inside_worst", "worst AUC inside a repo"),
+    Metric(
+        "cross",
+        title="AUC of photo source and generator",
+        of_set=lambda scores: scores.cross.mean if scores.cross else None,
+    ),
+    Metric(
+        "cross_worst",
+        title="worst of these pairs",
+        of_set=lambda scores: scores.cross.worst if scores.cross else None,
+        note=lambda scores: f" ({scores.cross.photos} against {scores.cross.generator})",
+    ),
+    _labelled("tpr_at_1_fpr", "true positives at 1 % false ones"),
+    _labelled("offset", "sources of a class lie apart by", note=lambda scores: " of a source's spread"),
+    _labelled("f1_at_0", "F1 at logit 0", "f1"),
+    _labelled("accuracy", "accuracy at logit 0"),
+    _labelled("f1_at_prevalence", "F1 at the prevalence", note=lambda scores: f" ({scores.prevalence:.2f})"),
+    _labelled("balanced_accuracy", "balanced accuracy there"),
+    _labelled("f1_oracle", "F1 at the set's own share (oracle)"),
+    _labelled("f1_all_ones", "F1 of answering 1 everywhere"),
+    _labelled("worst_generator", ""),
+    Metric(
+        "worst_source",
+        "worst source",
+        "AUC of the worst source",
+        of_run=lambda scores: scores.sources.get(WORST),
+        of_set=lambda scores: scores.sources.get(WORST),
+        note=lambda scores: _least(scores.named_sources),
+    ),
+]
 """In the order of every view."""

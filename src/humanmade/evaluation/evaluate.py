@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -46,6 +45,17 @@ def warn_of_training_rows(run: Run, rows: pd.DataFrame) -> None:
 
 
 @dataclass(frozen=True)
+class Cross:
+    """AUC of one photo source against one generator, over all pairs of them."""
+
+    mean: float
+    worst: float
+    photos: str
+    """The photo source of the worst pair."""
+    generator: str
+
+
+@dataclass(frozen=True)
 class SetScores:
     """All scores of a labelled set; what it has no names for is empty or None."""
 
@@ -59,8 +69,7 @@ class SetScores:
     """The set's number in the protocol (`metrics.worse_of`)."""
     worse_error: float
     """Its sampling error."""
-    cross: dict[str, Any]
-    """AUC of a photo source against a generator: `mean` of all pairs, `worst`, its `photos, generator`."""
+    cross: Cross | None
     tpr_at_1_fpr: float
     offset: float
     f1: float
@@ -139,16 +148,11 @@ def _auc_error(labels: pd.Series[int], score: float) -> float:
     return metrics.auc_error(score, float((labels == 1).sum()), float((labels == 0).sum()))
 
 
-def _cross(pairs: dict[tuple[str, str], float]) -> dict[str, Any]:
+def _cross(pairs: dict[tuple[str, str], float]) -> Cross | None:
     if not pairs:
-        return {}
-    photos, generator = min(pairs, key=lambda pair: pairs[pair])
-    return {
-        "mean": float(np.mean([*pairs.values()])),
-        "worst": pairs[photos, generator],
-        "photos": photos,
-        "generator": generator,
-    }
+        return None
+    worst = min(pairs, key=lambda pair: pairs[pair])
+    return Cross(float(np.mean([*pairs.values()])), pairs[worst], *worst)
 
 
 def as_text(scores: SetScores) -> str:
