@@ -122,10 +122,10 @@ def inside_aucs(labels: npt.ArrayLike, logits: npt.ArrayLike, repos: Sequence[st
 
     Rows without a repo (empty string) are left out.
     """
-    table = pd.DataFrame({"label": np.asarray(labels), "logit": np.asarray(logits), "repo": repos})
-    named = table[table["repo"] != ""].groupby("repo")
     return {
-        str(repo): auc(rows["label"], rows["logit"]) for repo, rows in named if rows["label"].nunique() > 1
+        str(repo): auc(rows["label"], rows["logit"])
+        for repo, rows in _named(labels, logits, repos).groupby("source")
+        if rows["label"].nunique() > 1
     }
 
 
@@ -137,8 +137,7 @@ def cross_aucs(
     It is the plain AUC of each pair, without the polarisation term with which Nguyen et al. 2026
     (arXiv 2606.19184) weigh theirs. Rows without a source (empty string) are left out.
     """
-    table = pd.DataFrame({"label": np.asarray(labels), "logit": np.asarray(logits), "source": sources})
-    named = table[table["source"] != ""]
+    named = _named(labels, logits, sources)
     photos, fakes = (
         [(str(name), rows) for name, rows in named[named["label"] == label].groupby("source")["logit"]]
         for label in (0, 1)
@@ -161,8 +160,7 @@ def offset(labels: npt.ArrayLike, logits: npt.ArrayLike, sources: Sequence[str])
     Returns:
         0 where no class has two sources, infinity where sources differ and no logit does inside one.
     """
-    table = pd.DataFrame({"label": np.asarray(labels), "logit": np.asarray(logits), "source": sources})
-    grouped = table[table["source"] != ""].groupby(["label", "source"])["logit"]
+    grouped = _named(labels, logits, sources).groupby(["label", "source"])["logit"]
     means, variances = grouped.mean(), grouped.var(ddof=0)
     several = (means.groupby(level="label").transform("size") > 1).to_numpy(dtype=bool)
     if not several.any():
@@ -172,6 +170,12 @@ def offset(labels: npt.ArrayLike, logits: npt.ArrayLike, sources: Sequence[str])
     if within == 0:
         return float("inf") if between else 0.0
     return float(np.sqrt(between / within))
+
+
+def _named(labels: npt.ArrayLike, logits: npt.ArrayLike, sources: Sequence[str]) -> pd.DataFrame:
+    """`label, logit, source` of the rows with a source."""
+    table = pd.DataFrame({"label": np.asarray(labels), "logit": np.asarray(logits), "source": sources})
+    return table[table["source"] != ""]
 
 
 def worse_of(pooled: float, inside: Mapping[str, float]) -> float:

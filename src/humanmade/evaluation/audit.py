@@ -122,7 +122,7 @@ def draw_duplicates(path: Path, found: Audit, table: pd.DataFrame, most: int = 2
 
 
 def _duplicates(table: pd.DataFrame) -> pd.DataFrame:
-    """Near-duplicates that are not the two members of one pair; of several equal ones, a chain."""
+    """Near-duplicates that are not the two pictures of one pair; of several equal ones, a chain."""
     pairs = near_pairs(table["phash"].to_numpy(dtype=np.uint64))
     first, second = (table.iloc[pairs[:, side]].reset_index(drop=True) for side in (0, 1))
     partners = (first["pair"] == second["pair"]) & (first["pair"] != "")
@@ -247,7 +247,7 @@ def _about_pairs(result: Audit) -> list[str]:
         "across: " + ("pairs share their content." if pairs["inside"] < 0.75 * pairs["across"] else LOOSE),
     ]
     if pairs["same_size"] < 0.9:
-        lines.append("Members of a pair often differ in size: they may not be counterparts.")
+        lines.append("Pictures of a pair often differ in size: they may not be counterparts.")
     return lines
 
 

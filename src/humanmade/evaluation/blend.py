@@ -104,7 +104,8 @@ def learn(members: Sequence[Member], method: str) -> tuple[Logits, float]:
 def _fused(members: Sequence[Member], method: str, logits: Logits) -> Logits:
     if method == "rank":
         return fusion.rank(logits)
-    weights = learn(members, method)[0] if method in fusion.LEARNED else np.ones(len(members))
+    learned = method in fusion.LEARNED
+    weights = fusion.weigh(method, _views(members)) if learned else np.ones(len(members))
     return fusion.combine(logits, weights)
 
 
