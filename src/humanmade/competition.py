@@ -126,21 +126,6 @@ def holds_pictures(folder: Path) -> bool:
     return any((folder / name).is_dir() for name in CURRENT.pictures)
 
 
-def all_ones() -> float:
-    """What answering 1 everywhere scores at the assumed prevalence: the baseline of every table."""
-    from humanmade.metrics import CHANCE, all_ones_f1
-
-    return CHANCE if CURRENT.metric == "auc" else all_ones_f1(CURRENT.prevalence)
-
-
-def baseline() -> str:
-    """The baseline in words."""
-    where = (
-        "a half-and-half set" if CURRENT.prevalence == 0.5 else f"a set with {CURRENT.prevalence:.0%} of 1"
-    )
-    return f"answering 1 everywhere scores {CURRENT.metric_name} {all_ones():.3f} on {where}"
-
-
 def read(folder: Path, pictures: Path) -> pd.DataFrame:
     """Rows of the competition with `name, path, label, split, source, repo, pair, group`.
 

@@ -17,6 +17,7 @@ from typing import Any
 from humanmade import competition, files, run
 from humanmade.errors import UserError
 from humanmade.run import RUNS, Run
+from humanmade.scores import MEAN
 
 LEDGER = Path("submissions/ledger.csv")
 COLUMNS = (
@@ -162,8 +163,8 @@ def describe(submission: Path) -> Row:
     row |= {"runs": " ".join(noted["runs"]), "fold_score": _number(noted["fold_score"])}
     if len(noted["runs"]) == len(runs) == 1:
         scores, metric = runs[0].scores, competition.CURRENT.metric
-        row["shifted_score"] = _number(scores.get("corrupted", {}).get("mean", {}).get(metric))
-        row["forecast"] = _number((scores.get("forecast") or {}).get(metric))
+        row["shifted_score"] = _number(getattr(scores.corrupted.get(MEAN), metric, None))
+        row["forecast"] = _number(getattr(scores.forecast, metric, None))
     kernels = [
         files.read_json(made.folder / run.KERNEL, ("kernel", "version"), "pull the run again")
         for made in runs
@@ -178,7 +179,8 @@ def _of_a_run(folder: Path) -> dict[str, Any] | None:
         return None
     made = Run(folder)
     cut = "by rank" if competition.CURRENT.form == "labels" else ""
-    return dict(zip(ORIGIN, ([made.name], "", cut, made.scores.get(competition.CURRENT.metric)), strict=True))
+    score = getattr(made.scores, competition.CURRENT.metric)
+    return dict(zip(ORIGIN, ([made.name], "", cut, score), strict=True))
 
 
 def _number(value: Any) -> str:

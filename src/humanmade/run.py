@@ -9,15 +9,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from humanmade import files, recipe
+from humanmade import files, recipe, scores
 from humanmade.errors import UserError
 from humanmade.recipe import EnsembleRecipe, Recipe
+from humanmade.scores import Fold, FoldScores, Scores
 
 RUNS = Path("runs")
 RECIPE = "recipe.toml"
@@ -101,16 +101,14 @@ class Run:
         return self.folder / MEMBERS / f"{name}.toml"
 
     @property
-    def scores(self) -> dict[str, Any]:
+    def scores(self) -> Scores:
         """What `scores.json` says."""
-        advice = "remove the run folder, or give another --out"
-        return files.read_json(self.folder / SCORES, ("data", "folds"), advice)
+        return scores.read(self.folder / SCORES)
 
     @property
     def scale(self) -> float | None:
-        """Standard deviation of the out-of-fold logits; None where there are none."""
-        scale = self.scores.get("scale")
-        return float(scale) if isinstance(scale, int | float) and scale > 0 else None
+        """Standard deviation of the out-of-fold logits; None where there are none or all are equal."""
+        return self.scores.scale or None
 
     @property
     def assigned(self) -> pd.DataFrame:
@@ -121,11 +119,13 @@ class Run:
             raise UserError(f"{path}: has no rows; remove the run folder, or give another --out")
         return table
 
-    def finished_fold(self, key: int | str) -> dict[str, Any]:
-        """What a finished fold wrote of itself."""
+    def finished_fold(self, key: int | str) -> Fold:
+        """What a finished fold wrote of itself; `FoldScores` of all but the fold `all`."""
         path = self.fold(key) / DONE
-        keys = ("fold", "seconds") if key == ALL else ("fold", "seconds", "f1", "auc")
-        return files.read_json(path, keys, retrain(path))
+        fold: Fold = scores.parse(
+            Fold if key == ALL else FoldScores, files.read_json(path, (), retrain(path)), path, retrain(path)
+        )
+        return fold
 
     def fold_logits(self, key: int | str, name: str, ids: pd.Series[str]) -> npt.NDArray[np.float64]:
         """Logits that a finished fold wrote, in the order of `ids`.
@@ -146,6 +146,8 @@ class Run:
     def corrupted(self, keys: Sequence[int], labels: pd.Series[int]) -> pd.DataFrame:
         """What finished folds wrote of corrupted pictures: `id, label, fold, clean` and the corruptions.
 
+        Folds that were scored on another grid than today's are read by what all of them hold.
+
         Args:
             labels: of all train rows, by id. A picture that two folds held out stands there twice.
         """
@@ -157,7 +159,7 @@ class Run:
             except UserError as error:
                 raise UserError(f"{error}; {retrain(path)}") from None
             tables.append(table.assign(label=table["id"].map(labels), fold=key))
-        return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+        return pd.concat(tables, join="inner", ignore_index=True) if tables else pd.DataFrame()
 
     def fold(self, key: int | str) -> Path:
         """The folder of a fold: 0, 1, ... or `all`."""
@@ -200,7 +202,7 @@ class Run:
         there = self._difference(wanted)
         if there:
             raise UserError(another.format(there))
-        if self.scores.get("data") != data:
+        if self.scores.data != data:
             raise UserError(another.format("the data: other pictures, labels, groups or --limit"))
         if not self.assigned.equals(folds.reset_index(drop=True)):
             raise UserError(another.format(FOLDS))
@@ -222,7 +224,7 @@ class Run:
             raise UserError(f"{self.folder}: exists and is not a run; give another --out")
         files.write_csv(self.folder / FOLDS, folds)
         files.write_csv(self.folder / PICTURES, pictures)
-        files.write_json(self.folder / SCORES, {"data": data, "folds": [], "unfinished": True})
+        Scores(data, unfinished=True).write(self.folder / SCORES)
         if isinstance(wanted, EnsembleRecipe):
             for name, member in zip(wanted.member_names, wanted.members, strict=True):
                 recipe.save(recipe.load(member), self._member(name))

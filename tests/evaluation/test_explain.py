@@ -129,7 +129,9 @@ def test_detectors_without_maps_say_so(manifest_folder: MakeFolder, capsys):
 
 @pytest.mark.parametrize(("far", "cautious"), [(0.4, False), (1.7, True), (np.inf, True), (None, False)])
 def test_a_detector_that_reads_histories_gets_a_caution(tmp_path: Path, far: float | None, cautious: bool):
-    steadiness = {} if far is None else {"sensitivity": far if far < 9 else None}  # as JSON keeps infinity
+    steadiness = (
+        {} if far is None else {"flips": 0.1, "sensitivity": far if far < 9 else None}
+    )  # as JSON keeps infinity
     (tmp_path / "scores.json").write_text(json.dumps({"data": "", "folds": [], "steadiness": steadiness}))
     said = explaining.caution(Run(tmp_path))
     assert (said is not None) == cautious and (said is None or f"{far:.1f} times" in said)

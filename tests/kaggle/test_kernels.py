@@ -20,7 +20,9 @@ NAME = "tester/humanmade-train-spectrum"
 PUSH = ("push", "train", "--recipe", "spectrum", "--hours", "2")
 RUN: Files = {
     "runs/spectrum/recipe.toml": b'detector = "spectrum"\n',
-    "runs/spectrum/scores.json": b'{"data": "", "folds": [{}, {}]}',
+    "runs/spectrum/scores.json": b"""{"data": "", "folds": [
+        {"fold": 0, "f1": 1.0, "auc": 1.0, "logloss": 0.1, "seconds": 1.0, "images_per_second": 9.0},
+        {"fold": 1, "f1": 1.0, "auc": 1.0, "logloss": 0.1, "seconds": 1.0, "images_per_second": 9.0}]}""",
     "runs/spectrum/submission.csv": b"id,label\n",
     "submission.csv": b"id,label\n",
 } | {f"runs/spectrum/fold{fold}/{name}": bytes([fold]) for fold in range(12) for name in ("a.bin", "b.bin")}

@@ -107,8 +107,8 @@ def test_a_run_s_own_submission_brings_its_scores_and_kernel(kit: Kit, file: Pat
         "data": "",
         "folds": [],
         "f1": 0.99,
-        "corrupted": {"mean": {"f1": 0.8}},
-        "forecast": {"f1": 0.7},
+        "corrupted": {"mean": {"f1": 0.8, "auc": 0.9}},
+        "forecast": {"f1": 0.7, "auc": 0.8, "low": 0.7, "high": 0.9},
     }
     (run / "scores.json").write_text(json.dumps(scores))
     (run / "kernel.json").write_text('{"kernel": "tester/humanmade-train-convnext", "version": 3}')

@@ -12,8 +12,8 @@ import pandas as pd
 from humanmade.bench.table import JOINED, TOGETHER
 from humanmade.data import inventory, manifest
 from humanmade.errors import UserError
+from humanmade.evaluation import distance
 from humanmade.evaluation import evaluate as evaluation
-from humanmade.evaluation.outlook import how_far
 from humanmade.progress import warn_once
 
 SHIFTED = "shifted/"
@@ -143,7 +143,7 @@ def shift(world: World, name: str, rows: pd.DataFrame) -> float:
     if name not in world.shifts:
         train = world.table[world.table["split"] == "train"]
         try:
-            far = how_far(train, rows)
+            far = distance.measure(train, rows)
         except UserError as error:
             warn_once(f"the forecasts take every set for wholly shifted: {error}")
             far = None

@@ -18,8 +18,7 @@ def compare(names: tuple[str, ...], out: Path, force: bool) -> None:
     from humanmade.run import Run
 
     files.refuse_existing(out, force or out == places.COMPARISON)
-    submitted = ledger.read()
-    table = comparing.compare(Run.find_all(names), submitted)
-    print(comparing.as_text(table, submitted))
+    table, text = comparing.report(Run.find_all(names), ledger.read())
+    print(text)
     files.write_csv(out, table)
     print(f"saved as {out}")

@@ -66,8 +66,8 @@ def cv(
     with ranks.first():
         table = inventory.attach(manifest.load(chosen.folders, extra, limit), skip_broken)
     run = Run(out or RUNS / job.name)
-    scores = cross_validate(job, table, run, Options(fold, prevalence, budget))
+    cross_validate(job, table, run, Options(fold, prevalence, budget))
     if ranks.leads:
-        print(scorecard.as_text(scores, run, table))
+        print(scorecard.as_text(run, table))
         if chosen.hidden and run.finished():
             print(lesson.as_text(run, chosen.hidden))

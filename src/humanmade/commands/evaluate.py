@@ -37,6 +37,8 @@ def evaluate(
 
     RUN is a run's name or folder.
     """
+    from dataclasses import asdict
+
     from humanmade import files, looks
     from humanmade.data import inventory, manifest
     from humanmade.evaluation import evaluate as evaluation
@@ -52,8 +54,9 @@ def evaluate(
     scores = evaluation.evaluate(rows, logits, prevalence)
     if out:
         evaluation.save(out, rows, logits)
-    count, sentence = looks.told("evaluate", data, rows, run, scores)
+    values = asdict(scores)
+    count, sentence = looks.told("evaluate", data, rows, run, values)
     if json:
-        print(files.to_json(scores | {"looks": count, "look": sentence}))
+        print(files.to_json(values | {"looks": count, "look": sentence}))
     else:
         print(f"{evaluation.as_text(scores)}\n{sentence}")

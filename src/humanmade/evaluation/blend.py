@@ -14,11 +14,9 @@ from humanmade import competition, files, fusion, ledger, metrics, submission
 from humanmade.data import manifest
 from humanmade.detectors.base import Logits
 from humanmade.errors import UserError
-from humanmade.images.corruptions import CORRUPTIONS
-from humanmade.progress import warn
+from humanmade.evaluation.held_out import corruptions
+from humanmade.progress import warn_once
 from humanmade.run import CORRUPTED, Run
-
-SHIFTED_VIEWS = (fusion.CLEAN, *CORRUPTIONS)
 
 
 @dataclass(frozen=True)
@@ -53,7 +51,7 @@ def read_member(name: str) -> Member:
             scored = [key for key in run.finished() if isinstance(key, int)]
             if scored and all((run.fold(key) / CORRUPTED).is_file() for key in scored):
                 corrupted = run.corrupted(scored, oof.set_index("id")["label"]).dropna()
-                corrupted[list(SHIFTED_VIEWS)] /= scale
+                corrupted[[fusion.CLEAN, *corruptions(corrupted)]] /= scale
             oof = oof.assign(logit=oof["logit"] / scale)
         return Member(name, run.name, test.set_index("id")["logit"] / scale, oof, run.assigned, corrupted)
     table = files.read_numbers(Path(name), ("id", "logit"))[["id", "logit"]]
@@ -102,7 +100,8 @@ def learn(members: Sequence[Member], method: str) -> tuple[Logits, float]:
 def _fused(members: Sequence[Member], method: str, logits: Logits) -> Logits:
     if method == "rank":
         return fusion.rank(logits)
-    weights = learn(members, method)[0] if method in fusion.LEARNED else np.ones(len(members))
+    learned = method in fusion.LEARNED
+    weights = fusion.weigh(method, _views(members)) if learned else np.ones(len(members))
     return fusion.combine(logits, weights)
 
 
@@ -118,13 +117,25 @@ def _views(members: Sequence[Member]) -> dict[str, fusion.View]:
         for member in members
         if member.corrupted is not None
     ]
-    if len(samples) < len(members) or any(not each.index.equals(samples[0].index) for each in samples):
-        warn("not all runs were scored on the same corrupted pictures: weights are learned from clean ones")
+    if len(samples) < len(members) or any(not table.index.equals(samples[0].index) for table in samples):
+        warn_once(
+            "not all runs were scored on the same corrupted pictures: weights are learned from clean ones"
+        )
         return views
     labels, folds = (samples[0][name].to_numpy(dtype=np.int64) for name in ("label", "fold"))
-    for name in CORRUPTIONS:
-        views[name] = fusion.View(labels, folds, np.column_stack([each[name] for each in samples]))
+    for name in _shared_corruptions(samples):
+        views[name] = fusion.View(labels, folds, np.column_stack([table[name] for table in samples]))
     return views
+
+
+def _shared_corruptions(samples: Sequence[pd.DataFrame]) -> list[str]:
+    """The corruptions that all members were scored under; runs may be of older kits with fewer."""
+    union = list(dict.fromkeys(name for table in samples for name in corruptions(table)))
+    shared = [name for name in union if all(name in table for table in samples)]
+    if len(shared) < len(union):
+        lacking = ", ".join(name for name in union if name not in shared)
+        warn_once(f"not all runs were scored under {lacking}: weights are learned from the other corruptions")
+    return shared
 
 
 def in_order(logits: pd.Series[float], table: pd.DataFrame) -> pd.Series[float]:

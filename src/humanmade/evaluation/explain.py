@@ -28,7 +28,7 @@ from humanmade.images.views import Frame
 from humanmade.progress import progress
 from humanmade.recipe import PictureRecipe
 from humanmade.run import Run
-from humanmade.sensitivity import MOST, infinite_if_none
+from humanmade.sensitivity import MOST
 
 Maps = npt.NDArray[np.float32]
 """(n, size, size) of 0 to 1: how much each place speaks for what the detector says."""
@@ -49,16 +49,12 @@ edges rather than what was learned."""
 
 def caution(run: Run) -> str | None:
     """What to keep in mind of a detector that re-encoding moves farther than the class does."""
-    path = run.folder / "scores.json"
-    steadiness = run.scores.get("steadiness") if path.is_file() else None
-    if not steadiness:
-        return None
-    far = infinite_if_none(steadiness["sensitivity"])
-    if far <= MOST:
+    steadiness = run.scores.steadiness if (run.folder / "scores.json").is_file() else None
+    if steadiness is None or steadiness.sensitivity <= MOST:
         return None
     return (
-        f"caution: re-encoding moves this detector's logits {far:.1f} times as far as the class does, so the "
-        "maps may show a file's history; compare them on a recompressed copy"
+        f"caution: re-encoding moves this detector's logits {steadiness.sensitivity:.1f} times as far as the "
+        "class does, so the maps may show a file's history; compare them on a recompressed copy"
     )
 
 

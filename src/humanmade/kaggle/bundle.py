@@ -28,8 +28,9 @@ LIMIT = 900_000
 """Bytes of a script; Kaggle's server refuses 1 MB and more."""
 PACKED = (".py", ".toml", ".typed")
 IMAGE = {
-    *("PIL", "albumentations", "cv2", "imagehash", "jinja2", "kaggle", "matplotlib", "numpy", "pandas"),
-    *("click", "safetensors", "scipy", "six", "sklearn", "timm", "torch", "torchvision", "tqdm"),
+    *("PIL", "albumentations", "click", "cv2", "imagehash", "jinja2", "kaggle", "matplotlib", "numpy"),
+    *("pandas", "pydantic", "pydantic_core", "safetensors", "scipy", "six", "sklearn", "timm", "torch"),
+    *("torchvision", "tqdm"),
 }
 """What Kaggle's image ships and the package may import when a module is loaded."""
 

@@ -64,7 +64,7 @@ def _is_here(folder: Path, pushed: Pushed) -> bool:
 def _land_run(scratch: Path, name: str, pushed: Pushed, unfinished: bool) -> str:
     """Move a fetched run to its place, beside which it was verified."""
     fetched, place = Run(scratch / outputs.RUNS / name), RUNS / name
-    folds = len(fetched.scores["folds"])
+    folds = len(fetched.scores.folds)
     note = {key: asdict(pushed)[key] for key in ("version", "run_id", "url", "date")}
     files.write_json(fetched.folder / run.KERNEL, {"kernel": pushed.reference} | note)
     if place.exists():

@@ -63,7 +63,7 @@ class Session:
         left = max(hours - (time.monotonic() - self.began) / 3600, 1e-6)
         arguments = ["cv", recipe, *self.data(), *overrides, "--out", str(out), "--hours", f"{left:.6f}"]
         self._humanmade([*arguments, *self.weights()], self.ranks)
-        self.unfinished = bool(Run(out).scores["unfinished"])
+        self.unfinished = Run(out).scores.unfinished
         if (out / run.SUBMISSION).is_file():
             shutil.copyfile(out / run.SUBMISSION, self.working / run.SUBMISSION)
 
@@ -183,7 +183,7 @@ class Session:
         for name in KEPT:
             if (viewed.folder / name).is_file():
                 shutil.copyfile(viewed.folder / name, out / name)
-        self.unfinished |= bool(viewed.scores["unfinished"])
+        self.unfinished |= viewed.scores.unfinished
 
     def _blend(self, members: Sequence[Path], options: Sequence[str]) -> None:
         out = self.working / run.SUBMISSION
