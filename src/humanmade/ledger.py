@@ -119,7 +119,7 @@ def leaderboard(run: str, rows: Sequence[Row]) -> tuple[float | None, float | No
 def foretold(rows: Sequence[Row]) -> list[tuple[float, float]]:
     """The score that was forecast and the public one, of every submission that has both."""
     pairs = [(score(row, "forecast"), score(row, "public")) for row in rows]
-    return [(said, seen) for said, seen in pairs if said is not None and seen is not None]
+    return [(forecast, public) for forecast, public in pairs if forecast is not None and public is not None]
 
 
 def score(row: Row, column: str) -> float | None:

@@ -29,7 +29,7 @@ from pydantic import Field
 
 from humanmade import files
 from humanmade.errors import UserError
-from humanmade.run import MEMBERS, RUNS, Run
+from humanmade.run import FOLDS, MEMBERS, PICTURES, RECIPE, RUNS, Run
 from humanmade.scores import parse
 
 NAME = "looks.csv"
@@ -168,7 +168,7 @@ def recipe_sha256(runs: Sequence[Run]) -> str:
     whole = hashlib.sha256()
     for folder in (run.folder for run in runs):
         members = sorted((folder / MEMBERS).glob("*.toml"))
-        for path in (folder / "recipe.toml", *members, folder / "pictures.csv", folder / "folds.csv"):
+        for path in (folder / RECIPE, *members, folder / PICTURES, folder / FOLDS):
             whole.update(hashlib.sha256(path.read_bytes()).digest())
     return whole.hexdigest()
 

@@ -26,7 +26,7 @@ from humanmade.evaluation import evaluate as evaluation
 from humanmade.evaluation.forecast import forecast_of
 from humanmade.evaluation.forecast_model import facts_of
 from humanmade.recipe import Recipe
-from humanmade.run import Run
+from humanmade.run import TEST, Run
 from humanmade.scores import Scores, Shift
 
 
@@ -143,7 +143,7 @@ def _mean_scores(runs: Sequence[Run], world: World, name: str, rows: pd.DataFram
     """What runs say of one set and score on it, averaged over trainings that differ in their seed."""
     parts = []
     for run in runs:
-        logits = files.read_numbers(run.folder / "test.csv", ("id", "logit")).set_index("id")["logit"]
+        logits = files.read_numbers(run.folder / TEST, ("id", "logit")).set_index("id")["logit"]
         judged = evaluation.evaluate(rows, logits[rows["id"]].to_numpy())
         scores = foreseen(run.scores, lambda: shift(world, name, rows), len(rows))
         facts = facts_of(scores)

@@ -155,7 +155,7 @@ def _list_pictures(folder: Path) -> pd.DataFrame:
         for path in folder.rglob("*")
         if path.suffix.lower() in SUFFIXES and path.is_file()
     )
-    odd = [name for name in names if not _is_text(name)]
+    odd = [name for name in names if name.encode(errors="replace").decode() != name]
     if odd:
         raise UserError(f"{folder}: the file name {odd[0]!r} is not UTF-8; rename it")
     if not names:
@@ -164,14 +164,6 @@ def _list_pictures(folder: Path) -> pd.DataFrame:
         )
     table = pd.DataFrame({"id": names, "name": names, "path": [f"{folder}/{name}" for name in names]})
     return table.assign(label=-1, split="test", source="", repo="", pair="", group="")
-
-
-def _is_text(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _read_manifest(path: Path) -> pd.DataFrame:

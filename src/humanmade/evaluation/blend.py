@@ -16,7 +16,7 @@ from humanmade.detectors.base import Logits
 from humanmade.errors import UserError
 from humanmade.evaluation.held_out import corruptions
 from humanmade.progress import warn_once
-from humanmade.run import CORRUPTED, Run
+from humanmade.run import CORRUPTED, OOF, TEST, Run
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,9 @@ def read_member(name: str) -> Member:
     """
     if not name.endswith(".csv"):
         run = Run.find(name)
-        test, oof = files.read_numbers(run.folder / "test.csv", ("id", "logit")), None
-        if (run.folder / "oof.csv").is_file():
-            oof = files.read_numbers(run.folder / "oof.csv", ("id", "label", "fold", "logit"))
+        test, oof = files.read_numbers(run.folder / TEST, ("id", "logit")), None
+        if (run.folder / OOF).is_file():
+            oof = files.read_numbers(run.folder / OOF, ("id", "label", "fold", "logit"))
         scale, corrupted = run.scale or _spread(test), None
         if oof is not None:
             scored = [key for key in run.finished() if isinstance(key, int)]

@@ -36,7 +36,7 @@ def collect(
     """
     done, test_size = current.finished(), int((table["split"] == "test").sum())
     scored = [key for key in done if isinstance(key, int)]
-    logits = _held_out(current, folds, scored, "oof.csv")
+    logits = _held_out(current, folds, scored, run.OOF)
     scores = Scores(
         data=data,
         recipe=current.recipe.name,

@@ -12,7 +12,7 @@ from humanmade import files, metrics
 from humanmade.errors import UserError
 from humanmade.evaluation import columns
 from humanmade.progress import warn
-from humanmade.run import Run
+from humanmade.run import PICTURES, Run
 from humanmade.scores import WORST
 
 
@@ -54,7 +54,7 @@ def save(path: Path, rows: pd.DataFrame, logits: np.ndarray) -> None:
 
 def warn_of_training_rows(run: Run, rows: pd.DataFrame) -> None:
     """Warn where pictures of a set to evaluate, whatever their ids, are among those trained on."""
-    trained = files.read_csv(run.folder / "pictures.csv", ("id", "digest"))["digest"]
+    trained = files.read_csv(run.folder / PICTURES, ("id", "digest"))["digest"]
     shared = int(rows["digest"].isin(trained).sum())
     if shared:
         warn(

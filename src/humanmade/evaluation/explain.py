@@ -27,7 +27,7 @@ from humanmade.files import read_numbers, whole_file
 from humanmade.images.views import Frame
 from humanmade.progress import progress
 from humanmade.recipe import PictureRecipe
-from humanmade.run import Run
+from humanmade.run import OOF, SCORES, Run
 from humanmade.sensitivity import MOST
 
 Maps = npt.NDArray[np.float32]
@@ -49,7 +49,7 @@ edges rather than what was learned."""
 
 def caution(run: Run) -> str | None:
     """What to keep in mind of a detector that re-encoding moves farther than the class does."""
-    steadiness = run.scores.steadiness if (run.folder / "scores.json").is_file() else None
+    steadiness = run.scores.steadiness if (run.folder / SCORES).is_file() else None
     if steadiness is None or steadiness.sensitivity <= MOST:
         return None
     return (
@@ -122,8 +122,8 @@ def honest_logits(run: Run, rows: pd.DataFrame) -> pd.DataFrame:
 
     The fold is the model that is asked for its map; it never trained on the picture.
     """
-    if (run.folder / "oof.csv").is_file():
-        oof = read_numbers(run.folder / "oof.csv", ("id", "logit", "fold")).set_index("id")
+    if (run.folder / OOF).is_file():
+        oof = read_numbers(run.folder / OOF, ("id", "logit", "fold")).set_index("id")
         if rows["id"].isin(oof.index).all():
             known = oof.loc[rows["id"]]
             return rows.assign(logit=known["logit"].to_numpy(), fold=known["fold"].astype(int).to_numpy())

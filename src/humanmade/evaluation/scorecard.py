@@ -10,7 +10,7 @@ import pandas as pd
 from humanmade import metrics, submission
 from humanmade.data import manifest
 from humanmade.evaluation import canaries, columns
-from humanmade.run import Run
+from humanmade.run import SUBMISSION, Run
 from humanmade.scores import FoldScores, Scores
 
 
@@ -53,7 +53,7 @@ def _written(run: Run, table: pd.DataFrame) -> list[str]:
         lines.append(
             f"unfinished: {len(scores.folds)} of {run.folds} folds; cv without --fold trains the rest"
         )
-    path = run.folder / "submission.csv"
+    path = run.folder / SUBMISSION
     if not (table["split"] == "test").any():
         lines.append("no test rows, so no test.csv and no submission.csv")
     elif path.is_file():

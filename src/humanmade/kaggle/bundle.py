@@ -225,8 +225,8 @@ def _fill(script: str, values: dict[str, str]) -> str:
     """Give top-level names of a script their values."""
     for name, value in values.items():
         line = f"{name} = {value}".replace("\\", r"\\")
-        script, found = re.subn(rf"(?m)^{name} = .*$", line, script)
-        assert found == 1, f"{name} stands {found} times in a script"
+        script, count = re.subn(rf"(?m)^{name} = .*$", line, script)
+        assert count == 1, f"{name} stands {count} times in a script"
     return script
 
 

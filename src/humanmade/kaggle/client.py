@@ -86,8 +86,8 @@ class Client:
                 passing = self._judge(what, error, no)
             wait = delay if passing.wait is None else passing.wait
             if time.monotonic() + wait > deadline:
-                asked = f" and asks to wait {passing.wait:.0f} s" if passing.wait else ""
-                raise KaggleError(f"{what}: {passing}{asked}; try again later")
+                request = f" and asks to wait {passing.wait:.0f} s" if passing.wait else ""
+                raise KaggleError(f"{what}: {passing}{request}; try again later")
             warn(f"{what}: {passing}; trying again in {wait:.1f} s")
             time.sleep(wait)
             delay = min(2 * delay, LONGEST_DELAY)
@@ -121,10 +121,7 @@ class Client:
             return PassingError(f"Kaggle answered {status}", _retry_after(response))
         reason = _message(response)
         if status == 401:
-            raise KaggleError(
-                f"{what}: Kaggle does not accept the credentials of {self._place} (401: {reason}); "
-                "make a new token in Kaggle's settings, under API"
-            )
+            raise self._refused(what, f" (401: {reason})")
         raise KaggleError(f"{what}: Kaggle answered {status} ({reason}){_then(no)}")
 
     def _sign_in(self) -> Any:
@@ -138,11 +135,14 @@ class Client:
             try:
                 self.call("sign in", api.authenticate)
             except SystemExit:
-                raise KaggleError(
-                    f"sign in: Kaggle does not accept the credentials of {self._place}; "
-                    "make a new token in Kaggle's settings, under API"
-                ) from None
+                raise self._refused("sign in", "") from None
         return api
+
+    def _refused(self, what: str, reason: str) -> KaggleError:
+        return KaggleError(
+            f"{what}: Kaggle does not accept the credentials of {self._place}{reason}; "
+            "make a new token in Kaggle's settings, under API"
+        )
 
 
 def credentials() -> str:
@@ -180,9 +180,9 @@ def known_owner() -> str:
 
 
 def _key_file() -> Path | None:
-    own = os.environ.get("KAGGLE_CONFIG_DIR")
+    config = os.environ.get("KAGGLE_CONFIG_DIR")
     shared = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
-    folders = [Path(own)] if own else [Path.home() / ".kaggle", Path(shared) / "kaggle"]
+    folders = [Path(config)] if config else [Path.home() / ".kaggle", Path(shared) / "kaggle"]
     return next((folder / "kaggle.json" for folder in folders if (folder / "kaggle.json").is_file()), None)
 
 

@@ -114,23 +114,19 @@ def with_ready_weights(client: Client, order: Order) -> Order:
         UserError: a dataset of the user's is not there, or not ready: a kernel would start without it.
     """
     names = weights.of_recipe(recipes.load(order.recipe, order.settings)) if order.recipe else []
-    own = {f"{order.owner}/{weights.slug(name)}": name for name in names}
-    more = [reference for reference in order.weights if reference not in own]
+    wanted = {f"{order.owner}/{weights.slug(name)}": name for name in names}
+    more = [reference for reference in order.weights if reference not in wanted]
     ready = []
     for reference in order.weights:
         # Kaggle tells the state of one's own datasets only; of others it tells at the push.
         mine = reference.startswith(f"{client.owner}/")
         state = weights.status(client, reference)[0] if mine else "ready"
-        advice = "give another --attach"
-        if reference in own:
-            advice = (
-                f"humanmade weights push {own[reference]} uploads these weights; "
-                "--attach names another dataset with them"
-            )
-        if state == "absent" and reference in own and more:
-            warn(f"dataset {reference}: not on Kaggle; {own[reference]} has to be in {', '.join(more)}")
+        if state == "absent" and reference in wanted and more:
+            warn(f"dataset {reference}: not on Kaggle; {wanted[reference]} has to be in {', '.join(more)}")
             continue
         if state == "absent":
+            upload = f"humanmade weights push {wanted.get(reference)} uploads these weights; "
+            advice = f"{upload * (reference in wanted)}--attach names another dataset with them"
             raise UserError(f"dataset {reference}: not on Kaggle; {advice}")
         if state != "ready":
             raise UserError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -63,8 +64,8 @@ def send(client: Client, file: Path, message: str) -> Row:
     before = {entry.ref for entry in listed(client)}
 
     def arrived() -> int:
-        found = (entry.ref for entry in latest(client) if entry.ref not in before and _tagged(entry, tag))
-        return int(next(found, 0))
+        refs = (entry.ref for entry in _page(client) if entry.ref not in before and _tagged(entry, tag))
+        return int(next(refs, 0))
 
     def attempt() -> int:
         # An attempt whose answer was lost may have arrived; a second one would cost a day's submission.
@@ -77,9 +78,9 @@ def send(client: Client, file: Path, message: str) -> Row:
             raise PassingError("the upload failed")
         ref = int(answer.ref or arrived())
         if not ref:
-            said = plain(answer.message or "no reason given")
+            reason = plain(answer.message or "no reason given")
             raise KaggleError(
-                f"submit: Kaggle gave no reference ({said}); humanmade scores tells if it arrived"
+                f"submit: Kaggle gave no reference ({reason}); humanmade scores tells if it arrived"
             )
         return ref
 
@@ -105,7 +106,7 @@ def follow(client: Client, row: Row) -> Row:
 def _wait(client: Client, row: Row) -> Row:
     with Waiting(row["file"]) as line:
         for _ in looks():
-            entries = client.call("score", latest, client, no=competition.CURRENT.advice)
+            entries = client.call("score", _page, client, no=competition.CURRENT.advice)
             entry = next((entry for entry in entries if str(entry.ref) == row["ref"]), None)
             state = entry.status.name if entry else "not listed yet"
             line.show(state.lower())
@@ -144,26 +145,19 @@ def refresh(client: Client) -> list[Row]:
 def listed(client: Client) -> list[Any]:
     """All submissions that Kaggle has of the team, latest first."""
     by_ref: dict[int, Any] = {}
-    page = 1
-    while True:
-        entries = client.call(
-            "submissions",
-            client.api.competition_submissions,
-            competition.CURRENT.slug,
-            page_number=page,
-            page_size=PAGE,
-            no=competition.CURRENT.advice,
-        )
-        new = [entry for entry in entries or [] if entry.ref not in by_ref]
+    for number in itertools.count(1):
+        entries = client.call("submissions", _page, client, number, no=competition.CURRENT.advice)
+        new = [entry for entry in entries if entry.ref not in by_ref]
         by_ref |= {entry.ref: entry for entry in new}
         if len(new) < SMALLEST_PAGE:
-            return list(by_ref.values())
-        page += 1
+            break
+    return list(by_ref.values())
 
 
-def latest(client: Client) -> list[Any]:
-    """The newest submissions, without a retry: for use inside a call that retries."""
-    return client.api.competition_submissions(competition.CURRENT.slug, page_number=1, page_size=PAGE) or []
+def _page(client: Client, number: int = 1) -> list[Any]:
+    """A page of submissions, the newest on the first; without a retry: for use inside a call that retries."""
+    slug = competition.CURRENT.slug
+    return client.api.competition_submissions(slug, page_number=number, page_size=PAGE) or []
 
 
 def result(row: Row) -> str:
