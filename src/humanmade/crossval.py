@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from humanmade import detectors, files, metrics, run
+from humanmade import competition, detectors, files, metrics, run
 from humanmade.data import folds as folding
 from humanmade.data import manifest
 from humanmade.data.folds import Folds
@@ -37,7 +37,7 @@ class Options:
 
     fold: int | str | None = None
     """Train this fold only; `all` trains on everything."""
-    prevalence: float = 0.5
+    prevalence: float = competition.CURRENT.prevalence
     """Assumed share of generated pictures in the test set."""
     budget: Budget = field(default_factory=Budget)
     """Running since the command began: reading pictures for the first time takes its share."""

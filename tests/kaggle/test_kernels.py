@@ -12,6 +12,7 @@ import pytest
 
 from humanmade import files, ledger
 from humanmade.errors import KaggleError
+from humanmade.kaggle import MACHINE
 from humanmade.kaggle.outputs import read_listing
 from tests.kaggle.conftest import Kit
 from tests.kaggle.standin import Files, Json, StandIn, State, outputs
@@ -60,7 +61,7 @@ def test_a_push_says_what_it_takes_and_is_noted(kit: Kit, standin: StandIn):
     assert "28.0 of 30.0 hours are left this week; this kernel may take 2" in said
     assert f"pushed {NAME} version 1: https://www.kaggle.com/code/{NAME}" in said
     (asked,) = [asked for method, asked in standin.calls if method == "SaveKernel"]
-    assert (asked["isPrivate"], asked["enableGpu"], asked["machineShape"]) == (True, True, "NvidiaTeslaT4")
+    assert (asked["isPrivate"], asked["enableGpu"], asked["machineShape"]) == (True, True, MACHINE)
     assert asked["enableInternet"] is False and asked["sessionTimeoutSeconds"] == 9000
     note = json.loads(Path("runs/.kaggle/humanmade-train-spectrum.json").read_text())
     assert note["version"] == 1 and note["run_id"] in asked["text"]

@@ -13,6 +13,7 @@ import click
 from click.core import ParameterSource
 
 from humanmade import places
+from humanmade.competition import CURRENT
 
 Section = Literal["Train", "Judge", "Submit", "Kaggle", "Other"]
 SECTIONS: tuple[Section, ...] = get_args(Section)
@@ -118,7 +119,9 @@ force = option("--force", "replace the --out file if it exists")
 patience = option(
     "--patience S", "seconds to go on trying when Kaggle does not answer", SECONDS, default=300.0
 )
-prevalence = option("--prevalence p", "assumed share of generated pictures", SHARE, default=0.5)
+prevalence = option(
+    "--prevalence p", "assumed share of generated pictures", SHARE, default=CURRENT.prevalence
+)
 settings = option("--set key=value", "override a recipe key", name="settings", multiple=True)
 
 

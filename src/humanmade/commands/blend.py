@@ -2,6 +2,7 @@ from pathlib import Path
 
 from humanmade.choices import FUSIONS
 from humanmade.commands._verb import PATH, SHARE, THRESHOLD, argument, data, force, option, verb
+from humanmade.competition import CURRENT
 
 
 @verb("Submit", "humanmade blend probe_lite0 efficientnet_lite0 --out submissions/two.csv")
@@ -9,7 +10,12 @@ from humanmade.commands._verb import PATH, SHARE, THRESHOLD, argument, data, for
 @option("--method", "fusion; the last three learn weights from held-out logits", [*FUSIONS], default="mean")
 @option("--out CSV", "the submission to write", PATH, required=True)
 @data()
-@option("--prevalence p", "cut by rank at this share of generated pictures", SHARE, show_default="0.5")
+@option(
+    "--prevalence p",
+    "cut by rank at this share of generated pictures",
+    SHARE,
+    show_default=f"{CURRENT.prevalence}",
+)
 @option("--threshold t|oof", "cut at this blended logit, or where out-of-fold F1 is best", THRESHOLD)
 @force
 def blend(

@@ -223,7 +223,7 @@ def _check_same_ids(first: Member, other: Member) -> None:
 
 @dataclass(frozen=True)
 class Cut:
-    """How labels are cut from logits: by rank at a prevalence (one half unless given), or at a logit."""
+    """How labels are cut from logits: by rank at a prevalence (else the competition's), or at a logit."""
 
     prevalence: float | None = None
     threshold: float | str | None = None
@@ -246,7 +246,9 @@ def labelled(
     if isinstance(threshold, str):
         threshold, score = oof_threshold(members, method)
         nested = f", nested out-of-fold F1 {score:.3f}"
-    labels, how = submission.answer([*logits.index], logits, cut.prevalence or 0.5, threshold)
+    labels, how = submission.answer(
+        [*logits.index], logits, cut.prevalence or competition.CURRENT.prevalence, threshold
+    )
     return labels, how + nested
 
 
