@@ -20,6 +20,11 @@ def test_without_credentials_it_says_where_they_go(kit: Kit, standin: StandIn):
     assert standin.calls == [] and not (kit.home / ".kaggle").exists()
 
 
+def test_a_push_that_makes_no_sense_is_refused_before_signing_in(kit: Kit, standin: StandIn):
+    assert "push train: needs --recipe" in kit("push", "train", code=2, **BARE)
+    assert standin.calls == []
+
+
 def test_a_key_file_is_enough_and_a_damaged_one_is_named(kit: Kit):
     folder = kit.home / ".kaggle"
     folder.mkdir(parents=True)

@@ -49,11 +49,12 @@ def push(
     from humanmade.kaggle import bundle, kernels, orders
     from humanmade.kaggle.client import Client, known_owner
 
+    words = (kernel, recipe, settings, hours, runs, resume, attach)
+    order = orders.order(known_owner(), *words)
+    bundle.check(order)
     client = None if dry_run else Client(patience)
-    owner = client.owner if client else known_owner()
-    order = orders.order(owner, kernel, recipe, settings, hours, runs, resume, attach)
     if client:
-        order = orders.with_ready_weights(client, order)
+        order = orders.with_ready_weights(client, orders.order(client.owner, *words))
     folder = bundle.build(order, Path("build"))
     print(bundle.self_test(folder), flush=True)
     if client is None:

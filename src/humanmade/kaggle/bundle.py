@@ -44,9 +44,7 @@ def build(order: Order, out: Path) -> Path:
     Raises:
         UserError: no such kernel, a bad order, or a script too large for Kaggle.
     """
-    source = _kernel_folder(order.kernel)
-    order.check()
-    _check_taken(order, (source / f"{order.kernel}.py").read_text(encoding="utf-8"))
+    source = check(order)
     name = order.reference.split("/")[1]
     script = _script(source / f"{order.kernel}.py", order)
     metadata = _metadata(source / METADATA, order)
@@ -165,14 +163,25 @@ def _taken(kernel: str) -> list[str]:
     return re.findall(r"(?m)^([A-Z_]+) = ", kernel)
 
 
-def _check_taken(order: Order, kernel: str) -> None:
-    """Refuse what a kernel's script does not take, and an order without what it needs."""
-    values, taken = _values(order), _taken(kernel)
+def check(order: Order) -> Path:
+    """Refuse an order that makes no sense, above all what the kernel's script does not take, or lacks.
+
+    Returns:
+        The kernel's folder.
+
+    Raises:
+        UserError: naming the option.
+    """
+    source = _kernel_folder(order.kernel)
+    order.check()
+    values = _values(order)
+    taken = _taken((source / f"{order.kernel}.py").read_text(encoding="utf-8"))
     for name, option in OPTIONS.items():
         if values[name] and name not in taken:
             raise UserError(f"push {order.kernel}: takes no {option.split(',')[0]}")
         if name in taken and not values[name] and name != "RESUME":
             raise UserError(f"push {order.kernel}: needs {option}")
+    return source
 
 
 def _script(path: Path, order: Order) -> str:
