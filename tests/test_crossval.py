@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from humanmade.cli import main
+from humanmade.commands import main
 from humanmade.data import inventory
 from humanmade.detectors.network import Network
 from humanmade.evaluation import inference

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from humanmade.cli import main
+from humanmade.commands import main
 from tests.conftest import MakeFolder
 
 PLAIN = ["backbone=test_vit", "drop_rate=0", "optimiser=sgd", "clip_grad=0", "lr=0.05"]

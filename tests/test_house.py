@@ -6,7 +6,7 @@ from pathlib import Path
 import humanmade
 
 ROOT = Path(humanmade.__file__).parent
-FLOORS = ["cli", "kaggle", "bench", "crossval", "evaluation", "detectors", "training", "data", "images"]
+FLOORS = ["commands", "kaggle", "bench", "crossval", "evaluation", "detectors", "training", "data", "images"]
 
 
 def floor(parts: list[str]) -> int:

@@ -76,7 +76,7 @@ def test_a_damaged_count_is_named_and_one_class_is_no_look():
     look_at(made_run("one"), scores(0.7))
     path = looks.RUNS / looks.NAME
     path.write_text(path.read_text().replace("0.7", "x"))
-    with pytest.raises(UserError, match=r"looks\.csv: line 2: rows is"):
+    with pytest.raises(UserError, match=r"looks\.csv: line 2: damaged \('auc' is 'x'"):
         looks.read(path)
     found = looks.record("evaluate", [Path()], ROWS, "r", [made_run("two")], scores(float("nan")))
     assert found is None

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from humanmade.cli import main
+from humanmade.commands import main
 from tests.conftest import BENCH, needs_bench
 
 pytestmark = needs_bench

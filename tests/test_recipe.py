@@ -105,7 +105,9 @@ def test_a_recipe_names_the_weights_it_needs():
 
 
 def test_help_reads_no_recipe():
-    code = "import sys; from humanmade.cli import main\ntry: main(sys.argv[1:])\nexcept SystemExit: pass\n"
+    code = (
+        "import sys; from humanmade.commands import main\ntry: main(sys.argv[1:])\nexcept SystemExit: pass\n"
+    )
     code += "print(sorted({'pydantic', 'torch', 'pandas'} & {*sys.modules}))"
     for words in (["--help"], ["push", "--help"]):
         command = [sys.executable, "-c", code, *words]

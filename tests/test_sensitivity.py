@@ -1,10 +1,12 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from humanmade import scores
 from humanmade.evaluation.scorecard import lines
 from humanmade.images.corruptions import CORRUPTIONS
 from humanmade.sensitivity import REENCODED, flip_rate, sensitivity
@@ -41,7 +43,11 @@ def test_neither_depends_on_the_scale_or_zero_of_logits(scale: float, zero: floa
     assert flip_rate(scale * logits + zero) == pytest.approx(flip_rate(logits), abs=0.011)
 
 
-def test_the_scorecard_reads_an_infinite_sensitivity_out_of_json():
-    steadiness = json.loads('{"sensitivity": null, "flips": 0.5}')
-    said = lines({"folds": [], "sources": {}, "steadiness": steadiness})
-    assert any("moves a picture inf times" in line and "reads a file's history" in line for line in said)
+def test_the_scorecard_reads_an_infinite_sensitivity_out_of_json(tmp_path: Path):
+    steadiness = {"sensitivity": None, "flips": 0.5}
+    path = tmp_path / "scores.json"
+    path.write_text(json.dumps({"data": "", "folds": [], "steadiness": steadiness}))
+    said = lines(scores.read(path))
+    assert any(
+        "moves a picture        inf times" in line and "reads a file's history" in line for line in said
+    )

@@ -2,7 +2,7 @@
 
 import sys
 
-from humanmade.cli import main
+from humanmade.commands import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import math
 import os
@@ -57,10 +58,26 @@ def make_folder(path: Path) -> Path:
     return path
 
 
+def refuse_existing(path: Path | None, force: bool) -> None:
+    """Refuse to replace a file that the user named, unless forced.
+
+    Raises:
+        UserError: it exists.
+    """
+    if path and path.exists() and not force:
+        raise UserError(f"{path}: exists; give another --out, or --force to replace it")
+
+
 def write_text(path: Path, text: str) -> None:
     """Write UTF-8 text with LF line ends, whole or not at all."""
     with whole_file(path) as scratch:
         scratch.write_text(text, encoding="utf-8", newline="\n")
+
+
+def sha256(path: Path) -> str:
+    """Hash of a file's bytes, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def to_json(value: Any) -> str:

@@ -15,9 +15,8 @@ Array = npt.NDArray[np.float64]
 CLEAN = "clean"
 """The view of a held-out picture as it is; every other view is a shifted one."""
 
-METHODS = ("mean", "rank", "weights", "climb", "stack")
 LEARNED = ("weights", "climb", "stack")
-"""Those whose weights are learned from held-out logits."""
+"""Rules whose weights are learned from held-out logits."""
 
 STEPS = 20
 """Most additions of a greedy climb; weights are multiples of a share of their number."""

@@ -3,19 +3,21 @@
 `submissions/ledger.csv` is kept in git and written by several people. Git joins both sides' lines
 (`merge=union` in `.gitattributes`), so a merge may repeat the header and leave two versions of a row;
 reading takes both, and the rows of one submission become one: what is empty in one comes from the other.
+A column is named in `COLUMNS` and filled in by `describe`.
 """
 
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from humanmade import competition, files, run
 from humanmade.errors import UserError
-from humanmade.files import read_json, write_json, write_text
+from humanmade.run import RUNS, Run
+from humanmade.scores import MEAN
 
 LEDGER = Path("submissions/ledger.csv")
 COLUMNS = (
@@ -35,7 +37,11 @@ COLUMNS = (
     "private",
     "note",
 )
+HIDDEN = ("sha256", "blend", "threshold", "kernel", "version", "ref")
+"""Columns that are not printed."""
 KEYS = ("ref", "sha256")
+ORIGIN = ("runs", "blend", "threshold", "fold_score")
+"""What is noted beside a submission when it is made."""
 
 Row = dict[str, str]
 
@@ -78,7 +84,7 @@ def record(new: Iterable[Row], path: Path = LEDGER) -> list[Row]:
     writer.writeheader()
     # A value with a line end would be torn apart by a merge.
     writer.writerows({key: " ".join(value.split()) for key, value in row.items()} for row in rows)
-    write_text(path, text.getvalue())
+    files.write_text(path, text.getvalue())
     return rows
 
 
@@ -111,9 +117,9 @@ def leaderboard(run: str, rows: Sequence[Row]) -> tuple[float | None, float | No
 
 
 def foretold(rows: Sequence[Row]) -> list[tuple[float, float]]:
-    """F1 that was forecast and public F1 of every submission that has both."""
+    """The score that was forecast and the public one, of every submission that has both."""
     pairs = [(score(row, "forecast"), score(row, "public")) for row in rows]
-    return [(said, seen) for said, seen in pairs if said is not None and seen is not None]
+    return [(forecast, public) for forecast, public in pairs if forecast is not None and public is not None]
 
 
 def score(row: Row, column: str) -> float | None:
@@ -124,18 +130,12 @@ def score(row: Row, column: str) -> float | None:
         return None
 
 
-def sha256(path: Path) -> str:
-    """Hash of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def note_origin(
     submission: Path, runs: Sequence[str], blend: str, threshold: str, fold_score: float | None
 ) -> None:
     """Leave `<submission>.json` beside a submission: what the ledger will say of it."""
-    origin = {"runs": list(runs), "blend": blend, "threshold": threshold, "fold_score": fold_score}
-    write_json(origin_file(submission), {"sha256": sha256(submission)} | origin)
+    origin = dict(zip(ORIGIN, (list(runs), blend, threshold, fold_score), strict=True))
+    files.write_json(origin_file(submission), {"sha256": files.sha256(submission)} | origin)
 
 
 def origin(submission: Path) -> dict[str, Any] | None:
@@ -143,10 +143,51 @@ def origin(submission: Path) -> dict[str, Any] | None:
     note = origin_file(submission)
     if not note.is_file():
         return None
-    noted = read_json(note, ("sha256", "runs", "blend", "threshold", "fold_score"), "remove it")
-    return noted if noted["sha256"] == sha256(submission) else None
+    noted = files.read_json(note, ("sha256", *ORIGIN), "remove it")
+    return noted if noted["sha256"] == files.sha256(submission) else None
 
 
 def origin_file(submission: Path) -> Path:
     """Where the origin of a submission is noted."""
     return submission.with_name(submission.name + ".json")
+
+
+def describe(submission: Path) -> Row:
+    """A row with what is known here of a submission: what made it, and what was foreseen of it."""
+    row = dict.fromkeys(COLUMNS, "") | {"file": _shown(submission), "sha256": files.sha256(submission)}
+    noted = origin(submission) or _of_a_run(submission.parent)
+    if noted is None:
+        return row
+    runs = [Run(RUNS / name) for name in noted["runs"] if (RUNS / name / run.RECIPE).is_file()]
+    row |= {key: str(noted[key] or "") for key in ("blend", "threshold")}
+    row |= {"runs": " ".join(noted["runs"]), "fold_score": _number(noted["fold_score"])}
+    if len(noted["runs"]) == len(runs) == 1:
+        scores, metric = runs[0].scores, competition.CURRENT.metric
+        row["shifted_score"] = _number(getattr(scores.corrupted.get(MEAN), metric, None))
+        row["forecast"] = _number(getattr(scores.forecast, metric, None))
+    kernels = [
+        files.read_json(made.folder / run.KERNEL, ("kernel", "version"), "pull the run again")
+        for made in runs
+        if (made.folder / run.KERNEL).is_file()
+    ]
+    return row | {key: " ".join(str(kernel[key]) for kernel in kernels) for key in ("kernel", "version")}
+
+
+def _of_a_run(folder: Path) -> dict[str, Any] | None:
+    """The origin of the submission that a run wrote itself; None where the folder is not a run's."""
+    if not (folder / run.RECIPE).is_file():
+        return None
+    made = Run(folder)
+    cut = "by rank" if competition.CURRENT.form == "labels" else ""
+    score = getattr(made.scores, competition.CURRENT.metric)
+    return dict(zip(ORIGIN, ([made.name], "", cut, score), strict=True))
+
+
+def _number(value: Any) -> str:
+    return f"{value:.5f}" if isinstance(value, int | float) else ""
+
+
+def _shown(file: Path) -> str:
+    """The file below the working folder, else its name: others' machines have other paths."""
+    resolved, here = file.resolve(), Path.cwd()
+    return resolved.relative_to(here).as_posix() if resolved.is_relative_to(here) else file.name

@@ -17,20 +17,23 @@ import functools
 import hashlib
 import math
 import os
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
+from pydantic import Field
 
 from humanmade import files
 from humanmade.errors import UserError
-from humanmade.run import RUNS, Run
+from humanmade.run import FOLDS, PICTURES, RECIPE, RUNS, Run
+from humanmade.scores import parse
 
 NAME = "looks.csv"
+Share = Annotated[float, Field(ge=0, le=1)]
 SAME = 1e-9
 """AUCs that differ by less are one: a look repeated."""
 
@@ -46,11 +49,11 @@ class Look:
     set_sha256: str
     recipe: str
     recipe_sha256: str
-    rows: int
-    auc: float
-    worse: float
+    rows: Annotated[int, Field(gt=0)]
+    auc: Share
+    worse: Share
     """What looks are compared by: the smaller of the pooled AUC and the mean AUC inside repos."""
-    error: float
+    error: Share
     """Sampling error of `worse`."""
 
 
@@ -72,8 +75,7 @@ def place(folder: Path) -> Path:
     That is `runs/looks.csv` for every run below the working folder's `runs/`, whichever verb made it, and
     else `looks.csv` beside the run's folder.
     """
-    runs, own = RUNS.resolve(), folder.resolve()
-    return RUNS / NAME if runs in own.parents else folder.parent / NAME
+    return (RUNS if RUNS.resolve() in folder.resolve().parents else folder.parent) / NAME
 
 
 def record(
@@ -122,28 +124,10 @@ def read(path: Path) -> list[Look]:
     if not path.is_file():
         return []
     table = files.read_csv(path, tuple(field.name for field in fields(Look)))
-    return [_parsed(row, f"{path}: line {line}") for line, row in enumerate(table.to_dict("records"), 2)]
-
-
-def _parsed(row: Mapping[Hashable, str], where: str) -> Look:
-    try:
-        rows, auc, worse, error = int(row["rows"]), *(float(row[name]) for name in ("auc", "worse", "error"))
-    except ValueError:
-        rows = auc = worse = error = -1
-    if rows < 1 or not all(0 <= each <= 1 for each in (auc, worse, error)):
-        raise UserError(f"{where}: rows is a count, auc, worse and error are 0 to 1; repair the line")
-    return Look(
-        date=row["date"],
-        verb=row["verb"],
-        set=row["set"],
-        set_sha256=row["set_sha256"],
-        recipe=row["recipe"],
-        recipe_sha256=row["recipe_sha256"],
-        rows=rows,
-        auc=auc,
-        worse=worse,
-        error=error,
-    )
+    return [
+        parse(Look, row, f"{path}: line {line}", "repair the line")
+        for line, row in enumerate(table.to_dict("records"), 2)
+    ]
 
 
 def _append(look: Look, path: Path) -> Seen:
@@ -154,7 +138,7 @@ def _append(look: Look, path: Path) -> Seen:
         for number, old in enumerate(there, 1):
             if old.recipe_sha256 == look.recipe_sha256 and abs(old.auc - look.auc) < SAME:
                 return Seen(there, number, True)
-        files.write_csv(path, pd.DataFrame([asdict(each) for each in [*known, look]]))
+        files.write_csv(path, pd.DataFrame([asdict(row) for row in [*known, look]]))
     return Seen([*there, look], len(there) + 1, False)
 
 
@@ -182,9 +166,8 @@ def recipe_sha256(runs: Sequence[Run]) -> str:
     a run predicted beside.
     """
     whole = hashlib.sha256()
-    for run in runs:
-        for name in ("recipe.toml", "pictures.csv", "folds.csv"):
-            path = run.folder / name
+    for folder in (run.folder for run in runs):
+        for path in (folder / RECIPE, folder / PICTURES, folder / FOLDS):
             whole.update(hashlib.sha256(path.read_bytes()).digest())
     return whole.hexdigest()
 
@@ -239,3 +222,20 @@ def sentence(seen: Seen) -> str:
         f"{start}: {known} {best.worse:.3f} (look {seen.looks.index(best) + 1}); this one is {verdict}. "
         f"The best of {count} is expected to be {expected:.3f} better than it is."
     )
+
+
+def told(
+    verb: str, folders: Sequence[Path], rows: pd.DataFrame, run: Run, scores: Mapping[str, Any]
+) -> tuple[int | None, str]:
+    """Count a look of one run and put it into words; scores that took minutes are not lost if it fails.
+
+    Returns:
+        How many looks at the set there are, None where this one was not counted; and a sentence.
+    """
+    try:
+        seen = record(verb, folders, rows, run.recipe.name, [run], scores)
+    except (UserError, OSError) as error:
+        return None, f"not counted as a look: {error}"
+    if seen is None:
+        return None, "not counted as a look: the set holds one class only"
+    return len(seen.looks), sentence(seen)

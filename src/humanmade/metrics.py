@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from humanmade import competition
+
 Array = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
 
@@ -37,13 +39,13 @@ def tpr_at_fpr(labels: npt.ArrayLike, logits: npt.ArrayLike, fpr: float = 0.01) 
     Conservative: rows of one logit are called alike, so ties never let more of label 0 through; with fewer
     than 1 / `fpr` rows of label 0 none is. NaN where only one class is there.
     """
-    truth, scores = np.asarray(labels), np.asarray(logits, dtype=np.float64)
-    ones, zeros = scores[truth == 1], np.sort(scores[truth == 0])[::-1]
-    if not len(ones) or not len(zeros):
+    from sklearn.metrics import roc_curve
+
+    if len(np.unique(np.asarray(labels))) < 2:
         return float("nan")
-    # The tiny number keeps 0.29 * 100 = 28.999... from losing a row.
-    allowed = int(fpr * len(zeros) + 1e-9)
-    return float(np.mean(ones > zeros[allowed])) if allowed < len(zeros) else 1.0
+    false, true, _ = roc_curve(labels, logits, drop_intermediate=False)
+    # The tiny number keeps 29 of 100 within 0.29.
+    return float(true[false <= fpr + 1e-9].max())
 
 
 def f1(labels: npt.ArrayLike, predicted: npt.ArrayLike) -> float:
@@ -89,8 +91,23 @@ def selection(clean: float, shifted: float | None) -> float:
 
 
 def all_ones_f1(prevalence: float) -> float:
-    """What answering 1 everywhere scores: the baseline of every table."""
+    """F1 of answering 1 everywhere: the baseline of every table."""
     return 2 * prevalence / (1 + prevalence)
+
+
+def all_ones_score() -> float:
+    """That baseline by the competition's metric, at its assumed prevalence."""
+    contest = competition.CURRENT
+    return CHANCE if contest.metric == "auc" else all_ones_f1(contest.prevalence)
+
+
+def all_ones() -> str:
+    """The baseline in words."""
+    share = competition.CURRENT.prevalence
+    where = "a half-and-half set" if share == 0.5 else f"a set with {share:.0%} of 1"
+    return (
+        f"answering 1 everywhere scores {competition.CURRENT.metric_name} {all_ones_score():.3f} on {where}"
+    )
 
 
 def source_aucs(labels: npt.ArrayLike, logits: npt.ArrayLike, sources: Sequence[str]) -> dict[str, float]:
@@ -117,10 +134,10 @@ def inside_aucs(labels: npt.ArrayLike, logits: npt.ArrayLike, repos: Sequence[st
 
     Rows without a repo (empty string) are left out.
     """
-    table = pd.DataFrame({"label": np.asarray(labels), "logit": np.asarray(logits), "repo": repos})
-    named = table[table["repo"] != ""].groupby("repo")
     return {
-        str(repo): auc(rows["label"], rows["logit"]) for repo, rows in named if rows["label"].nunique() > 1
+        str(repo): auc(rows["label"], rows["logit"])
+        for repo, rows in _named(labels, logits, repos).groupby("source")
+        if rows["label"].nunique() > 1
     }
 
 
@@ -132,8 +149,7 @@ def cross_aucs(
     It is the plain AUC of each pair, without the polarisation term with which Nguyen et al. 2026
     (arXiv 2606.19184) weigh theirs. Rows without a source (empty string) are left out.
     """
-    table = pd.DataFrame({"label": np.asarray(labels), "logit": np.asarray(logits), "source": sources})
-    named = table[table["source"] != ""]
+    named = _named(labels, logits, sources)
     photos, fakes = (
         [(str(name), rows) for name, rows in named[named["label"] == label].groupby("source")["logit"]]
         for label in (0, 1)
@@ -156,8 +172,7 @@ def offset(labels: npt.ArrayLike, logits: npt.ArrayLike, sources: Sequence[str])
     Returns:
         0 where no class has two sources, infinity where sources differ and no logit does inside one.
     """
-    table = pd.DataFrame({"label": np.asarray(labels), "logit": np.asarray(logits), "source": sources})
-    grouped = table[table["source"] != ""].groupby(["label", "source"])["logit"]
+    grouped = _named(labels, logits, sources).groupby(["label", "source"])["logit"]
     means, variances = grouped.mean(), grouped.var(ddof=0)
     several = (means.groupby(level="label").transform("size") > 1).to_numpy(dtype=bool)
     if not several.any():
@@ -167,6 +182,12 @@ def offset(labels: npt.ArrayLike, logits: npt.ArrayLike, sources: Sequence[str])
     if within == 0:
         return float("inf") if between else 0.0
     return float(np.sqrt(between / within))
+
+
+def _named(labels: npt.ArrayLike, logits: npt.ArrayLike, sources: Sequence[str]) -> pd.DataFrame:
+    """`label, logit, source` of the rows with a source."""
+    table = pd.DataFrame({"label": np.asarray(labels), "logit": np.asarray(logits), "source": sources})
+    return table[table["source"] != ""]
 
 
 def worse_of(pooled: float, inside: Mapping[str, float]) -> float:

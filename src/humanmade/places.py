@@ -1,4 +1,4 @@
-"""Where things outside run folders are: the cache, and the pretrained weights given by the user."""
+"""Where things outside run folders are: the data, the cache, and the pretrained weights given by the user."""
 
 from __future__ import annotations
 
@@ -7,6 +7,11 @@ import os
 from collections.abc import Iterator
 from contextvars import ContextVar
 from pathlib import Path
+
+DATA = Path("data")
+"""Where the competition lies unless `--data` says otherwise."""
+COMPARISON = Path("runs/compare.csv")
+"""Where the comparison of runs is saved, anew each time."""
 
 _weights: ContextVar[Path | None] = ContextVar("weights", default=None)
 

@@ -198,3 +198,19 @@ def _nearest(word: str, known: Iterable[str]) -> str:
     near = [name for name in names if name.endswith(f".{word}")]
     near = near or difflib.get_close_matches(word, names, n=1, cutoff=0.5)
     return f"; did you mean '{near[0]}'?" if near else ""
+
+
+def with_options(
+    name: str, settings: Sequence[str], folds: int | None, split: str | None, seed: int | None
+) -> Recipe:
+    """A recipe with `key=value` settings, and with keys that have options of their own.
+
+    Raises:
+        UserError: as `load`, or a number of folds for a source split.
+    """
+    options = {"folds": folds, "split": split, "seeds": seed}
+    given = [f"{key}={value}" for key, value in options.items() if value is not None]
+    recipe = load(name, [*settings, *given])
+    if folds is not None and recipe.split == "source":
+        raise UserError("--folds: a source split has as many folds as the data has sources; leave it out")
+    return recipe

@@ -8,18 +8,27 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from humanmade import files, recipe
+from humanmade import files, recipe, scores
 from humanmade.errors import UserError
 from humanmade.recipe import Recipe
+from humanmade.scores import Fold, FoldScores, Scores
 
 RUNS = Path("runs")
-DONE = "scores.json"
+RECIPE = "recipe.toml"
+FOLDS = "folds.csv"
+PICTURES = "pictures.csv"
+OOF = "oof.csv"
+TEST = "test.csv"
+SUBMISSION = "submission.csv"
+SCORES = "scores.json"
+KERNEL = "kernel.json"
+"""In the folder of a run that was pulled: which kernel made it."""
+DONE = SCORES
 """Written last in a fold's folder: the fold is finished."""
 CORRUPTED = "corrupted.csv"
 """In a fold's folder: logits of a sample of its held-out rows under every corruption."""
@@ -35,7 +44,7 @@ PACKAGES = (
     "scikit-learn",
     "pillow",
 )
-BEGUN = ("folds.csv", "pictures.csv", "scores.json")
+BEGUN = (FOLDS, PICTURES, SCORES)
 """What a run begins with, before its recipe."""
 FINGERPRINTED = ["id", "label", "split", "source", "pair", "group", "digest"]
 
@@ -54,10 +63,22 @@ class Run:
             UserError: there is none.
         """
         for folder in (Path(name), RUNS / name):
-            if (folder / "recipe.toml").is_file():
+            if (folder / RECIPE).is_file():
                 return cls(folder)
-        known = sorted(path.parent.name for path in RUNS.glob("*/recipe.toml"))
+        known = sorted(path.parent.name for path in RUNS.glob(f"*/{RECIPE}"))
         raise UserError(f"run '{name}': not found; in {RUNS}/: {', '.join(known) or 'none'}")
+
+    @classmethod
+    def find_all(cls, names: Sequence[str] = ()) -> list[Run]:
+        """Open runs by name, or all below `runs/` where none is named.
+
+        Raises:
+            UserError: one is not there, or there are none.
+        """
+        names = names or [str(path.parent) for path in sorted(RUNS.glob("*/recipe.toml"))]
+        if not names:
+            raise UserError(f"no runs in {RUNS}/; make one with humanmade cv")
+        return [cls.find(name) for name in names]
 
     @property
     def name(self) -> str:
@@ -67,34 +88,34 @@ class Run:
     @property
     def recipe(self) -> Recipe:
         """The resolved recipe."""
-        return recipe.load(str(self.folder / "recipe.toml"))
+        return recipe.load(str(self.folder / RECIPE))
 
     @property
-    def scores(self) -> dict[str, Any]:
+    def scores(self) -> Scores:
         """What `scores.json` says."""
-        advice = "remove the run folder, or give another --out"
-        return files.read_json(self.folder / "scores.json", ("data", "folds"), advice)
+        return scores.read(self.folder / SCORES)
 
     @property
     def scale(self) -> float | None:
-        """Standard deviation of the out-of-fold logits; None where there are none."""
-        scale = self.scores.get("scale")
-        return float(scale) if isinstance(scale, int | float) and scale > 0 else None
+        """Standard deviation of the out-of-fold logits; None where there are none or all are equal."""
+        return self.scores.scale or None
 
     @property
     def assigned(self) -> pd.DataFrame:
         """`folds.csv`: `id, fold, group`."""
-        path = self.folder / "folds.csv"
+        path = self.folder / FOLDS
         table = files.read_numbers(path, ("id", "fold", "group"))
         if table.empty:
             raise UserError(f"{path}: has no rows; remove the run folder, or give another --out")
         return table
 
-    def finished_fold(self, key: int | str) -> dict[str, Any]:
-        """What a finished fold wrote of itself."""
+    def finished_fold(self, key: int | str) -> Fold:
+        """What a finished fold wrote of itself; `FoldScores` of all but the fold `all`."""
         path = self.fold(key) / DONE
-        keys = ("fold", "seconds") if key == ALL else ("fold", "seconds", "f1", "auc")
-        return files.read_json(path, keys, retrain(path))
+        fold: Fold = scores.parse(
+            Fold if key == ALL else FoldScores, files.read_json(path, (), retrain(path)), path, retrain(path)
+        )
+        return fold
 
     def fold_logits(self, key: int | str, name: str, ids: pd.Series[str]) -> npt.NDArray[np.float64]:
         """Logits that a finished fold wrote, in the order of `ids`.
@@ -115,6 +136,8 @@ class Run:
     def corrupted(self, keys: Sequence[int], labels: pd.Series[int]) -> pd.DataFrame:
         """What finished folds wrote of corrupted pictures: `id, label, fold, clean` and the corruptions.
 
+        Folds that were scored on another grid than today's are read by what all of them hold.
+
         Args:
             labels: of all train rows, by id. A picture that two folds held out stands there twice.
         """
@@ -126,7 +149,7 @@ class Run:
             except UserError as error:
                 raise UserError(f"{error}; {retrain(path)}") from None
             tables.append(table.assign(label=table["id"].map(labels), fold=key))
-        return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+        return pd.concat(tables, join="inner", ignore_index=True) if tables else pd.DataFrame()
 
     def fold(self, key: int | str) -> Path:
         """The folder of a fold: 0, 1, ... or `all`."""
@@ -162,7 +185,7 @@ class Run:
         Raises:
             UserError: another recipe or other data was started here, or the folder is not a run.
         """
-        if not (self.folder / "recipe.toml").is_file():
+        if not (self.folder / RECIPE).is_file():
             # What a start that was ended while it began has left is written again.
             strangers = [path for path in self.folder.glob("[!.]*") if path.name not in BEGUN]
             if strangers:
@@ -172,10 +195,10 @@ class Run:
         there = recipe.difference(self.recipe, wanted)
         if there:
             raise UserError(another.format(there))
-        if self.scores.get("data") != data:
+        if self.scores.data != data:
             raise UserError(another.format("the data: other pictures, labels, groups or --limit"))
         if not self.assigned.equals(folds.reset_index(drop=True)):
-            raise UserError(another.format("folds.csv"))
+            raise UserError(another.format(FOLDS))
         return True
 
     def begin(self, wanted: Recipe, data: str, folds: pd.DataFrame, pictures: pd.DataFrame) -> None:
@@ -184,10 +207,10 @@ class Run:
         Args:
             pictures: `id, digest` of all rows that are trained on.
         """
-        files.write_csv(self.folder / "folds.csv", folds)
-        files.write_csv(self.folder / "pictures.csv", pictures)
-        files.write_json(self.folder / "scores.json", {"data": data, "folds": [], "unfinished": True})
-        recipe.save(wanted, self.folder / "recipe.toml")
+        files.write_csv(self.folder / FOLDS, folds)
+        files.write_csv(self.folder / PICTURES, pictures)
+        Scores(data, unfinished=True).write(self.folder / SCORES)
+        recipe.save(wanted, self.folder / RECIPE)
 
 
 def retrain(path: Path) -> str:

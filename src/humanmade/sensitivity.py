@@ -42,8 +42,3 @@ def flip_rate(logits: npt.ArrayLike) -> float:
     seen = np.asarray(logits, np.float64)
     verdict = seen > np.median(seen[:, 0])
     return float(np.mean(verdict[:, 1:] != verdict[:, :1]))
-
-
-def infinite_if_none(kept: float | None) -> float:
-    """A sensitivity out of JSON, which has no infinity and keeps it as null."""
-    return float("inf") if kept is None else kept

@@ -6,12 +6,14 @@ import pandas as pd
 import pytest
 
 from humanmade import metrics
-from humanmade.bench import calibration, measure, worlds
-from humanmade.cli import main
+from humanmade.bench import calibration, measure
+from humanmade.commands import main
 from humanmade.crossval import cross_validate
 from humanmade.errors import UserError
-from humanmade.evaluation.forecast import MODEL, Distance
-from humanmade.evaluation.kept import foretold
+from humanmade.evaluation import distance
+from humanmade.evaluation.forecast import MODEL
+from humanmade.evaluation.forecast_model import foretold
+from humanmade.scores import Distance
 from tests.conftest import MakeFolder
 
 
@@ -134,7 +136,7 @@ def test_each_set_has_a_forecast_of_its_own(
         asked.append((len(train_rows), len(rows)))
         return Distance(auc=0.7 if len(rows) == 10 else 0.95, unlike=0.0)
 
-    monkeypatch.setattr(worlds, "how_far", how_far)
+    monkeypatch.setattr(distance, "measure", how_far)
     shifted = ["--shifted", str(near), "--shifted", str(far)]
     lines = [str(tiny_probe), f"{tiny_probe} head=difference"]
     assert main(["bench", *lines, "--data", str(train), *shifted]) == 0
@@ -160,7 +162,7 @@ def test_worlds_calibrate_the_forecast(
     def nowhere(*_: object) -> None:
         raise UserError("no weights")
 
-    monkeypatch.setattr(worlds, "how_far", nowhere)
+    monkeypatch.setattr(distance, "measure", nowhere)
     folders = [manifest_folder(name, 9, first_seed=100 * k) for k, name in enumerate(("one", "two", "far"))]
     lines = [str(tiny_probe), f"{tiny_probe} head=difference", f"{tiny_probe} pool=mean_std"]
     command = ["bench", *lines, "--data", str(folders[0]), "--data", str(folders[1]), "--each"]

@@ -1,5 +1,4 @@
 import pandas as pd
-import pytest
 
 from humanmade.bench import table as tables
 
@@ -7,18 +6,7 @@ from humanmade.bench import table as tables
 def rows(**columns: list) -> pd.DataFrame:
     count = len(next(iter(columns.values())))
     named = {"recipe": [f"r{k}" for k in range(count)], "trained_on": "train", "set": "wild"}
-    return pd.DataFrame(named | columns).reindex(columns=list(tables.COLUMNS))
-
-
-def test_errors_of_forecasts_are_summed_up():
-    table = rows(folds=[0.99, 0.98, 0.97], forecast=[0.5, 0.6, 0.7], auc=[0.6, 0.6, 0.8])
-    table["low"], table["high"] = table["forecast"] - 0.05, table["forecast"] + 0.05
-    first, second, third = tables.forecast_errors(table)
-    assert "forecast 0.067" in first and "fold score 0.313" in first and "best constant 0.067" in first
-    assert second == "intervals of mean width 0.100 hold 33%" and "forecast 0.87" in third
-    joined = pd.concat([table, table.assign(set=tables.TOGETHER, auc=0.1)])
-    assert tables.forecast_errors(joined) == [first, second, third], "sets are not counted twice"
-    assert tables.forecast_errors(table[:2]) == []
+    return pd.DataFrame(named | columns).reindex(columns=tables.columns())
 
 
 def test_the_protocol_ranks_by_the_mean_over_sets():
@@ -47,8 +35,3 @@ def test_a_document_leaves_empty_columns_out_unless_asked_for():
     assert lines[0] == "| recipe | trained_on | set | worse | looks |"
     assert lines[2:] == ["| `r0` | train | wild | 0.500 | 3 |", "| `r1` | train | wild | 0.250 | - |"]
     assert tables.as_markdown(table, ["set", "cross"]).splitlines()[2] == "| wild | - |"
-
-
-def test_means_are_of_what_is_known():
-    assert tables.mean_of([1.0, None, 2.0, float("nan")]) == pytest.approx(1.5)
-    assert tables.mean_of([None, float("nan")]) is None

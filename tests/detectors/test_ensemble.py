@@ -8,7 +8,7 @@ import pytest
 
 from humanmade import detectors, metrics
 from humanmade import recipe as recipes
-from humanmade.cli import main
+from humanmade.commands import main
 from humanmade.data import folds, inventory, manifest
 from humanmade.detectors.ensemble import Ensemble
 from humanmade.errors import Interrupted, UserError

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from humanmade import places
-from humanmade.cli import main
+from humanmade.commands import main
 from humanmade.data.loader import read_picture
 from humanmade.detectors import latent
 from humanmade.errors import UserError

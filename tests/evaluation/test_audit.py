@@ -6,10 +6,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from humanmade.cli import main
+from humanmade.commands import main
 from humanmade.data import inventory, manifest
 from humanmade.evaluation import audit as auditing
-from humanmade.evaluation import telling
+from humanmade.evaluation import audit_facts
 from tests.conftest import MakeFolder, scene
 
 
@@ -33,7 +33,7 @@ def test_clean_data_leaks_nothing(manifest_folder: MakeFolder):
     found = audited(folder)
     facts = found.by_label.set_index("fact")["auc"]
     assert facts["area"] == facts["quality"] == facts["tables"] == 0.5
-    assert found.adversarial is not None and found.adversarial < telling.TELLING
+    assert found.adversarial is not None and found.adversarial < audit_facts.TELLING
     verdict = "\n".join(found.verdict)
     assert "LEAK in test" not in verdict and "cannot tell train from test" in verdict
 
@@ -91,7 +91,7 @@ def test_pairs_are_checked(competition_folder: MakeFolder):
 
 def test_an_open_shortcut_is_said_with_the_verdict(manifest_folder: MakeFolder):
     found = audited(manifest_folder(pairs=40))
-    assert found.canaries["sharpness"] > 0.9 and found.canaries["thumbnail"] < telling.TELLING
+    assert found.canaries["sharpness"] > 0.9 and found.canaries["thumbnail"] < audit_facts.TELLING
     assert f"sharpness {found.canaries['sharpness']:.2f} !" in auditing.as_text(found)
     shortcuts = [line for line in found.verdict if line.startswith("SHORTCUT in train")]
     assert any("blur is a shortcut here" in line for line in shortcuts)
@@ -100,8 +100,8 @@ def test_an_open_shortcut_is_said_with_the_verdict(manifest_folder: MakeFolder):
 
 @pytest.mark.parametrize(("values", "two"), [([1, 1.1] * 20 + [5, 5.1] * 20, True), (list(range(80)), False)])
 def test_two_kinds_are_told_from_a_spread(values: list[float], two: bool):
-    cut, between, share = telling._otsu(np.array(values, dtype=float))
-    assert (between >= telling.TWO_KINDS) == two
+    cut, between, share = audit_facts._two_kinds(np.array(values, dtype=float))
+    assert (between >= audit_facts.TWO_KINDS) == two
     if two:
         assert 1.1 < cut < 5 and share == 0.5
 
@@ -142,7 +142,7 @@ def test_duplicates_are_drawn_side_by_side(manifest_folder: MakeFolder, tmp_path
 
 def test_embeddings_tell_another_world_from_train(manifest_folder: MakeFolder):
     found = audited(manifest_folder(pairs=30, test=30))
-    assert found.embedded is not None and found.embedded.shift < 0.6
+    assert found.distance is not None and found.distance.shift < 0.6
     folder = manifest_folder("noisy", pairs=30, test=30)
     table = pd.read_csv(folder / "manifest.csv")
     rng = np.random.default_rng(0)
@@ -152,5 +152,5 @@ def test_embeddings_tell_another_world_from_train(manifest_folder: MakeFolder):
             folder / path
         )
     shifted = audited(folder)
-    assert shifted.embedded is not None and shifted.embedded.shift == 1.0 and shifted.embedded.unlike > 0.9
+    assert shifted.distance is not None and shifted.distance.shift == 1.0 and shifted.distance.unlike > 0.9
     assert any("Read the forecast, not the folds" in line for line in shifted.verdict)

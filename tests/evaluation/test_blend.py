@@ -1,11 +1,10 @@
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from humanmade import files, fusion
+from humanmade import files, fusion, ledger
 from humanmade import recipe as recipes
 from humanmade.errors import UserError
 from humanmade.evaluation import blend as blending
@@ -81,9 +80,13 @@ def test_the_oof_threshold_comes_with_a_nested_estimate(tmp_path: Path):
 
 def test_test_order_and_missing_logits():
     logits = pd.Series([1.0, 2.0], index=["a", "b"])
-    assert blending.in_order(logits, ["b", "a"]).tolist() == [2.0, 1.0]
-    with pytest.raises(UserError, match="1 test ids have no logit, 'c' first"):
-        blending.in_order(logits, ["a", "c"])
+    table = pd.DataFrame({"id": ["b", "x", "a"], "name": ["1", "2", "3"], "split": ["test", "train", "test"]})
+    ordered = blending.in_order(logits, table)
+    assert ordered.tolist() == [2.0, 1.0] and ordered.index.tolist() == ["1", "3"]
+    with pytest.raises(UserError, match="1 test ids have no logit, 'x' first"):
+        blending.in_order(logits, table.assign(split="test"))
+    with pytest.raises(UserError, match="no test rows"):
+        blending.in_order(logits, table.assign(split="train"))
 
 
 def test_weights_are_learned_from_held_out_logits(tmp_path: Path):
@@ -99,13 +102,32 @@ def test_weights_are_learned_from_held_out_logits(tmp_path: Path):
         blending.blend([members[0], bare], "stack")
 
 
-def test_standardised_members_weigh_alike_whatever_the_shift_did(tmp_path: Path):
-    one = blending.read_member(
-        run_of(tmp_path / "one", [1.0, 2.0, 3.0, 4.0], [0, 2, 0, 2], 1.0, [0, 0, 1, 1])
-    )
-    two = blending.read_member(run_of(tmp_path / "two", [99, 97, 98, 96], [0, 2, 0, 2], 1.0, [0, 0, 1, 1]))
-    far = blending.blend([one, two], "mean")
-    near = blending.blend([blending.standardised(each) for each in (one, two)], "mean")
-    assert far.mean() > 40 and near.mean() == pytest.approx(0)
-    moved = blending.standardised(replace(two, test=two.test * 7 - 3))
-    assert np.allclose(moved.test, blending.standardised(two).test)
+def test_labels_are_cut_by_rank_at_a_logit_or_out_of_fold(tmp_path: Path):
+    one = run_of(tmp_path / "one", [1.0, 2.0, 3.0, 4.0], [-1, 1, -2, 2], 1.0, [0, 0, 1, 1])
+    members = [blending.read_member(one)]
+    logits = blending.blend(members, "mean")
+
+    def cut(*how: object) -> tuple[list[int], str]:
+        labels, words = blending.labelled(members, "mean", logits, blending.Cut(*how))
+        return labels.tolist(), words
+
+    assert cut() == ([0, 0, 1, 1], "the top 50% by rank")
+    assert cut(0.25) == ([0, 0, 0, 1], "the top 25% by rank")
+    assert cut(None, 1.5) == ([0, 1, 1, 1], "logit above 1.5")
+    labels, words = cut(None, "oof")
+    assert sum(labels) >= 3 and words.startswith("logit above ") and "nested out-of-fold F1 1.000" in words
+    with pytest.raises(UserError, match="--threshold: cuts at a logit and --prevalence by rank"):
+        cut(0.5, 0.0)
+
+
+def test_a_submission_notes_runs_by_their_own_names(tmp_path: Path):
+    names = [
+        run_of(tmp_path / name, [1.0, 2.0, 3.0, 4.0], oof, 1.0, [0, 0, 1, 1])
+        for name, oof in (("good", [-1, 1, -2, 2]), ("bad", [1, -1, 2, -2]))
+    ]
+    members, out = [blending.read_member(name) for name in names], tmp_path / "s.csv"
+    lines = blending.submit(members, "climb", members[0].test, [0, 0, 1, 1], "by hand", out)
+    assert lines[0] == "weights: good 1.00, bad 0.00; nested selection score 1.000"
+    assert lines[1] == f"{out}: 4 rows, 2 labelled 1 (by hand)"
+    noted = ledger.origin(out)
+    assert noted and noted["runs"] == ["good", "bad"] and noted["threshold"] == "by hand"

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from humanmade.cli import main
+from humanmade.commands import main
 from humanmade.data import demo, folds, inventory, manifest
 from humanmade.evaluation import canaries
 from humanmade.images.canaries import CANARIES

@@ -8,9 +8,9 @@ import timm
 import torch
 from PIL import Image
 
-from humanmade import detectors
+from humanmade import choices, detectors
 from humanmade import recipe as recipes
-from humanmade.cli import main
+from humanmade.commands import main
 from humanmade.data import folds, inventory, manifest
 from humanmade.data.loader import ViewDataset
 from humanmade.detectors.network import Normalised
@@ -38,7 +38,7 @@ def test_selection_is_per_source_and_by_support():
     assert ids["human-made", "worst mistakes"] == ["e"] and ids["human-made", "surest hits"] == ["f"]
 
 
-@pytest.mark.parametrize("method", explaining.METHODS)
+@pytest.mark.parametrize("method", choices.MAPS)
 @pytest.mark.parametrize(
     ("backbone", "size"),
     [("test_efficientnet", 64), ("test_vit", 160), ("test_convnext", 64), ("trace_cnn_npr", 32),
@@ -129,7 +129,9 @@ def test_detectors_without_maps_say_so(manifest_folder: MakeFolder, capsys):
 
 @pytest.mark.parametrize(("far", "cautious"), [(0.4, False), (1.7, True), (np.inf, True), (None, False)])
 def test_a_detector_that_reads_histories_gets_a_caution(tmp_path: Path, far: float | None, cautious: bool):
-    steadiness = {} if far is None else {"sensitivity": far if far < 9 else None}  # as JSON keeps infinity
+    steadiness = (
+        {} if far is None else {"flips": 0.1, "sensitivity": far if far < 9 else None}
+    )  # as JSON keeps infinity
     (tmp_path / "scores.json").write_text(json.dumps({"data": "", "folds": [], "steadiness": steadiness}))
     said = explaining.caution(Run(tmp_path))
     assert (said is not None) == cautious and (said is None or f"{far:.1f} times" in said)

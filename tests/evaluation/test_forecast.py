@@ -10,15 +10,16 @@ from hypothesis import strategies as st
 from humanmade import metrics
 from humanmade.bench import calibration
 from humanmade.evaluation import forecast as forecasting
+from humanmade.evaluation.distance import compare
 from humanmade.evaluation.forecast import (
     auc_of_f1,
-    distance,
     f1_at_prevalence,
     forecast,
     selection,
     sharpened,
 )
-from humanmade.evaluation.kept import Facts, Model, facts_of
+from humanmade.evaluation.forecast_model import Facts, Model, facts_of
+from humanmade.scores import CorruptedScores, FoldScores, Scores, Shift, Steadiness
 
 KNOWN = Facts(
     folds=0.98,
@@ -43,7 +44,7 @@ def embedding(count: int, offset: float = 0.0) -> np.ndarray:
 
 
 def test_a_test_set_like_train_gets_the_fold_score():
-    near = distance(embedding(400), embedding(300))
+    near = compare(embedding(400), embedding(300))
     assert near.shift < 0.15 and near.unlike < 0.12
     said = forecast(at(0.0), 0.01, 10_000, 0.5)
     assert said.auc == pytest.approx(0.98) and said.low < said.auc < said.high
@@ -53,7 +54,7 @@ def test_a_test_set_like_train_gets_the_fold_score():
 
 
 def test_a_test_set_unlike_train_gets_what_was_kept_elsewhere(monkeypatch: pytest.MonkeyPatch):
-    far = distance(embedding(400), embedding(300, offset=3.0))
+    far = compare(embedding(400), embedding(300, offset=3.0))
     assert far.shift == 1.0 and far.unlike > 0.9
     monkeypatch.setattr(forecasting, "MODEL", Model("steady", (0.3,), 0.1))
     said = forecast(at(1.0), 0.01, 100_000, 0.5)
@@ -84,17 +85,19 @@ def test_models_weigh_what_is_known():
 
 
 def test_facts_are_read_from_the_scores():
-    scores = {
-        "folds": [{"auc": 0.9}, {"auc": 1.0}],
-        "corrupted": {"mean": {"auc": 0.8}},
-        "steadiness": {"sensitivity": None, "flips": 0.1},
-        "canaries": {"size": 0.6, "codec": 0.9, "lost": None},
-        "shifted": {"counterparts": 0.7, "sources": 2, "shift": 0.4},
-    }
+    folds = [FoldScores(fold, 1.0, 9.0, f1=0.5, auc=auc, logloss=0.1) for fold, auc in enumerate((0.9, 1.0))]
+    scores = Scores(
+        "",
+        folds,
+        corrupted={"mean": CorruptedScores(0.8, 0.7)},
+        steadiness=Steadiness(math.inf, 0.1),
+        canaries={"size": 0.6, "codec": 0.9, "lost": math.nan},
+        shifted=Shift(2, 0.4, None, 0.7),
+    )
     assert facts_of(scores) == Facts(0.95, 0.8, 0.7, math.inf, 0.1, 0.9, 2.0, 0.4)
-    bare = facts_of(scores | {"canaries": {}, "shifted": {}})
+    bare = facts_of(dataclasses.replace(scores, canaries={}, shifted=None))
     assert bare and (bare.counterparts, bare.canary, bare.sources, bare.shift) == (None, None, 1.0, 1.0)
-    assert facts_of(scores | {"folds": []}) is None
+    assert facts_of(dataclasses.replace(scores, folds=[])) is None
 
 
 def test_runs_are_ranked_by_a_model_or_by_a_rule(monkeypatch: pytest.MonkeyPatch):

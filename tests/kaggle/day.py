@@ -16,11 +16,11 @@ import zipfile
 from pathlib import Path
 
 from humanmade import metrics
-from humanmade.data.competition import DATASET, PICTURES, SLUG
+from humanmade.competition import CURRENT
 from tests.conftest import TINY_PROBE, write_competition
 from tests.kaggle.standin import ROOT, Json, StandIn, State
 
-TABLES = ("train.csv", "test.csv")
+SLUG, DATASET = CURRENT.slug, CURRENT.dataset
 
 
 def open_competition(standin: StandIn, folder: Path, pairs: int = 12, test: int = 8) -> Path:
@@ -30,7 +30,7 @@ def open_competition(standin: StandIn, folder: Path, pairs: int = 12, test: int 
         Its folder, as the organisers have it.
     """
     write_competition(folder, pairs, test)
-    standin.archives[SLUG] = zipped({name: (folder / name).read_bytes() for name in TABLES})
+    standin.archives[SLUG] = zipped({name: (folder / name).read_bytes() for name in CURRENT.tables})
     everything = (path for path in sorted(folder.rglob("*")) if path.is_file())
     standin.archives[DATASET] = zipped({p.relative_to(folder).as_posix(): p.read_bytes() for p in everything})
     truth = {name: 1 - n % 2 for n, name in enumerate((folder / "test.csv").read_text().split()[1:])}
@@ -63,9 +63,9 @@ def run_kernel(asked: Json, competition: Path) -> list[State]:
         working = root / "working"
         for place in (tables, pictures, working):
             place.mkdir(parents=True)
-        for name in TABLES:
+        for name in CURRENT.tables:
             shutil.copy(competition / name, tables)
-        for name in PICTURES:
+        for name in CURRENT.pictures:
             (pictures / name).symlink_to(competition / name)
         script = root / "script.py"
         script.write_text(asked["text"])

@@ -1,5 +1,7 @@
+import ast
 import base64
 import hashlib
+import inspect
 import json
 import lzma
 import os
@@ -12,8 +14,9 @@ import pytest
 
 from humanmade import recipe as recipes
 from humanmade.errors import UserError
-from humanmade.kaggle import bundle
-from humanmade.kaggle.bundle import Order, build, self_test, slug
+from humanmade.kaggle import bundle, runtime
+from humanmade.kaggle.bundle import build, self_test
+from humanmade.kaggle.orders import Order, slug
 
 ORDER = Order("train", "convnext_tiny", "tester", "0123456789abcdef", settings=("epochs=1",), hours=2.5)
 
@@ -54,6 +57,23 @@ def test_a_build_is_a_folder_with_metadata_and_one_script(tmp_path: Path):
     assert len(text[text.rindex('"""\n\nfrom humanmade') :].strip().splitlines()) <= 16, (
         "the kernel is readable"
     )
+
+
+@pytest.mark.parametrize("kernel", ["train", "predict", "blend"])
+def test_a_kernel_asks_for_the_gpus_that_its_script_uses(tmp_path: Path, kernel: str):
+    place = bundle.ROOT.parents[1] / "kernels" / kernel
+    tree = ast.parse((place / f"{kernel}.py").read_text())
+    (call,) = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "runtime.session"
+    ]
+    given = {option.arg: ast.literal_eval(option.value) for option in call.keywords}
+    uses = given.get("gpu", inspect.signature(runtime.session).parameters["gpu"].default)
+    order = Order(kernel, "" if kernel == "blend" else "demo", "tester", "1")
+    metadata = bundle._metadata(place / bundle.METADATA, order)
+    assert metadata["enable_gpu"] is uses and ("machine_shape" in metadata) is uses
+    assert metadata["enable_internet"] is False and metadata["is_private"] is True
 
 
 def test_the_same_order_gives_the_same_bytes(tmp_path: Path):
@@ -114,11 +134,11 @@ def test_slugs_are_kaggles_5_to_50_characters():
         ({"owner": "a/b"}, "owner 'a/b'"),
         ({"hours": 12.5}, "hours 12.5: a session lasts at most 12"),
         ({"hours": 0.0}, "hours 0: a session"),
-        ({"runs": ("tester/x",)}, "'train': takes no runs"),
+        ({"runs": ("tester/x",)}, "push train: takes no --run"),
         ({"weights": ("weights",)}, "'weights': expected owner/slug"),
-        ({"kernel": "predict", "resume": "a/b", "settings": ()}, "'predict': takes no resume"),
+        ({"kernel": "predict", "resume": "a/b", "runs": ("a/c",), "settings": ()}, "takes no --resume"),
         ({"kernel": "predict"}, "--set epochs=1: .* only views="),
-        ({"kernel": "blend", "settings": ()}, "'blend': takes no recipe"),
+        ({"kernel": "blend", "settings": ()}, "push blend: takes no --recipe"),
     ],
 )
 def test_a_bad_order_is_refused_before_anything_is_written(tmp_path: Path, change: dict, says: str):

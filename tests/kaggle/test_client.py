@@ -1,6 +1,10 @@
 """Credentials, retries and refusals: an answer or one clear line."""
 
+import socket
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +18,11 @@ def test_without_credentials_it_says_where_they_go(kit: Kit, standin: StandIn):
     line = kit("scores", code=2, **BARE)
     assert "no Kaggle credentials" in line and "KAGGLE_API_TOKEN" in line and "access_token" in line
     assert standin.calls == [] and not (kit.home / ".kaggle").exists()
+
+
+def test_a_push_that_makes_no_sense_is_refused_before_signing_in(kit: Kit, standin: StandIn):
+    assert "push train: needs --recipe" in kit("push", "train", code=2, **BARE)
+    assert standin.calls == []
 
 
 def test_a_key_file_is_enough_and_a_damaged_one_is_named(kit: Kit):
@@ -62,3 +71,28 @@ def test_the_stand_in_sees_what_would_leave_loopback(kit: Kit, standin: StandIn)
     kit("scores", "--patience", "1", code=3, KAGGLE_API_ENVIRONMENT="PROD")
     assert standin.strays and all("api.kaggle.com" in stray for stray in standin.strays)
     standin.strays.clear()
+
+
+IMPATIENT = """
+import sys
+from humanmade import commands
+from humanmade.kaggle import client
+client.TIMEOUTS = (0.2, 0.2)
+sys.exit(commands.main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize("verb", ["scores", "data"])
+def test_a_silent_connection_does_not_hang(standin: StandIn, tmp_path: Path, verb: str):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        proxy = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        done = subprocess.run(
+            [sys.executable, "-c", IMPATIENT, verb, "--patience", "0.1"],
+            env=standin.environment(tmp_path / "home") | {"http_proxy": proxy},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode == 3
+    assert done.stderr.endswith("the connection failed (ReadTimeout); try again later\n"), done.stderr

@@ -6,13 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from humanmade.data.competition import DATASET, SLUG
+from humanmade.competition import CURRENT
 from humanmade.errors import UserError
 from humanmade.kaggle import download
 from tests.conftest import MakeFolder
 from tests.kaggle.conftest import Kit
 from tests.kaggle.day import zipped
 from tests.kaggle.standin import PAGE, StandIn
+
+SLUG, DATASET = CURRENT.slug, CURRENT.dataset
 
 
 @pytest.fixture

@@ -9,18 +9,19 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from humanmade.cli import main
-from humanmade.data import competition
+from humanmade.commands import main
+from humanmade.competition import CURRENT
 from humanmade.errors import UserError
 from humanmade.kaggle import runtime
-from humanmade.kaggle.bundle import Order, build
+from humanmade.kaggle.bundle import build
+from humanmade.kaggle.orders import Order
 from humanmade.kaggle.runtime import Session
 from tests.conftest import TINY_PROBE, MakeFolder
 
-OWNER, DATASET = competition.DATASET.split("/")
+OWNER, DATASET = CURRENT.dataset.split("/")
 LAYOUTS = {
-    "new": (f"competitions/{competition.SLUG}", f"datasets/{OWNER}/{DATASET}", "notebooks/tester/"),
-    "old": (competition.SLUG, DATASET, ""),
+    "new": (f"competitions/{CURRENT.slug}", f"datasets/{OWNER}/{DATASET}", "notebooks/tester/"),
+    "old": (CURRENT.slug, DATASET, ""),
 }
 
 
@@ -30,7 +31,7 @@ def mount(root: Path, data: Path, layout: str = "new", copies: bool = False) -> 
     tables.mkdir(parents=True)
     for name in ("train.csv", "test.csv"):
         shutil.copy(data / name, tables)
-    for name in competition.PICTURES:
+    for name in CURRENT.pictures:
         shutil.copytree(data / name, pictures / name)
         if copies:
             shutil.copy(data / f"{name.split('_')[0]}.csv", pictures)
@@ -110,7 +111,6 @@ def test_the_pushed_train_script_runs_on_two_ranks(root: Path, tiny_network: Pat
     assert {path.name for path in (root / "working").iterdir()} == {
         "runs",
         "submission.csv",
-        "run_id.txt",
         "outputs.json",
     }
     assert not list(tmp_path.glob("humanmade-scratch-*")), "nothing is left in the scratch space"
@@ -170,7 +170,7 @@ def test_predict_and_blend_take_other_kernels_runs(root: Path, in_process: None,
         session.blend(["tester/first", "tester/second"], ["method=rank", "prevalence=0.25"])
     labels = pd.read_csv(root / "working/submission.csv")
     assert labels["id"].tolist() == trained["id"].tolist() and labels["label"].sum() == 1
-    assert set(outputs(root)["files"]) == {"submission.csv", "submission.csv.json", "run_id.txt"}
+    assert set(outputs(root)["files"]) == {"submission.csv", "submission.csv.json"}
 
 
 def test_an_ensembles_run_is_predicted_with_and_blended(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from humanmade import ledger
+from humanmade import files, ledger
 from tests.conftest import MakeFolder
 from tests.kaggle.conftest import Kit
 from tests.kaggle.standin import StandIn
@@ -29,11 +29,11 @@ def test_a_submission_is_scored_and_written_into_the_ledger(kit: Kit, standin: S
     said = kit("submit", file, "-m", "two probes")
     assert "public 0.75000, private not shown yet; out of fold 0.97000" in said
     (row,) = ledger.read()
-    assert row["file"] == "submissions/two.csv" and row["sha256"] == ledger.sha256(file)
+    assert row["file"] == "submissions/two.csv" and row["sha256"] == files.sha256(file)
     assert (row["runs"], row["blend"], row["threshold"]) == ("a b", "mean", "the top 50% by rank")
     assert (row["ref"], row["public"], row["note"]) == ("1000", "0.75000", "two probes")
     (sent,) = [asked for name, asked in standin.calls if name == "CreateSubmission"]
-    assert sent["submissionDescription"] == f"two probes [{ledger.sha256(file)[:12]}]"
+    assert sent["submissionDescription"] == f"two probes [{files.sha256(file)[:12]}]"
     assert standin.blobs["blob0"] == ("two.csv", file.read_bytes())
 
 
@@ -107,8 +107,8 @@ def test_a_run_s_own_submission_brings_its_scores_and_kernel(kit: Kit, file: Pat
         "data": "",
         "folds": [],
         "f1": 0.99,
-        "corrupted": {"mean": {"f1": 0.8}},
-        "forecast": {"f1": 0.7},
+        "corrupted": {"mean": {"f1": 0.8, "auc": 0.9}},
+        "forecast": {"f1": 0.7, "auc": 0.8, "low": 0.7, "high": 0.9},
     }
     (run / "scores.json").write_text(json.dumps(scores))
     (run / "kernel.json").write_text('{"kernel": "tester/humanmade-train-convnext", "version": 3}')

@@ -12,7 +12,8 @@ import pytest
 
 from humanmade.data import demo
 from humanmade.detectors.weights import LITES, find_weights
-from humanmade.kaggle.bundle import Order, build
+from humanmade.kaggle.bundle import build
+from humanmade.kaggle.orders import Order
 from tests.kaggle.test_runtime import as_input, mount, outputs
 
 TWIN = Path(__file__).parents[2] / ".twin/bin/python"
@@ -81,7 +82,7 @@ def test_the_other_scripts_take_what_train_left(tmp_path: Path, competition_demo
     as_input(root, "second", "old")
     order = Order("blend", "", "tester", "3", ("method=rank",), runs=(*runs, "tester/second"))
     blended = run_script(TWIN, root, script_of(order, tmp_path))
-    assert set(blended["files"]) == {"run_id.txt", "submission.csv", "submission.csv.json"}
+    assert set(blended["files"]) == {"submission.csv", "submission.csv.json"}
     ids = pd.read_csv(competition_demo / "test.csv")["id"]
     assert labels(root).index.tolist() == ids.tolist()
 

@@ -68,7 +68,13 @@ def test_a_push_needs_its_weights_ready(kit: Kit, standin: StandIn):
     kit(*push)
     kit(*push, "--attach", "friend/weights")
     attached = [asked["datasetDataSources"] for method, asked in standin.calls if method == "SaveKernel"]
-    assert name in attached[0] and name not in attached[1] and "friend/weights" in attached[1]
+    assert attached[0][1:] == [name] and attached[1][1:] == [name, "friend/weights"]
+
+
+def test_attached_weights_may_stand_for_those_that_were_not_uploaded(kit: Kit, standin: StandIn):
+    kit("push", "train", "--recipe", "probe_dinov2_s", "--attach", "friend/weights")
+    (asked,) = [asked for method, asked in standin.calls if method == "SaveKernel"]
+    assert asked["datasetDataSources"][1:] == ["friend/weights"]
 
 
 def test_slugs_of_weights_fit_and_differ():

@@ -14,7 +14,6 @@ of a training world and a set; scores within 0.02 of the highest give way to the
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +22,18 @@ import numpy.typing as npt
 import pandas as pd
 
 from humanmade import files
-from humanmade.bench.table import JOINED, NAMES, TOGETHER, as_markdown
+from humanmade.bench.table import FACTS, JOINED, NAMES, TOGETHER, as_markdown
 from humanmade.errors import UserError
-from humanmade.evaluation.kept import CANDIDATES, COVERED, RULES, TERMS, Facts, Model, foretold, half_width
+from humanmade.evaluation.forecast_model import (
+    CANDIDATES,
+    COVERED,
+    RULES,
+    TERMS,
+    Facts,
+    Model,
+    foretold,
+    half_width,
+)
 from humanmade.metrics import CHANCE
 
 DEFAULT = "shrink"
@@ -47,7 +55,6 @@ DIGITS = 4
 FEWEST_RECIPES = 3
 """Recipes on one set that a rank correlation needs."""
 
-FACTS = tuple(each.name for each in fields(Facts))
 UNKNOWN = ("counterparts", "canary")
 """Facts that may be unknown."""
 
@@ -55,8 +62,25 @@ MEASURED = ("auc", "zeros", "ones")
 """What a row knows of the set."""
 
 
+def refuse_besides(given: Sequence[str]) -> None:
+    """Refuse what an earlier bench's table leaves without a use.
+
+    Args:
+        given: names of the arguments and options of `humanmade bench` that stand on the command line.
+
+    Raises:
+        UserError: `calibrate` is not among them, or something is that only measuring reads.
+    """
+    if "calibrate" not in given:
+        raise UserError("--table: only --calibrate reads it; give both")
+    surplus = [name for name in given if name not in ("table", "calibrate", "markdown", "title")]
+    if surplus:
+        name = "recipes" if surplus[0] == "recipes" else f"--{surplus[0]}"
+        raise UserError(f"{name}: with --table nothing is measured; leave one of them out")
+
+
 def read(path: Path) -> pd.DataFrame:
-    """The columns of a bench's table (`humanmade.bench.table.COLUMNS`) that judging needs.
+    """The columns of a bench's table (`humanmade.bench.table.columns`) that judging needs.
 
     Raises:
         UserError: it lacks one, or a cell is no number.
@@ -88,8 +112,8 @@ def usable(table: pd.DataFrame) -> pd.DataFrame:
     count = rows["set"].nunique()
     if count < 2:
         raise UserError(f"--calibrate: {count} judged worlds with fold scores and AUC; at least 2 are needed")
-    known = [_facts(row) for row in rows[[*FACTS]].astype(float).to_dict("records")]
-    rows = rows.assign(facts=pd.Series(known, index=rows.index, dtype=object))
+    facts = [_facts(row) for row in rows[[*FACTS]].astype(float).to_dict("records")]
+    rows = rows.assign(facts=pd.Series(facts, index=rows.index, dtype=object))
     if all(_ignorant(rows, world).empty for world in rows["set"].unique()):
         raise UserError(
             "--calibrate: every row knows every judged world, as the set or as what was trained on; "
@@ -99,8 +123,8 @@ def usable(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _facts(row: Mapping[Hashable, Any]) -> Facts:
-    known: dict[str, Any] = {name: None if np.isnan(row[name]) else row[name] for name in FACTS}
-    return Facts(**known)
+    values: dict[str, Any] = {name: None if np.isnan(row[name]) else row[name] for name in FACTS}
+    return Facts(**values)
 
 
 def _ignorant(rows: pd.DataFrame, world: str) -> pd.DataFrame:
@@ -110,7 +134,7 @@ def _ignorant(rows: pd.DataFrame, world: str) -> pd.DataFrame:
 
 
 def fit(name: str, rows: pd.DataFrame) -> tuple[float, ...]:
-    """Coefficients of a candidate, so that `humanmade.evaluation.kept.foretold` fits `auc` by least squares.
+    """Coefficients of a candidate, so that `forecast_model.foretold` fits `auc` by least squares.
 
     With s the shift, auc = (1 - s) folds + s model: the target is what the model had to say, and its error
     counts s squared.
@@ -161,21 +185,20 @@ def fitted(name: str, rows: pd.DataFrame) -> Model:
     """
     from scipy.stats import t
 
-    said = left_out(name, rows)
-    said = said if len(said) else _foretold(name, rows, rows)
-    known = rows.loc[said.index]
-    squares = ((known["auc"] - said) ** 2).groupby(known["set"]).mean()
+    predicted = left_out(name, rows)
+    predicted = predicted if len(predicted) else _foretold(name, rows, rows)
+    squares = (rows["auc"].loc[predicted.index] - predicted) ** 2
+    squares = squares.groupby(rows["set"]).mean()
     widen = t.ppf((1 + COVERED) / 2, len(squares))
     return Model(name, fit(name, rows), float(widen * np.sqrt(squares.mean())))
 
 
-def intervals(name: str, rows: pd.DataFrame, said: pd.Series[float]) -> npt.NDArray[np.float64]:
+def intervals(name: str, rows: pd.DataFrame, predicted: pd.Series[float]) -> npt.NDArray[np.float64]:
     """Half widths around left-out predictions, from what the rows that were fitted on say alone."""
-    models = {world: fitted(name, _ignorant(rows, world)) for world in rows["set"].loc[said.index].unique()}
-    told = zip(rows.loc[said.index].to_dict("records"), said, strict=True)
-    return np.array(
-        [half_width(models[row["set"]], row["facts"], auc, row["zeros"], row["ones"]) for row, auc in told]
-    )
+    judged = rows.loc[predicted.index]
+    models = {world: fitted(name, _ignorant(rows, world)) for world in judged["set"].unique()}
+    columns = zip(judged["set"], judged["facts"], predicted, judged["zeros"], judged["ones"], strict=True)
+    return np.array([half_width(models[world], *measured) for world, *measured in columns])
 
 
 def judge(rows: pd.DataFrame) -> pd.DataFrame:
@@ -189,13 +212,13 @@ def judge(rows: pd.DataFrame) -> pd.DataFrame:
     Args:
         rows: of `usable`.
     """
-    found: list[dict[str, object]] = []
+    scores: list[dict[str, object]] = []
     judged = rows.loc[left_out(DEFAULT, rows).index]
     for name, terms in CANDIDATES.items():
-        said = left_out(name, rows)
-        half = intervals(name, rows, said)
-        missed = (judged["auc"] - said).abs()
-        found.append(
+        predicted = left_out(name, rows)
+        half = intervals(name, rows, predicted)
+        missed = (judged["auc"] - predicted).abs()
+        scores.append(
             {
                 "score": name,
                 "coefficients": len(terms),
@@ -203,12 +226,12 @@ def judge(rows: pd.DataFrame) -> pd.DataFrame:
                 "held": float((missed <= half).mean()),
                 "width": float(2 * half.mean()),
             }
-            | _ranks(judged, said)
+            | _ranks(judged, predicted)
         )
     for name, rule in RULES.items():
-        scores = pd.Series([rule(facts) for facts in judged["facts"]], judged.index)
-        found.append({"score": name, **_ranks(judged, scores)})
-    return pd.DataFrame(found).astype({"coefficients": "Int64"})
+        ranking = pd.Series([rule(facts) for facts in judged["facts"]], judged.index)
+        scores.append({"score": name, **_ranks(judged, ranking)})
+    return pd.DataFrame(scores).astype({"coefficients": "Int64"})
 
 
 def _ranks(rows: pd.DataFrame, scores: pd.Series[float]) -> dict[str, float]:
@@ -218,16 +241,15 @@ def _ranks(rows: pd.DataFrame, scores: pd.Series[float]) -> dict[str, float]:
     """
     from scipy.stats import spearmanr
 
-    correlations, firsts = [], []
+    ranks = []
     for _, inside in rows.groupby(["trained_on", "set"], sort=False):
-        seen, own = inside["auc"], scores.loc[inside.index]
-        if len(inside) < FEWEST_RECIPES or seen.nunique() < 2:
+        aucs, ranking = inside["auc"], scores.loc[inside.index]
+        if len(inside) < FEWEST_RECIPES or aucs.nunique() < 2:
             continue
-        correlations.append(float(spearmanr(own, seen).statistic) if own.nunique() > 1 else 0.0)
-        firsts.append(float((seen[own == own.max()] > seen.median()).mean()))
-    if not correlations:
-        return {"spearman": float("nan"), "first_better": float("nan")}
-    return {"spearman": float(np.mean(correlations)), "first_better": float(np.mean(firsts))}
+        correlation = float(spearmanr(ranking, aucs).statistic) if ranking.nunique() > 1 else 0.0
+        first = aucs[ranking == ranking.max()]
+        ranks.append({"spearman": correlation, "first_better": float((first > aucs.median()).mean())})
+    return dict(pd.DataFrame(ranks, columns=["spearman", "first_better"], dtype=float).mean())
 
 
 def chosen(rows: pd.DataFrame, judged: pd.DataFrame) -> tuple[Model, Model | str]:
@@ -245,8 +267,8 @@ def chosen(rows: pd.DataFrame, judged: pd.DataFrame) -> tuple[Model, Model | str
 
 
 def _rounded(model: Model) -> Model:
-    numbers = tuple(round(each, DIGITS) for each in model.coefficients)
-    return Model(model.name, numbers, round(model.half_width, DIGITS))
+    coefficients = tuple(np.round(model.coefficients, DIGITS).tolist())
+    return Model(model.name, coefficients, round(model.half_width, DIGITS))
 
 
 def report(table: pd.DataFrame) -> list[str]:
@@ -267,12 +289,4 @@ def report(table: pd.DataFrame) -> list[str]:
 
 def constants(model: Model, ranking: Model | str) -> Sequence[str]:
     """Lines for `humanmade.evaluation.forecast`."""
-    said = "MODEL" if ranking == model else _literal(ranking)
-    return [f"MODEL = {_literal(model)}", f"RANKING: Model | str = {said}"]
-
-
-def _literal(value: Model | str) -> str:
-    if isinstance(value, str):
-        return f'"{value}"'
-    numbers = ", ".join(map(repr, value.coefficients))
-    return f'Model("{value.name}", ({numbers}{"," * (len(value.coefficients) == 1)}), {value.half_width!r})'
+    return [f"MODEL = {model}", f"RANKING: Model | str = {'MODEL' if ranking == model else repr(ranking)}"]

@@ -6,52 +6,71 @@ and continued like any other, so a table can be stopped and gone on with.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, fields, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from humanmade import detectors, files, looks
 from humanmade import recipe as recipes
-from humanmade.bench.table import COLUMNS, COUNTS, NAMES, TOGETHER, mean_of
+from humanmade.bench import calibration, table
+from humanmade.bench.table import COUNTS, NAMES, TOGETHER
+from humanmade.bench.table import columns as columns_of_bench
 from humanmade.bench.worlds import Bench, World, shift, worlds
 from humanmade.crossval import Options, cross_validate
 from humanmade.errors import UserError
+from humanmade.evaluation import columns as metric_columns
 from humanmade.evaluation import evaluate as evaluation
-from humanmade.evaluation.forecast import forecast
-from humanmade.evaluation.kept import Facts, facts_of
+from humanmade.evaluation.forecast import forecast_of
+from humanmade.evaluation.forecast_model import facts_of
 from humanmade.recipe import Recipe
-from humanmade.run import Run
+from humanmade.run import TEST, Run
+from humanmade.scores import Scores, Shift
 
 
-def read_lines(asked: Sequence[str]) -> list[str]:
+def read_lines(recipes_or_files: Sequence[str]) -> list[str]:
     """A table's lines, `recipe key=value ...`, given one by one or as a .txt file with one each.
 
     Raises:
         UserError: there is no such file, nothing in it, or a line twice.
     """
     lines: list[str] = []
-    for each in asked:
-        if each.endswith(".txt"):
-            try:
-                text = Path(each).read_text(encoding="utf-8")
-            except (OSError, UnicodeDecodeError) as error:
-                raise UserError(f"{each}: not readable ({error})") from None
-            lines += [line.strip() for line in text.splitlines()]
-        else:
-            lines.append(each.strip())
+    for argument in recipes_or_files:
+        try:
+            text = Path(argument).read_text(encoding="utf-8") if argument.endswith(".txt") else argument
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"{argument}: not readable ({error})") from None
+        lines += map(str.strip, text.splitlines())
     lines = [line for line in lines if line and not line.startswith("#")]
     twice = [line for number, line in enumerate(lines) if line in lines[:number]]
     if twice or not lines:
-        raise UserError(f"bench: '{twice[0]}' stands there twice" if twice else "bench: no recipe is given")
+        raise UserError(f"bench: '{twice[0]}' stands there twice" if twice else "bench: no recipes given")
     return lines
 
 
+def report(lines: Sequence[str], bench: Bench, columns: str = "") -> list[str]:
+    """Measure recipes, and lay out the table, who stands where, and what forecasts miss; then calibrate.
+
+    Args:
+        lines: `recipe key=value ...`.
+        columns: names of those to lay out, with commas between; empty for all.
+
+    Raises:
+        UserError: no such column or recipe, or nothing to judge by.
+    """
+    names = columns.split(",") if columns else []
+    unknown = [name for name in names if name not in columns_of_bench()]
+    if unknown:
+        raise UserError(f"--columns {unknown[0]}: known are {', '.join(columns_of_bench())}")
+    rows = measure(lines, bench)
+    blocks = [table.as_markdown(rows, names), *table.standings(rows)]
+    return [*blocks, *(calibration.report(rows) if bench.calibrate else [])]
+
+
 def measure(lines: Sequence[str], bench: Bench) -> pd.DataFrame:
-    """One row a line, world and set (`table.COLUMNS`); means over seeds. Every row is a look at its set.
+    """One row a line, world and set (`table.columns`); means over seeds. Every row is a look at its set.
 
     The labels of a set are used for its scores alone: a run sees the pictures of all sets as unlabelled
     test rows.
@@ -61,11 +80,11 @@ def measure(lines: Sequence[str], bench: Bench) -> pd.DataFrame:
         detectors.create(recipe)
         if bench.seeds > 1 and len(recipe.seeds) > 1:
             raise UserError(f"bench: '{line}' sets seeds; --seeds {bench.seeds} does that")
-    found = worlds(bench)
+    trained = worlds(bench)
     rows: list[dict[str, Any]] = []
     counts: dict[str, int] = {}
     for number, (line, recipe) in enumerate(variants):
-        for world in found:
+        for world in trained:
             place = f", trained on {world.name}" if bench.each else ""
             print(f"[{number + 1}/{len(variants)}] {line}{place}", flush=True)
             rows += _measured(line, recipe, world, bench, counts)
@@ -74,9 +93,10 @@ def measure(lines: Sequence[str], bench: Bench) -> pd.DataFrame:
 
 
 def _as_table(rows: list[dict[str, Any]], counts: dict[str, int]) -> pd.DataFrame:
-    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    table = pd.DataFrame(rows, columns=columns_of_bench())
     table["looks"] = table["set"].map(counts)
-    return table.astype(dict.fromkeys(COLUMNS[len(NAMES) :], float)).astype(dict.fromkeys(COUNTS, "Int64"))
+    kinds = dict.fromkeys(columns_of_bench(), "float64") | dict.fromkeys(NAMES, "object")
+    return table.astype(kinds).astype(dict.fromkeys(COUNTS, "Int64"))
 
 
 def _recipe(line: str) -> Recipe:
@@ -108,10 +128,10 @@ def _measured(
         for run in runs:
             evaluation.warn_of_training_rows(run, judge.rows)
         scores = _mean_scores(runs, world, name, judge.rows)
-        seen = looks.record("bench", judge.folders, judge.rows, line, runs, scores)
-        if seen:
-            counts[name] = len(seen.looks)
-            print(looks.sentence(seen), flush=True)
+        look = looks.record("bench", judge.folders, judge.rows, line, runs, scores)
+        if look:
+            counts[name] = len(look.looks)
+            print(looks.sentence(look), flush=True)
         yield {"recipe": line, "trained_on": world.name, "set": name} | scores
     if len(world.judges) > 1:
         rows = pd.concat([judge.rows for judge in world.judges.values()], ignore_index=True)
@@ -120,56 +140,35 @@ def _measured(
 
 
 def _mean_scores(runs: Sequence[Run], world: World, name: str, rows: pd.DataFrame) -> dict[str, Any]:
-    """Scores of one set, averaged over trainings that differ in their seed."""
+    """What runs say of one set and score on it, averaged over trainings that differ in their seed."""
     parts = []
     for run in runs:
-        logits = files.read_numbers(run.folder / "test.csv", ("id", "logit")).set_index("id")["logit"]
-        found = evaluation.evaluate(rows, logits[rows["id"]].to_numpy())
-        facts = facts_of(run.scores)
-        if facts:
-            facts = replace(facts, shift=shift(world, name, rows))
-        generators = set(rows.loc[rows["label"] == 1, "source"])
-        parts.append(_of_run(run, facts) | forecast_of(run, facts, len(rows)) | _of_set(found, generators))
-    return {key: mean_of([part[key] for part in parts]) for key in parts[0]}
+        logits = files.read_numbers(run.folder / TEST, ("id", "logit")).set_index("id")["logit"]
+        judged = evaluation.evaluate(rows, logits[rows["id"]].to_numpy())
+        scores = foreseen(run.scores, lambda: shift(world, name, rows), len(rows))
+        facts = facts_of(scores)
+        parts.append(
+            {
+                **(asdict(facts) if facts else {}),
+                **metric_columns.values(scores),
+                **metric_columns.values(judged),
+                "worse_error": judged.worse_error,
+                "zeros": int((rows["label"] == 0).sum()),
+                "ones": int((rows["label"] == 1).sum()),
+                "minutes": sum(run.finished_fold(key).seconds for key in run.finished()) / 60,
+            }
+        )
+    return dict(pd.DataFrame(parts, dtype=float).mean())
 
 
-def _of_run(run: Run, facts: Facts | None) -> dict[str, float | None]:
-    known = asdict(facts) if facts else dict.fromkeys(each.name for each in fields(Facts))
-    minutes = sum(run.finished_fold(key)["seconds"] for key in run.finished()) / 60
-    return known | {"f1": run.scores["f1"], "minutes": minutes}
-
-
-def forecast_of(run: Run, facts: Facts | None, size: int) -> dict[str, float | None]:
-    """What a run foretells of the AUC on a set: `forecast` and the ends of its interval, `low` and `high`.
+def foreseen(scores: Scores, far: Callable[[], float], size: int) -> Scores:
+    """A run's scores with the forecast for another set; as they are where no fold is scored.
 
     Args:
-        facts: of the run, with the shift of that set; None where no fold is scored.
+        far: how far the set is from what was trained on, if that is needed.
         size: pictures of the set.
     """
-    if facts is None:
-        return dict.fromkeys(("forecast", "low", "high"))
-    spread = float(np.std([fold["auc"] for fold in run.scores["folds"]]))
-    said = forecast(facts, spread, size, run.scores["prevalence"])
-    return {"forecast": said.auc, "low": said.low, "high": said.high}
-
-
-def _of_set(found: dict[str, Any], generators: set[str]) -> dict[str, float | None]:
-    # A source of both labels is scored per label.
-    by_generator = [auc for name, auc in found["sources"].items() if name.removesuffix(" (1)") in generators]
-    return {
-        "auc": found["auc"],
-        "zeros": round(found["rows"] * (1 - found["own_prevalence"])),
-        "ones": round(found["rows"] * found["own_prevalence"]),
-        "inside": found["inside_mean"],
-        "inside_worst": found["inside_worst"],
-        "worse": found["worse"],
-        "worse_error": found["worse_error"],
-        "cross": found["cross"].get("mean"),
-        "cross_worst": found["cross"].get("worst"),
-        "tpr_at_1_fpr": found["tpr_at_1_fpr"],
-        "offset": found["offset"],
-        "accuracy": found["accuracy"],
-        "balanced_accuracy": found["balanced_accuracy"],
-        "worst_generator": min(by_generator, default=None),
-        "worst_source": found["sources"].get("worst"),
-    }
+    if facts_of(scores) is None:
+        return scores
+    scores = replace(scores, shifted=replace(scores.shifted or Shift(), shift=far()))
+    return replace(scores, forecast=forecast_of(scores, size))

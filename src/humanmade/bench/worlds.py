@@ -12,8 +12,8 @@ import pandas as pd
 from humanmade.bench.table import JOINED, TOGETHER
 from humanmade.data import inventory, manifest
 from humanmade.errors import UserError
+from humanmade.evaluation import distance
 from humanmade.evaluation import evaluate as evaluation
-from humanmade.evaluation.outlook import how_far
 from humanmade.progress import warn_once
 
 SHIFTED = "shifted/"
@@ -40,8 +40,23 @@ class Bench:
     """Train on each folder of `data` by itself and let the others judge it too."""
     joined: bool = False
     """With `each`, train on every two folders of `data` joined as well."""
+    calibrate: bool = False
+    """With `each`, fit the forecast to what was measured."""
     fold: int | str | None = None
     seeds: int = 1
+
+    def __post_init__(self) -> None:
+        """Refuse what would train and then have nothing to say."""
+        if not self.data:
+            raise UserError("bench: no --data given; give recipes and --data, or --calibrate --table CSV")
+        if (self.joined or self.calibrate) and not self.each:
+            raise UserError(f"--{'joined' if self.joined else 'calibrate'}: comes with --each; give both")
+        if self.calibrate and self.fold == "all":
+            raise UserError(
+                "--calibrate: models are fitted on fold scores, and --fold all has none; leave one out"
+            )
+        if self.calibrate and len(self.data) + len(self.shifted) < 3:
+            raise UserError("--calibrate: needs three worlds at least; give more --data or --shifted folders")
 
 
 @dataclass(frozen=True)
@@ -128,7 +143,7 @@ def shift(world: World, name: str, rows: pd.DataFrame) -> float:
     if name not in world.shifts:
         train = world.table[world.table["split"] == "train"]
         try:
-            far = how_far(train, rows)
+            far = distance.measure(train, rows)
         except UserError as error:
             warn_once(f"the forecasts take every set for wholly shifted: {error}")
             far = None

@@ -12,8 +12,8 @@ import pandas as pd
 from humanmade import files, metrics, run
 from humanmade.data.folds import Folds
 from humanmade.detectors.base import Detector
+from humanmade.evaluation import held_out
 from humanmade.evaluation.inference import member_logits
-from humanmade.evaluation.outlook import look_at_fold
 from humanmade.run import Run
 from humanmade.training.budget import Budget
 
@@ -54,7 +54,7 @@ def train_fold(job: Job, key: int | str, predict: bool = True) -> None:
             if name == "oof":
                 facts |= metrics.summary(rows["label"], found[""])
     if len(valid):
-        look_at_fold(detector, places, valid, folder, len(folds), budget)
+        held_out.measure(detector, places, valid, folder, len(folds), budget)
     # Folds still to come must leave time to predict with what there is.
     budget.reserve = max(budget.reserve, time.monotonic() - fitted)
     seconds = training + time.monotonic() - fitted

@@ -20,12 +20,12 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from humanmade import files
+from humanmade import competition, files
 from humanmade.errors import UserError
 from humanmade.images.decode import Picture, decode
 from humanmade.seeding import stable_seed
 
-VERSION = "demo-1"
+VERSION = f"demo-1-{competition.CURRENT.slug}"
 """Name of the demo's folder in the cache; raise it when the pictures change."""
 
 HIDDEN = "hidden"
@@ -127,23 +127,25 @@ def _photographs() -> dict[str, Picture]:
 
 
 def _write_train(folder: Path, photos: dict[str, Picture]) -> None:
-    pictures = folder / "train_data"
+    contest = competition.CURRENT
+    pictures = folder / contest.pictures[0]
     pictures.mkdir(parents=True)
     rows, groups = [], []
     for photo, index, crop in _crops(photos, TRAIN_PHOTOS, TRAIN_CROPS, TRAIN_SIZE):
         pair = [(0, crop), (1, TRAIN_GENERATOR(crop))]
         # Which of the two comes first varies, as in the competition.
         for label, picture in pair if stable_seed("order", photo, index) % 2 else pair[::-1]:
-            name = f"train_data/{_save(pictures, picture, 90, photo, index, label)}"
+            name = f"{contest.pictures[0]}/{_save(pictures, picture, 90, photo, index, label)}"
             rows.append((name, label))
             groups.append((name, SCENES.get(photo, photo)))
-    train = pd.DataFrame(rows, columns=["file_name", "label"])
-    files.write_text(folder / "train.csv", train.to_csv(lineterminator="\n"))
-    files.write_csv(folder / "groups.csv", pd.DataFrame(groups, columns=["id", "group"]))
+    train = pd.DataFrame(rows, columns=list(contest.train_columns))
+    files.write_text(folder / contest.train_table, train.to_csv(lineterminator="\n"))
+    files.write_csv(folder / competition.GROUPS, pd.DataFrame(groups, columns=["id", "group"]))
 
 
 def _write_test(folder: Path, photos: dict[str, Picture]) -> None:
-    pictures, hidden = folder / "test_data_v2", folder / HIDDEN / "images"
+    contest = competition.CURRENT
+    pictures, hidden = folder / contest.pictures[1], folder / HIDDEN / "images"
     pictures.mkdir()
     hidden.mkdir(parents=True)
     rows = []
@@ -158,7 +160,8 @@ def _write_test(folder: Path, photos: dict[str, Picture]) -> None:
     rows.sort()
     for name, _, _ in rows:
         shutil.copyfile(pictures / name, hidden / name)
-    files.write_text(folder / "test.csv", "id\n" + "".join(f"test_data_v2/{name}\n" for name, _, _ in rows))
+    ids = [f"{contest.pictures[1]}/{name}" for name, _, _ in rows]
+    files.write_csv(folder / contest.test_table, pd.DataFrame({contest.test_column: ids}))
     known = pd.DataFrame(rows, columns=["path", "label", "source"])
     files.write_csv(folder / HIDDEN / "manifest.csv", known.assign(path="images/" + known["path"]))
 

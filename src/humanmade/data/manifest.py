@@ -21,7 +21,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from humanmade.data import competition
+from humanmade import competition
 from humanmade.errors import UserError
 from humanmade.files import read_csv
 from humanmade.progress import warn
@@ -97,8 +97,13 @@ def submission_ids(table: pd.DataFrame) -> pd.Series[str]:
     """Test ids as a submission writes them, in order.
 
     They are the folder's own where all test rows come from one folder, else the joined ids.
+
+    Raises:
+        UserError: there are no test rows.
     """
     test = table[table["split"] == "test"]
+    if test.empty:
+        raise UserError("the data has no test rows, which a submission is made of")
     return test["id"] if test["name"].duplicated().any() else test["name"]
 
 
@@ -107,26 +112,28 @@ def _match_pictures(folders: Sequence[Path], pictures: bool = True) -> list[tupl
     for folder in folders:
         if not folder.is_dir():
             raise UserError(f"--data {folder}: no such folder")
+    contest = competition.CURRENT
     lacking = [f for f in folders if competition.holds(f) and not competition.holds_pictures(f)]
     bare = [f for f in folders if competition.holds_pictures(f) and f not in lacking]
     if lacking and pictures and len(bare) != 1:
         raise UserError(
-            f"{lacking[0]}: holds train.csv but no train_data/; also give the one folder that "
-            "holds the pictures, as a second --data"
+            f"{lacking[0]}: holds {contest.train_table} but no {contest.pictures[0]}/; also give the one "
+            "folder that holds the pictures, as a second --data"
         )
     tables = [folder for folder in folders if not (lacking and folder in bare)]
     return [(folder, bare[0] if folder in lacking and bare else folder) for folder in tables]
 
 
 def _read_folder(folder: Path, pictures: Path) -> pd.DataFrame:
+    train, test = competition.CURRENT.tables
     own, contest = (folder / "manifest.csv").is_file(), competition.holds(folder)
     if own and contest:
-        raise UserError(f"{folder}: holds both manifest.csv and train.csv; keep one of them")
+        raise UserError(f"{folder}: holds both manifest.csv and {train}; keep one of them")
     if not own and not contest:
         raise UserError(
-            f"{folder}: holds neither manifest.csv (columns path,label) nor the competition's train.csv"
+            f"{folder}: holds neither manifest.csv (columns path,label) nor the competition's {train}"
         )
-    source = folder / ("manifest.csv" if own else "train.csv")
+    source = folder / ("manifest.csv" if own else train)
     rows = _read_manifest(source) if own else competition.read(folder, pictures)
     if rows.empty:
         raise UserError(f"{source}: has no rows")
@@ -134,7 +141,7 @@ def _read_folder(folder: Path, pictures: Path) -> pd.DataFrame:
     rows["label"] = _parse_labels(rows, source)
     rows["path"] = rows["root"] + "/" + rows.get("relative", rows["name"])
     rows["id"] = rows["name"]
-    _check_unique(rows, str(source) if own else f"{source} and test.csv")
+    _check_unique(rows, str(source) if own else f"{source} and {test}")
     return rows[COLUMNS].assign(folder=str(folder))
 
 
@@ -148,21 +155,15 @@ def _list_pictures(folder: Path) -> pd.DataFrame:
         for path in folder.rglob("*")
         if path.suffix.lower() in SUFFIXES and path.is_file()
     )
-    odd = [name for name in names if not _is_text(name)]
+    odd = [name for name in names if name.encode(errors="replace").decode() != name]
     if odd:
         raise UserError(f"{folder}: the file name {odd[0]!r} is not UTF-8; rename it")
     if not names:
-        raise UserError(f"{folder}: holds no manifest.csv, no train.csv and no pictures")
+        raise UserError(
+            f"{folder}: holds no manifest.csv, no {competition.CURRENT.train_table} and no pictures"
+        )
     table = pd.DataFrame({"id": names, "name": names, "path": [f"{folder}/{name}" for name in names]})
     return table.assign(label=-1, split="test", source="", repo="", pair="", group="")
-
-
-def _is_text(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _read_manifest(path: Path) -> pd.DataFrame:

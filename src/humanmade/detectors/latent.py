@@ -136,7 +136,19 @@ def pad_sides(picture: Picture) -> Picture:
     return np.pad(picture, [(0, missing[0]), (0, missing[1]), (0, 0)], mode="symmetric")
 
 
-def write_counterparts(rows: pd.DataFrame, out: Path, network: nn.Module, name: str) -> pd.DataFrame:
+def photos_of(table: pd.DataFrame, limit: int | None = None) -> pd.DataFrame:
+    """The human-made rows whose pictures can be read, the first `limit` of them.
+
+    Raises:
+        UserError: there are none.
+    """
+    photos = table[(table["label"] == 0) & ~table["broken"]].head(limit or len(table))
+    if photos.empty:
+        raise UserError("reconstruct: the data has no readable rows with label 0; give a folder with photos")
+    return photos
+
+
+def write_counterparts(rows: pd.DataFrame, out: Path, name: str) -> pd.DataFrame:
     """Write photos and their generated counterparts, saved alike, as a data folder with pairs.
 
     An interrupted writing goes on where it was: pictures that are there are kept.
@@ -148,9 +160,14 @@ def write_counterparts(rows: pd.DataFrame, out: Path, network: nn.Module, name: 
 
     Returns:
         The manifest.
+
+    Raises:
+        UserError: the folder is complete already, or the autoencoder is nowhere.
     """
+    if (out / "manifest.csv").exists():
+        raise UserError(f"{out}: holds a manifest.csv already; give a new folder")
     machine = Machine.pick()
-    network = machine.place(network)
+    network = machine.place(load_autoencoder(name))
     files.make_folder(out / "images")
     written: list[dict[str, Any]] = []
     photos = zip(rows["id"], rows["path"], rows["digest"], rows["source"], strict=True)

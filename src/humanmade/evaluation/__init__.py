@@ -1,1 +1,13 @@
-"""What finished runs are worth: predicting, scoring, comparing, blending."""
+"""What is known of a run, and of the data, from the ground up.
+
+The scores of a run: `inference` (a run's logits of any rows), `held_out` (a fold's pictures corrupted and
+beside their counterparts), `collect` (the folds' files into one run's), `evaluate` (a labelled set),
+`blend` (runs into one), `columns` (the table of metrics) and what goes through it: `scorecard`, `compare`
+and `report`.
+
+The forecast: `distance` (of the test set), `forecast_model` (what detectors keep elsewhere) and `forecast`.
+
+Explaining: `explain`, where a detector looks.
+
+Auditing: `audit`, by `audit_facts` (what stored facts tell) and `canaries` (detectors dumb on purpose).
+"""

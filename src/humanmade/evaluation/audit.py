@@ -7,21 +7,19 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from PIL import Image, ImageDraw, ImageFont
 
 from humanmade.data import inventory
 from humanmade.data.folds import join_groups
 from humanmade.data.loader import read_picture
-from humanmade.detectors.embedding import embed
 from humanmade.errors import UserError
-from humanmade.evaluation import canaries, telling
-from humanmade.evaluation.forecast import FEWEST, Distance, chosen, distance
+from humanmade.evaluation import audit_facts, canaries, distance
 from humanmade.files import whole_file
 from humanmade.images.facts import SHOWN
 from humanmade.images.hashing import near_pairs
 from humanmade.progress import warn
+from humanmade.scores import Distance
 
 LOOSE = "pairs do not share their content, so content can tell the label."
 
@@ -40,7 +38,7 @@ class Audit:
     """`auc` and `f1` of the label by a classifier on stored facts alone, in folds that keep groups."""
     adversarial: float | None
     """AUC of telling train from test by stored facts; None without test rows."""
-    embedded: Distance | None
+    distance: Distance | None
     """How far test is from train by frozen embeddings; None without test rows or without weights."""
     duplicates: pd.DataFrame
     """`first, second, first_split, second_split, same_label`: near-duplicates outside of pairs."""
@@ -67,38 +65,33 @@ class Audit:
 def audit(table: pd.DataFrame) -> Audit:
     """Audit a table with the inventory's columns. Labels of test rows are not looked at."""
     table = table[~table["broken"] & table["split"].isin(["train", "test"])].reset_index(drop=True)
-    facts = telling.numbers(inventory.survey(table["path"].tolist()))
+    facts = audit_facts.numbers(inventory.survey(table["path"].tolist()))
     train, labels = (table["split"] == "train").to_numpy(), table["label"].to_numpy()
     groups = join_groups(table)
     stored = facts.drop(columns=list(SHOWN))
-    by_label = telling.alone(facts[train], labels[train], ("human", "generated"))
+    by_label = audit_facts.alone(facts[train], labels[train], ("human", "generated"))
     return Audit(
         train=int(train.sum()),
         test=int((~train).sum()),
         by_label=by_label,
-        by_split=telling.alone(facts, (~train).astype(int), ("train", "test")),
-        stored=telling.classified(stored[train], labels[train], groups[train]) or {},
-        adversarial=(telling.classified(stored, (~train).astype(int), groups) or {}).get("auc"),
-        embedded=_embedded(table, train),
+        by_split=audit_facts.alone(facts, (~train).astype(int), ("train", "test")),
+        stored=audit_facts.classified(stored[train], labels[train], groups[train]) or {},
+        adversarial=(audit_facts.classified(stored, (~train).astype(int), groups) or {}).get("auc"),
+        distance=_distance(table[train], table[~train]),
         duplicates=_duplicates(table),
         pairs=_pairs(table[train], facts[train]),
         canaries=canaries.of_groups(table[train], groups[train]),
-        kinds=telling.kinds(facts[~train], _scores(by_label)),
+        kinds=audit_facts.kinds(facts[~train], _scores(by_label)),
     )
 
 
-def _embedded(table: pd.DataFrame, train: npt.NDArray[np.bool_]) -> Distance | None:
-    """The distance of test from train by the reference network, of a sample of each."""
-    if min(train.sum(), (~train).sum()) < FEWEST:
-        return None
-    parts = [table[side].sort_values("id") for side in (train, ~train)]
-    parts = [part.iloc[chosen(len(part), seed)] for seed, part in enumerate(parts)]
+def _distance(train: pd.DataFrame, test: pd.DataFrame) -> Distance | None:
+    """How far test is from train by the reference network, whatever the order of the rows."""
     try:
-        both = embed(pd.concat(parts))
+        return distance.measure(train.sort_values("id"), test)
     except UserError as error:
         warn(f"train and test are not compared by embeddings: {error}")
         return None
-    return distance(both[: len(parts[0])], both[len(parts[0]) :])
 
 
 def draw_duplicates(path: Path, found: Audit, table: pd.DataFrame, most: int = 24) -> int:
@@ -129,11 +122,11 @@ def draw_duplicates(path: Path, found: Audit, table: pd.DataFrame, most: int = 2
 
 
 def _duplicates(table: pd.DataFrame) -> pd.DataFrame:
-    """Near-duplicates that are not the two members of one pair; of several equal ones, a chain."""
+    """Near-duplicates that are not the two pictures of one pair; of several equal ones, a chain."""
     pairs = near_pairs(table["phash"].to_numpy(dtype=np.uint64))
     first, second = (table.iloc[pairs[:, side]].reset_index(drop=True) for side in (0, 1))
     partners = (first["pair"] == second["pair"]) & (first["pair"] != "")
-    found = pd.DataFrame(
+    duplicates = pd.DataFrame(
         {
             "first": first["id"],
             "second": second["id"],
@@ -142,7 +135,7 @@ def _duplicates(table: pd.DataFrame) -> pd.DataFrame:
             "same_label": first["label"] == second["label"],
         }
     )
-    return found[~partners].reset_index(drop=True)
+    return duplicates[~partners].reset_index(drop=True)
 
 
 def _pairs(train: pd.DataFrame, facts: pd.DataFrame) -> dict[str, float]:
@@ -175,17 +168,17 @@ def _named(scores: dict[str, float]) -> str:
     return ", ".join(f"{fact} (AUC {score:.2f})" for fact, score in list(scores.items())[:3])
 
 
-def _about_labels(found: Audit) -> list[str]:
-    clear = {fact: score for fact, score in _scores(found.by_label).items() if score >= telling.TELLING}
+def _about_labels(result: Audit) -> list[str]:
+    clear = {fact: score for fact, score in _scores(result.by_label).items() if score >= audit_facts.TELLING}
     stored = {fact: score for fact, score in clear.items() if fact not in SHOWN}
     shown = {fact: score for fact, score in clear.items() if fact in SHOWN}
     lines = []
     if stored:
         lines.append(f"LEAK in train: {_named(stored)} tells the label without a pixel.")
-    if found.stored:
+    if result.stored:
         lines.append(
-            f"All stored facts together reach AUC {found.stored['auc']:.2f}, F1 {found.stored['f1']:.2f} on "
-            "train. Detectors here see pixels only, and both classes go through the same crops and codecs."
+            f"All stored facts together reach AUC {result.stored['auc']:.2f}, F1 {result.stored['f1']:.2f} "
+            "on train. Detectors here see pixels only, and both classes go through the same crops and codecs."
         )
     if shown:
         lines.append(
@@ -195,41 +188,41 @@ def _about_labels(found: Audit) -> list[str]:
     return lines
 
 
-def _about_test(found: Audit) -> list[str]:
-    if not found.test:
+def _about_test(result: Audit) -> list[str]:
+    if not result.test:
         return ["No test rows: nothing is said about train against test."]
     lines = []
-    if found.kinds:
+    if result.kinds:
         lines.append(
-            f"LEAK in test: the test pictures fall into two kinds by {'; '.join(found.kinds)}, which train "
+            f"LEAK in test: the test pictures fall into two kinds by {'; '.join(result.kinds)}, which train "
             "does not. If one kind is the photos, that alone gives the test label away: it scores on this "
             "test set and detects nothing. No detector here sees it."
         )
-    if found.embedded:
-        far = found.embedded
+    if result.distance:
+        far = result.distance
         lines.append(
             f"By what the pictures show, test is told from train with AUC {far.auc:.2f}; {far.unlike:.0%} of "
             "test is unlike anything in train (5 % would be usual). "
             + (
                 "Read the forecast, not the folds."
-                if far.auc >= telling.TELLING
+                if far.auc >= audit_facts.TELLING
                 else "Fold scores should carry over."
             )
         )
-    if found.adversarial is None:
+    if result.adversarial is None:
         return lines
-    if found.adversarial < telling.TELLING:
-        lines.append(f"Stored facts cannot tell train from test (AUC {found.adversarial:.2f}).")
+    if result.adversarial < audit_facts.TELLING:
+        lines.append(f"Stored facts cannot tell train from test (AUC {result.adversarial:.2f}).")
     else:
         lines.append(
-            f"Stored facts can tell train from test (AUC {found.adversarial:.2f}; most: "
-            f"{_named(_scores(found.by_split))}): other sources, so fold scores are too good."
+            f"Stored facts can tell train from test (AUC {result.adversarial:.2f}; most: "
+            f"{_named(_scores(result.by_split))}): other sources, so fold scores are too good."
         )
     return lines
 
 
-def _about_duplicates(found: Audit) -> list[str]:
-    table = found.duplicates
+def _about_duplicates(result: Audit) -> list[str]:
+    table = result.duplicates
     across = int((table["first_split"] != table["second_split"]).sum())
     within = table[(table["first_split"] == "train") & (table["second_split"] == "train")]
     opposite = int((~within["same_label"]).sum())
@@ -243,31 +236,31 @@ def _about_duplicates(found: Audit) -> list[str]:
     return lines or ["No near-duplicates outside of pairs."]
 
 
-def _about_pairs(found: Audit) -> list[str]:
-    if not found.pairs:
+def _about_pairs(result: Audit) -> list[str]:
+    pairs = result.pairs
+    if not pairs:
         return ["The data names no pairs."]
     lines = [
-        f"{found.pairs['pairs']:.0f} pairs; {found.pairs['same_size']:.1%} have one size, "
-        f"{found.pairs['adjacent']:.1%} stand in adjacent rows. Folds and batches keep them whole.",
-        f"pHashes differ in {found.pairs['inside']:.0f} of 64 bits inside pairs, {found.pairs['across']:.0f} "
-        "across: "
-        + ("pairs share their content." if found.pairs["inside"] < 0.75 * found.pairs["across"] else LOOSE),
+        f"{pairs['pairs']:.0f} pairs; {pairs['same_size']:.1%} have one size, "
+        f"{pairs['adjacent']:.1%} stand in adjacent rows. Folds and batches keep them whole.",
+        f"pHashes differ in {pairs['inside']:.0f} of 64 bits inside pairs, {pairs['across']:.0f} "
+        "across: " + ("pairs share their content." if pairs["inside"] < 0.75 * pairs["across"] else LOOSE),
     ]
-    if found.pairs["same_size"] < 0.9:
-        lines.append("Members of a pair often differ in size: they may not be counterparts.")
+    if pairs["same_size"] < 0.9:
+        lines.append("Pictures of a pair often differ in size: they may not be counterparts.")
     return lines
 
 
-def as_text(found: Audit) -> str:
+def as_text(result: Audit) -> str:
     """Lay the audit out: both tables' most telling facts, then the verdict."""
-    lines = [f"{found.train} train and {found.test} test pictures"]
+    lines = [f"{result.train} train and {result.test} test pictures"]
     for title, table in (
-        ("What each fact alone tells of the label (train):", found.by_label),
-        ("What each fact alone tells of train against test:", found.by_split),
+        ("What each fact alone tells of the label (train):", result.by_label),
+        ("What each fact alone tells of train against test:", result.by_split),
     ):
         if len(table):
             shown = table.head(8).to_string(index=False, float_format=lambda value: f"{value:.3f}")
             lines += ["", title, shown]
-    if found.canaries:
-        lines += ["", *canaries.lines(found.canaries)]
-    return "\n".join([*lines, "", "Verdict", *(f"- {line}" for line in found.verdict)])
+    if result.canaries:
+        lines += ["", *canaries.lines(result.canaries)]
+    return "\n".join([*lines, "", "Verdict", *(f"- {line}" for line in result.verdict)])

@@ -13,15 +13,16 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from humanmade import files, metrics
+from humanmade import files
 from humanmade.data.canaries import Check, numbers
 from humanmade.data.folds import Folds, stratified_groups
 from humanmade.data.loader import pair_keys
 from humanmade.errors import UserError
-from humanmade.evaluation.forecast import FEWEST
-from humanmade.evaluation.telling import TELLING
+from humanmade.evaluation.audit_facts import TELLING
+from humanmade.evaluation.distance import FEWEST
 from humanmade.progress import warn
 from humanmade.run import Run
+from humanmade.scores import parse
 from humanmade.seeding import stable_seed
 from humanmade.training.budget import Budget
 
@@ -50,7 +51,7 @@ Part = tuple[Rows, Rows]
 """Numbers of rows to learn from, and of those that are held out."""
 
 
-def look(current: Run, folds: Folds, budget: Budget) -> None:
+def measure_once(current: Run, folds: Folds, budget: Budget) -> None:
     """Measure the canaries once a run, on its folds.
 
     Raises:
@@ -72,20 +73,19 @@ def look(current: Run, folds: Folds, budget: Budget) -> None:
 
 
 def kept(current: Run) -> dict[str, float]:
-    """What `look` found; empty where it did not come to it."""
+    """What `measure_once` found; empty where it did not come to it."""
     path = current.folder / CANARIES
     if not path.is_file():
         return {}
-    found = files.read_json(path, (), f"remove {path} and run cv again")
-    if not all(isinstance(score, float) for score in found.values()):
-        raise UserError(f"{path}: damaged (a score is not a number); remove {path} and run cv again")
-    return found
+    advice = f"remove {path} and run cv again"
+    aucs: dict[str, float] = parse(dict[str, float], files.read_json(path, (), advice), path, advice)
+    return aucs
 
 
 def of_folds(folds: Folds, check: Check | None = None) -> dict[str, float]:
     """`measure` on a run's own folds, of the data's own rows: extra rows are left out."""
-    own = folds.rows[: len(folds.table)]
-    rows = own[chosen(own)]
+    rows = folds.rows[: len(folds.table)]
+    rows = rows[chosen(rows)]
     held_out = folds.held_out[:, rows.index]
     parts = [
         (np.flatnonzero(rows.index.isin(folds.training(fold).index)), np.flatnonzero(held_out[fold]))
@@ -119,10 +119,23 @@ def measure(rows: pd.DataFrame, parts: Sequence[Part], check: Check | None = Non
     Returns:
         By name; empty with fewer than `FEWEST` pictures of a class, where it would be noise.
     """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import cross_val_score
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
     labels = rows["label"].to_numpy()
-    if np.bincount(labels, minlength=2).min() < FEWEST:
+    whole = [part for part in parts if all(len(np.unique(labels[side])) == 2 for side in part)]
+    if np.bincount(labels, minlength=2).min() < FEWEST or not whole:
         return {}
-    return _aucs(rows, labels, parts, check)
+    regression = LogisticRegression(C=SHRINKAGE, class_weight="balanced", max_iter=1000)
+    aucs = {}
+    for name, features in numbers(rows, check).items():
+        if check:
+            check()
+        model = make_pipeline(StandardScaler(), regression)
+        aucs[name] = float(np.mean(cross_val_score(model, features, labels, cv=whole, scoring="roc_auc")))
+    return aucs
 
 
 def chosen(rows: pd.DataFrame) -> npt.NDArray[np.bool_]:
@@ -142,8 +155,8 @@ def chosen(rows: pd.DataFrame) -> npt.NDArray[np.bool_]:
 
 def lines(scores: dict[str, float]) -> list[str]:
     """One line of all canaries, telling ones marked; none where nothing was measured."""
-    said = ", ".join(f"{name} {score:.2f}{' !' * (score > TELLING)}" for name, score in scores.items())
-    return [f"canaries (dumb on purpose): {said}"] if scores else []
+    marked = ", ".join(f"{name} {score:.2f}{' !' * (score > TELLING)}" for name, score in scores.items())
+    return [f"canaries (dumb on purpose): {marked}"] if scores else []
 
 
 def alarms(scores: dict[str, float]) -> list[str]:
@@ -154,26 +167,3 @@ def alarms(scores: dict[str, float]) -> list[str]:
         for name, score in scores.items()
         if score > TELLING
     ]
-
-
-def _aucs(
-    rows: pd.DataFrame, target: npt.NDArray[np.int64], parts: Sequence[Part], check: Check | None
-) -> dict[str, float]:
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    whole = [part for part in parts if all(len(np.unique(target[side])) == 2 for side in part)]
-    if not whole:
-        return {}
-    found = {}
-    for name, seen in numbers(rows, check).items():
-        scores = []
-        for train, held_out in whole:
-            if check:
-                check()
-            regression = LogisticRegression(C=SHRINKAGE, class_weight="balanced", max_iter=1000)
-            model = make_pipeline(StandardScaler(), regression).fit(seen[train], target[train])
-            scores.append(metrics.auc(target[held_out], model.decision_function(seen[held_out])))
-        found[name] = float(np.mean(scores))
-    return found

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from humanmade import files, metrics
 from humanmade.errors import UserError
+from humanmade.evaluation import columns
 from humanmade.progress import warn
-from humanmade.run import Run
+from humanmade.run import PICTURES, Run
+from humanmade.scores import WORST
 
 
 def labelled_rows(table: pd.DataFrame, split: str | None) -> pd.DataFrame:
@@ -31,9 +34,27 @@ def labelled_rows(table: pd.DataFrame, split: str | None) -> pd.DataFrame:
     return rows
 
 
+def readable(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows whose pictures can be read.
+
+    Raises:
+        UserError: there are none.
+    """
+    rows = rows[~rows["broken"]]
+    if rows.empty:
+        raise UserError("none of the labelled pictures can be read; repair them")
+    return rows
+
+
+def save(path: Path, rows: pd.DataFrame, logits: np.ndarray) -> None:
+    """Write `id,label,source,logit`, and `repo` where the set names any."""
+    columns = ["id", "label", "source", "logit", *(["repo"] if (rows["repo"] != "").any() else [])]
+    files.write_csv(path, rows.assign(logit=logits)[columns])
+
+
 def warn_of_training_rows(run: Run, rows: pd.DataFrame) -> None:
     """Warn where pictures of a set to evaluate, whatever their ids, are among those trained on."""
-    trained = files.read_csv(run.folder / "pictures.csv", ("id", "digest"))["digest"]
+    trained = files.read_csv(run.folder / PICTURES, ("id", "digest"))["digest"]
     shared = int(rows["digest"].isin(trained).sum())
     if shared:
         warn(
@@ -42,45 +63,94 @@ def warn_of_training_rows(run: Run, rows: pd.DataFrame) -> None:
         )
 
 
-def evaluate(rows: pd.DataFrame, logits: np.ndarray, prevalence: float = 0.5) -> dict[str, Any]:
-    """All scores of a labelled set.
+@dataclass(frozen=True)
+class Cross:
+    """AUC of one photo source against one generator, over all pairs of them."""
 
-    `worse` is its number in the protocol (`metrics.worse_of`) and `worse_error` the sampling error of that;
-    `cross` names the pair of sources that is told apart worst. What the set has no names for is empty or
-    None.
+    mean: float
+    worst: float
+    photos: str
+    """The photo source of the worst pair."""
+    generator: str
+
+
+@dataclass(frozen=True)
+class SetScores:
+    """All scores of a labelled set; what it has no names for is empty or None."""
+
+    rows: int
+    auc: float
+    inside: dict[str, float]
+    """AUC inside each repo that holds both classes."""
+    inside_mean: float | None
+    inside_worst: float | None
+    worse: float
+    """The set's number in the protocol (`metrics.worse_of`)."""
+    worse_error: float
+    """Its sampling error."""
+    cross: Cross | None
+    tpr_at_1_fpr: float
+    offset: float
+    f1: float
+    """At logit 0."""
+    accuracy: float
+    prevalence: float
+    """Assumed share of label 1, at which labels are cut by rank."""
+    f1_at_prevalence: float
+    balanced_accuracy: float
+    own_prevalence: float
+    f1_oracle: float
+    f1_all_ones: float
+    worst_generator: float | None
+    sources: dict[str, float]
+    """AUC of each source against all of the other class, and the `worst`."""
+
+    @property
+    def named_sources(self) -> dict[str, float]:
+        """AUC of each source."""
+        return {name: auc for name, auc in self.sources.items() if name != WORST}
+
+
+def evaluate(rows: pd.DataFrame, logits: np.ndarray, prevalence: float = 0.5) -> SetScores:
+    """Score a labelled set.
 
     Args:
         rows: `id, label, source, repo`.
         logits: (rows,).
-        prevalence: assumed share of label 1, at which labels are cut by rank.
+        prevalence: assumed share of label 1.
     """
     labels, ids = rows["label"].to_numpy(), rows["id"].tolist()
     own = float(labels.mean())
     assumed = metrics.labels_at_prevalence(ids, logits, prevalence)
     oracle = metrics.labels_at_prevalence(ids, logits, own)
-    sources, repos = rows["source"].tolist(), rows["repo"].tolist()
-    pooled, inside = metrics.auc(labels, logits), metrics.inside_aucs(labels, logits, repos)
-    return {
-        "rows": len(rows),
-        "auc": pooled,
-        "inside": inside,
-        "inside_mean": float(np.mean([*inside.values()])) if inside else None,
-        "inside_worst": min(inside.values(), default=None),
-        "worse": metrics.worse_of(pooled, inside),
-        "worse_error": _worse_error(rows, pooled, inside),
-        "cross": _cross(metrics.cross_aucs(labels, logits, sources)),
-        "tpr_at_1_fpr": metrics.tpr_at_fpr(labels, logits, 0.01),
-        "offset": metrics.offset(labels, logits, sources),
-        "f1": metrics.f1(labels, logits > 0),
-        "accuracy": float(np.mean((logits > 0) == (labels == 1))),
-        "prevalence": prevalence,
-        "f1_at_prevalence": metrics.f1(labels, assumed),
-        "balanced_accuracy": metrics.balanced_accuracy(labels, assumed),
-        "own_prevalence": own,
-        "f1_oracle": metrics.f1(labels, oracle),
-        "f1_all_ones": metrics.all_ones_f1(own),
-        "sources": metrics.source_aucs(labels, logits, sources),
-    }
+    names = rows["source"].tolist()
+    pooled, inside = metrics.auc(labels, logits), metrics.inside_aucs(labels, logits, rows["repo"].tolist())
+    sources = metrics.source_aucs(labels, logits, names)
+    # A source of both labels is scored per label.
+    generators = set(rows.loc[rows["label"] == 1, "source"])
+    generated = [auc for name, auc in sources.items() if name.removesuffix(" (1)") in generators]
+    return SetScores(
+        rows=len(rows),
+        auc=pooled,
+        inside=inside,
+        inside_mean=float(np.mean([*inside.values()])) if inside else None,
+        inside_worst=min(inside.values(), default=None),
+        worse=metrics.worse_of(pooled, inside),
+        worse_error=_worse_error(rows, pooled, inside),
+        cross=_cross(metrics.cross_aucs(labels, logits, names)),
+        tpr_at_1_fpr=metrics.tpr_at_fpr(labels, logits, 0.01),
+        offset=metrics.offset(labels, logits, names),
+        f1=metrics.f1(labels, logits > 0),
+        accuracy=float(np.mean((logits > 0) == (labels == 1))),
+        prevalence=prevalence,
+        f1_at_prevalence=metrics.f1(labels, assumed),
+        balanced_accuracy=metrics.balanced_accuracy(labels, assumed),
+        own_prevalence=own,
+        f1_oracle=metrics.f1(labels, oracle),
+        f1_all_ones=metrics.all_ones_f1(own),
+        worst_generator=min(generated, default=None),
+        sources=sources,
+    )
 
 
 def _worse_error(rows: pd.DataFrame, pooled: float, inside: dict[str, float]) -> float:
@@ -97,44 +167,20 @@ def _auc_error(labels: pd.Series[int], score: float) -> float:
     return metrics.auc_error(score, float((labels == 1).sum()), float((labels == 0).sum()))
 
 
-def _cross(pairs: dict[tuple[str, str], float]) -> dict[str, Any]:
+def _cross(pairs: dict[tuple[str, str], float]) -> Cross | None:
     if not pairs:
-        return {}
-    photos, generator = min(pairs, key=lambda pair: pairs[pair])
-    return {
-        "mean": float(np.mean([*pairs.values()])),
-        "worst": pairs[photos, generator],
-        "photos": photos,
-        "generator": generator,
-    }
+        return None
+    worst = min(pairs, key=lambda pair: pairs[pair])
+    return Cross(float(np.mean([*pairs.values()])), pairs[worst], *worst)
 
 
-def as_text(scores: dict[str, Any]) -> str:
+def as_text(scores: SetScores) -> str:
     """Lay the scores out for reading."""
-    lines = [
-        f"{scores['rows']} pictures, {scores['own_prevalence']:.1%} generated",
-        f"AUC                                {scores['auc']:.3f}",
-        f"the worse of it and inside repos   {scores['worse']:.3f} +- {scores['worse_error']:.3f}",
-        f"true positives at 1 % false ones   {scores['tpr_at_1_fpr']:.3f}",
-        f"F1 at logit 0                      {scores['f1']:.3f}",
-        f"accuracy at logit 0                {scores['accuracy']:.3f}",
-        f"F1 at prevalence {scores['prevalence']:.2f}              {scores['f1_at_prevalence']:.3f}",
-        f"balanced accuracy there            {scores['balanced_accuracy']:.3f}",
-        f"F1 at the set's own share (oracle) {scores['f1_oracle']:.3f}",
-        f"F1 of answering 1 everywhere       {scores['f1_all_ones']:.3f}",
-    ]
-    sources = {name: score for name, score in scores["sources"].items() if name != "worst"}
-    if sources:
-        lines += ["AUC of each source against all of the other class:", *_listed(sources)]
-    if scores["inside"]:
-        lines += [f"AUC inside each repo, mean {scores['inside_mean']:.3f}:", *_listed(scores["inside"])]
-    cross = scores["cross"]
-    if cross:
-        lines += [
-            f"AUC of one photo source against one generator: mean {cross['mean']:.3f}, worst "
-            f"{cross['worst']:.3f} ({cross['photos']} against {cross['generator']})",
-            f"sources of a class lie {scores['offset']:.2f} of a source's spread apart",
-        ]
+    lines = [f"{scores.rows} pictures, {scores.own_prevalence:.1%} generated", *columns.lines(scores)]
+    if scores.sources:
+        lines += ["AUC of each source against all of the other class:", *_listed(scores.named_sources)]
+    if scores.inside:
+        lines += ["AUC inside each repo:", *_listed(scores.inside)]
     return "\n".join(lines)
 
 

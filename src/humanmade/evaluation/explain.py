@@ -20,11 +20,12 @@ from humanmade import detectors
 from humanmade.data.loader import ViewDataset
 from humanmade.detectors.base import PictureDetector
 from humanmade.errors import UserError
+from humanmade.evaluation.evaluate import labelled_rows
 from humanmade.evaluation.inference import run_logits
 from humanmade.files import read_numbers, whole_file
 from humanmade.progress import progress
-from humanmade.run import Run
-from humanmade.sensitivity import MOST, infinite_if_none
+from humanmade.run import OOF, SCORES, Run
+from humanmade.sensitivity import MOST
 
 Maps = npt.NDArray[np.float32]
 """(n, size, size) of 0 to 1: how much each place speaks for what the detector says."""
@@ -32,11 +33,10 @@ Maps = npt.NDArray[np.float32]
 Draw = Callable[[torch.Tensor], npt.NDArray[np.float32]]
 Reshape = Callable[[torch.Tensor], torch.Tensor]
 
-METHODS = ("gradcam", "hirescam", "layercam")
-"""Grad-CAM (Selvaraju et al. 2017), HiResCAM (Draelos and Carin 2020), LayerCAM (Jiang et al. 2021)."""
-
 GROUPS = ("worst mistakes", "surest hits", "most doubtful")
 PER_GROUP = 3
+SANITY_ROWS = 6
+"""Pictures whose maps are compared with those of random weights."""
 TILE = 128
 
 SANE = 0.5
@@ -46,17 +46,43 @@ edges rather than what was learned."""
 
 def caution(run: Run) -> str | None:
     """What to keep in mind of a detector that re-encoding moves farther than the class does."""
-    path = run.folder / "scores.json"
-    steadiness = run.scores.get("steadiness") if path.is_file() else None
-    if not steadiness:
-        return None
-    far = infinite_if_none(steadiness["sensitivity"])
-    if far <= MOST:
+    steadiness = run.scores.steadiness if (run.folder / SCORES).is_file() else None
+    if steadiness is None or steadiness.sensitivity <= MOST:
         return None
     return (
-        f"caution: re-encoding moves this detector's logits {far:.1f} times as far as the class does, so the "
-        "maps may show a file's history; compare them on a recompressed copy"
+        f"caution: re-encoding moves this detector's logits {steadiness.sensitivity:.1f} times as far as the "
+        "class does, so the maps may show a file's history; compare them on a recompressed copy"
     )
+
+
+def rows_to_explain(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a data folder that are labelled: the test rows, or the train rows where those are not."""
+    split = "train" if (table.loc[table["split"] == "test", "label"] < 0).any() else None
+    return labelled_rows(table, split)
+
+
+def map_method(run: Run, method: str) -> str:
+    """The method by which a run's maps are made: a probe's are exact, whichever is wanted.
+
+    Raises:
+        UserError: its detector has no maps.
+    """
+    return "exact" if mapped(run).maps == "exact" else method
+
+
+def draw(run: Run, rows: pd.DataFrame, method: str, out: Path) -> list[str]:
+    """Draw the maps of chosen labelled rows on a sheet; what was drawn, and whether to trust it, in lines."""
+    chosen = select(honest_logits(run, rows))
+    maps, squares = explain(run, chosen, method)
+    title = f"{run.name}, {method}: pictures above, where the detector looks below; logits (yellow: wrong)"
+    contact_sheet(out, chosen, maps, squares, title)
+    sanity = "sanity: the maps of a probe are exact parts of its logits"
+    if method != "exact":
+        correlation = randomised_correlation(run, chosen.head(SANITY_ROWS), method)
+        verdict = "pass" if correlation < SANE else "FAIL: the maps show edges, not what was learned"
+        sanity = f"sanity: rank correlation with maps of random weights {correlation:.2f} ({verdict})"
+    drawn = f"{out}: {len(chosen)} pictures of {chosen['kind'].nunique()} sources"
+    return [drawn, sanity, *filter(None, [caution(run)])]
 
 
 def select(rows: pd.DataFrame, count: int = PER_GROUP) -> pd.DataFrame:
@@ -100,8 +126,8 @@ def honest_logits(run: Run, rows: pd.DataFrame) -> pd.DataFrame:
 
     The fold is the model that is asked for its map; it never trained on the picture.
     """
-    if (run.folder / "oof.csv").is_file():
-        oof = read_numbers(run.folder / "oof.csv", ("id", "logit", "fold")).set_index("id")
+    if (run.folder / OOF).is_file():
+        oof = read_numbers(run.folder / OOF, ("id", "logit", "fold")).set_index("id")
         if rows["id"].isin(oof.index).all():
             known = oof.loc[rows["id"]]
             return rows.assign(logit=known["logit"].to_numpy(), fold=known["fold"].astype(int).to_numpy())

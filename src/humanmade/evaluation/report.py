@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from humanmade import ledger
+from humanmade import competition, ledger, metrics
 from humanmade.errors import UserError
 from humanmade.evaluation import compare as comparing
 from humanmade.evaluation import scorecard
@@ -39,7 +39,7 @@ img { max-width: 100% } h2 { margin-top: 2.5rem; border-bottom: 2px solid #222 }
 <h2>Runs side by side</h2>
 <table><tr>{% for name in columns %}<th>{{ name }}</th>{% endfor %}</tr>
 {% for row in rows %}<tr>{% for cell in row %}<td>{{ cell }}</td>{% endfor %}</tr>{% endfor %}</table>
-<p class="note">AUC but for F1 and the leaderboard. All ones score F1 0.667 on a half-and-half set.
+<p class="note">AUC but for F1 and the leaderboard; {{ all_ones }}.
 Runs are ranked by {{ ranked_by }}.</p>
 <img alt="folds, forecast and leaderboard of each run" src="{{ overview }}">
 {% for run in runs %}<h2>{{ run.name }}</h2>
@@ -66,8 +66,9 @@ def report(runs: Sequence[Run], submitted: Sequence[ledger.Row], audit: Audit | 
     return page.render(
         audit=audit,
         columns=list(shown.columns),
+        all_ones=metrics.all_ones(),
         ranked_by=comparing.ranked_by(),
-        rows=[[_cell(value) for value in row] for row in shown.to_numpy().tolist()],
+        rows=shown.to_numpy().tolist(),
         overview=_overview(table),
         runs=[_about(run) for run in runs],
     )
@@ -87,20 +88,25 @@ def _about(run: Run) -> dict[str, Any]:
 
 
 def _overview(table: pd.DataFrame) -> str:
-    """Fold F1, forecast F1 and leaderboard score of each run, the first by rank on top."""
+    """Fold score, forecast and leaderboard score of each run, the first by rank on top."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 1.2 + 0.4 * len(table)), layout="constrained")
     axis = figure.subplots()
     places = list(range(len(table)))[::-1]
-    for column, marker, colour in (("f1", "o", "C0"), ("forecast_f1", "D", "C1"), ("public", "*", "C3")):
+    folds, forecast = comparing.of_the_metric()
+    marks = (
+        (folds, "folds", "o", "C0"),
+        (forecast, "forecast", "D", "C1"),
+        ("public", "leaderboard", "*", "C3"),
+    )
+    for column, label, marker, colour in marks:
         values = pd.to_numeric(table[column], errors="coerce")
-        label = {"f1": "folds", "forecast_f1": "forecast", "public": "leaderboard"}[column]
         if values.notna().any():
             axis.scatter(values, places, marker=marker, color=colour, label=label, zorder=3)
-    axis.axvline(2 / 3, color="grey", linestyle=":", label="answering 1 everywhere")
+    axis.axvline(metrics.all_ones_score(), color="grey", linestyle=":", label="answering 1 everywhere")
     axis.set_yticks(places, table["run"].tolist())
-    axis.set_xlabel("F1")
+    axis.set_xlabel(competition.CURRENT.metric_name)
     axis.grid(axis="x", alpha=0.3)
     axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     return _drawn(figure)
@@ -134,11 +140,7 @@ def _bars(run: Run) -> str | None:
     from matplotlib.figure import Figure
 
     scores = run.scores
-    grid = {n: s["auc"] for n, s in scores.get("corrupted", {}).items() if n not in ("mean", "worst")}
-    groups = {
-        "corruptions": grid,
-        "sources": {name: auc for name, auc in scores.get("sources", {}).items() if name != "worst"},
-    }
+    groups = {"corruptions": scores.corruptions, "sources": scores.named_sources}
     groups = {name: values for name, values in groups.items() if values}
     if not groups:
         return None
@@ -147,7 +149,7 @@ def _bars(run: Run) -> str | None:
     axes = figure.subplots(1, len(groups), squeeze=False)[0]
     for axis, (name, values) in zip(axes, groups.items(), strict=True):
         axis.barh(list(values)[::-1], list(values.values())[::-1], color="C0")
-        axis.axvline(0.5, color="grey", linestyle=":")
+        axis.axvline(metrics.CHANCE, color="grey", linestyle=":")
         axis.set_xlim(0, 1)
         axis.set_title(f"AUC, {name}")
     return _drawn(figure)
@@ -162,9 +164,3 @@ def _drawn(figure: Figure) -> str:
 
 def _inline(png: bytes) -> str:
     return f"data:image/png;base64,{base64.b64encode(png).decode()}"
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.3f}" if pd.notna(value) else "-"
-    return "-" if value is None else str(value)

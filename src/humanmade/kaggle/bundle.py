@@ -13,71 +13,26 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import humanmade
-from humanmade import files, recipe
+from humanmade import competition, files, recipe
 from humanmade.errors import UserError
+from humanmade.kaggle import MACHINE
+from humanmade.kaggle.orders import Order
 
 ROOT = Path(humanmade.__file__).parent
 METADATA = "kernel-metadata.json"
 LIMIT = 900_000
 """Bytes of a script; Kaggle's server refuses 1 MB and more."""
-LONGEST = 12
-"""Hours of a session on Kaggle."""
 PACKED = (".py", ".toml", ".typed")
 IMAGE = {
-    *("PIL", "albumentations", "cv2", "imagehash", "jinja2", "kaggle", "matplotlib", "numpy", "pandas"),
-    *(
-        "pydantic",
-        "pydantic_core",
-        "safetensors",
-        "scipy",
-        "six",
-        "sklearn",
-        "timm",
-        "torch",
-        "torchvision",
-        "tqdm",
-    ),
+    *("PIL", "albumentations", "click", "cv2", "imagehash", "jinja2", "kaggle", "matplotlib", "numpy"),
+    *("pandas", "pydantic", "pydantic_core", "safetensors", "scipy", "six", "sklearn", "timm", "torch"),
+    *("torchvision", "tqdm"),
 }
 """What Kaggle's image ships and the package may import when a module is loaded."""
-REFERENCE = re.compile(r"[A-Za-z0-9_-]+/[A-Za-z0-9_-]+")
-
-
-@dataclass(frozen=True)
-class Order:
-    """What a push fills into a kernel."""
-
-    kernel: str
-    """Folder under kernels/: train, predict, blend."""
-    recipe: str
-    """A shipped recipe's name or the path of a .toml file; predict takes its views; empty for blend."""
-    owner: str
-    """Kaggle user name."""
-    run_id: str
-    """Fresh for each push; the kernel writes it into outputs.json."""
-    settings: tuple[str, ...] = ()
-    """`key=value`: of the recipe (for predict only `views`), or options of the blend."""
-    hours: float = 11.0
-    """Time budget of training; the other kernels have none of their own."""
-    runs: tuple[str, ...] = ()
-    """`owner/slug` of the kernels whose runs are predicted with or blended."""
-    resume: str = ""
-    """`owner/slug` of an earlier session whose run is gone on with."""
-    weights: tuple[str, ...] = ()
-    """`owner/slug` of private datasets with pretrained weights."""
-
-
-def slug(kernel: str, recipe: str) -> str:
-    """Name of a kernel on Kaggle, 5 to 50 characters; its title slugs to exactly this."""
-    stem = Path(recipe).stem if recipe.endswith(".toml") else recipe
-    name = re.sub(r"[^a-z0-9]+", "-", f"humanmade-{kernel}-{stem}".lower()).strip("-")
-    if len(name) <= 50:
-        return name
-    return f"{name[:43].rstrip('-')}-{hashlib.sha256(name.encode()).hexdigest()[:6]}"
 
 
 def build(order: Order, out: Path) -> Path:
@@ -89,11 +44,10 @@ def build(order: Order, out: Path) -> Path:
     Raises:
         UserError: no such kernel, a bad order, or a script too large for Kaggle.
     """
-    source = _kernel_folder(order.kernel)
-    _check(order)
-    name = slug(order.kernel, order.recipe)
+    source = check(order)
+    name = order.reference.split("/")[1]
     script = _script(source / f"{order.kernel}.py", order)
-    metadata = _metadata(source / METADATA, order, name)
+    metadata = _metadata(source / METADATA, order)
     folder = out / "kernels" / name
     code_file = str(metadata["code_file"])
     surplus = sorted(path.name for path in folder.glob("*") if path.name not in (METADATA, code_file))
@@ -165,32 +119,69 @@ def _kernel_folder(kernel: str) -> Path:
     return kernels / kernel
 
 
-def _check(order: Order) -> None:
-    """Refuse what would only fail on Kaggle."""
-    if order.recipe:
-        recipe.load(order.recipe, order.settings)
-    useless = [each for each in order.settings if order.kernel == "predict" and not each.startswith("views=")]
-    if useless:
-        raise UserError(f"--set {useless[0]}: runs predict as they were trained; only views= can be set")
-    if not 0 < order.hours <= LONGEST:
-        raise UserError(f"hours {order.hours:g}: a session lasts at most {LONGEST}; give fewer")
-    if not re.fullmatch(r"[A-Za-z0-9_-]+", order.owner):
-        raise UserError(f"owner '{order.owner}': not a Kaggle user name")
-    for reference in (*order.runs, *order.weights, *filter(None, [order.resume])):
-        if not REFERENCE.fullmatch(reference):
-            raise UserError(f"'{reference}': expected owner/slug, as in the kernel's or dataset's address")
+def _metadata(path: Path, order: Order) -> dict[str, Any]:
+    """What Kaggle is told of a kernel: its own file, and what follows from the order and the competition."""
+    metadata = files.read_json(path, ("enable_gpu", "enable_internet"), "restore the file")
+    name = order.reference.split("/")[1]
+    machine = {"machine_shape": MACHINE} if metadata["enable_gpu"] else {}
+    return (
+        metadata
+        | machine
+        | {
+            "id": order.reference,
+            "title": name.replace("-", " "),
+            "code_file": f"{name}.py",
+            "competition_sources": [competition.CURRENT.slug],
+            "dataset_sources": [competition.CURRENT.dataset, *order.weights],
+            "kernel_sources": [*order.runs, *filter(None, [order.resume])],
+        }
+    )
 
 
-def _metadata(path: Path, order: Order, name: str) -> dict[str, Any]:
-    metadata = files.read_json(path, ("id", "title", "code_file"), "restore the file")
-    kernels = [*order.runs, *filter(None, [order.resume])]
-    return metadata | {
-        "id": f"{order.owner}/{name}",
-        "title": name.replace("-", " "),
-        "code_file": f"{name}.py",
-        "dataset_sources": [*metadata["dataset_sources"], *order.weights],
-        "kernel_sources": [*metadata["kernel_sources"], *kernels],
+def _values(order: Order) -> dict[str, Any]:
+    """What can be filled into a kernel, by the name that its script gives it."""
+    return {
+        "RECIPE": Path(order.recipe).stem if order.recipe.endswith(".toml") else order.recipe,
+        "SETTINGS": order.settings,
+        "HOURS": order.hours,
+        "RUNS": order.runs,
+        "RESUME": order.resume,
+        "RUN_ID": order.run_id,
     }
+
+
+OPTIONS = {
+    "RECIPE": "--recipe, a shipped name or a .toml file",
+    "RUNS": "--run, a kernel whose outputs it takes up",
+    "RESUME": "--resume",
+}
+"""The options of `push` behind the values that not every kernel takes."""
+
+
+def _taken(kernel: str) -> list[str]:
+    """Names of the values that a kernel's script takes."""
+    return re.findall(r"(?m)^([A-Z_]+) = ", kernel)
+
+
+def check(order: Order) -> Path:
+    """Refuse an order that makes no sense, above all what the kernel's script does not take, or lacks.
+
+    Returns:
+        The kernel's folder.
+
+    Raises:
+        UserError: naming the option.
+    """
+    source = _kernel_folder(order.kernel)
+    order.check()
+    values = _values(order)
+    taken = _taken((source / f"{order.kernel}.py").read_text(encoding="utf-8"))
+    for name, option in OPTIONS.items():
+        if values[name] and name not in taken:
+            raise UserError(f"push {order.kernel}: takes no {option.split(',')[0]}")
+        if name in taken and not values[name] and name != "RESUME":
+            raise UserError(f"push {order.kernel}: needs {option}")
+    return source
 
 
 def _script(path: Path, order: Order) -> str:
@@ -202,20 +193,9 @@ def _script(path: Path, order: Order) -> str:
         (ROOT / "kaggle/prelude.py").read_text(encoding="utf-8"),
         {"PACKAGE": f'"""\n{lines}\n"""', "PACKAGE_SHA256": f'"{hashlib.sha256(packed).hexdigest()}"'},
     )
-    values = {
-        "RECIPE": Path(order.recipe).stem if order.recipe.endswith(".toml") else order.recipe,
-        "SETTINGS": order.settings,
-        "HOURS": order.hours,
-        "RUNS": order.runs,
-        "RESUME": order.resume,
-        "RUN_ID": order.run_id,
-    }
     kernel = path.read_text(encoding="utf-8")
-    for key, value in values.items():
-        if key != "HOURS" and value and f"\n{key} = " not in kernel:
-            raise UserError(f"kernel '{order.kernel}': takes no {key.lower()}, and {value!r} was given")
-    given = {key: repr(value) for key, value in values.items() if f"\n{key} = " in kernel}
-    script = f"{prelude}\n{_fill(kernel, given)}"
+    values = _values(order)
+    script = f"{prelude}\n{_fill(kernel, {name: repr(values[name]) for name in _taken(kernel)})}"
     if len(script.encode()) > LIMIT:
         largest = sorted(sizes.items(), key=lambda item: -item[1])[:5]
         listed = ", ".join(f"{name} {size / 1000:.0f} kB" for name, size in largest)
@@ -254,8 +234,8 @@ def _fill(script: str, values: dict[str, str]) -> str:
     """Give top-level names of a script their values."""
     for name, value in values.items():
         line = f"{name} = {value}".replace("\\", r"\\")
-        script, found = re.subn(rf"(?m)^{name} = .*$", line, script)
-        assert found == 1, f"{name} stands {found} times in a script"
+        script, count = re.subn(rf"(?m)^{name} = .*$", line, script)
+        assert count == 1, f"{name} stands {count} times in a script"
     return script
 
 

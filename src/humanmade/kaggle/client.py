@@ -30,6 +30,8 @@ FIRST_DELAY = 0.5
 LONGEST_DELAY = 30.0
 POLL_SECONDS = 30.0
 """Longest pause between two looks at something that takes its time."""
+TIMEOUTS = (10.0, 120.0)
+"""Seconds until a connection must be there, and that it may be silent."""
 
 
 class PassingError(Exception):
@@ -78,15 +80,14 @@ class Client:
         deadline, delay = time.monotonic() + self.patience, FIRST_DELAY
         while True:
             try:
-                # What the client prints is for its own command line, links with signatures included.
-                with contextlib.redirect_stdout(io.StringIO()):
+                with _quiet():
                     return function(*arguments, **options)
             except Exception as error:
                 passing = self._judge(what, error, no)
             wait = delay if passing.wait is None else passing.wait
             if time.monotonic() + wait > deadline:
-                asked = f" and asks to wait {passing.wait:.0f} s" if passing.wait else ""
-                raise KaggleError(f"{what}: {passing}{asked}; try again later")
+                request = f" and asks to wait {passing.wait:.0f} s" if passing.wait else ""
+                raise KaggleError(f"{what}: {passing}{request}; try again later")
             warn(f"{what}: {passing}; trying again in {wait:.1f} s")
             time.sleep(wait)
             delay = min(2 * delay, LONGEST_DELAY)
@@ -120,10 +121,7 @@ class Client:
             return PassingError(f"Kaggle answered {status}", _retry_after(response))
         reason = _message(response)
         if status == 401:
-            raise KaggleError(
-                f"{what}: Kaggle does not accept the credentials of {self._place} (401: {reason}); "
-                "make a new token in Kaggle's settings, under API"
-            )
+            raise self._refused(what, f" (401: {reason})")
         raise KaggleError(f"{what}: Kaggle answered {status} ({reason}){_then(no)}")
 
     def _sign_in(self) -> Any:
@@ -131,17 +129,20 @@ class Client:
         if not sys.stderr.isatty():
             # tqdm reads this when it is imported: a log gets a line now and then, not a bar.
             os.environ.setdefault("TQDM_MININTERVAL", str(LOG_SECONDS))
-        with contextlib.redirect_stdout(io.StringIO()):
+        with _quiet():
             from kaggle import api
         if api.CONFIG_NAME_AUTH_METHOD not in api.config_values:
             try:
                 self.call("sign in", api.authenticate)
             except SystemExit:
-                raise KaggleError(
-                    f"sign in: Kaggle does not accept the credentials of {self._place}; "
-                    "make a new token in Kaggle's settings, under API"
-                ) from None
+                raise self._refused("sign in", "") from None
         return api
+
+    def _refused(self, what: str, reason: str) -> KaggleError:
+        return KaggleError(
+            f"{what}: Kaggle does not accept the credentials of {self._place}{reason}; "
+            "make a new token in Kaggle's settings, under API"
+        )
 
 
 def credentials() -> str:
@@ -179,17 +180,40 @@ def known_owner() -> str:
 
 
 def _key_file() -> Path | None:
-    own = os.environ.get("KAGGLE_CONFIG_DIR")
+    config = os.environ.get("KAGGLE_CONFIG_DIR")
     shared = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
-    folders = [Path(own)] if own else [Path.home() / ".kaggle", Path(shared) / "kaggle"]
+    folders = [Path(config)] if config else [Path.home() / ".kaggle", Path(shared) / "kaggle"]
     return next((folder / "kaggle.json" for folder in folders if (folder / "kaggle.json").is_file()), None)
 
 
-def pauses() -> Iterator[float]:
-    """Seconds to wait between two looks: short at first, then `POLL_SECONDS`."""
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Let the client neither print nor wait for ever.
+
+    What it prints is for its own command line, links with signatures included. Of its requests most have no
+    timeout, and it takes none; so all get theirs where all of them pass.
+    """
+    from requests.adapters import HTTPAdapter
+
+    send = HTTPAdapter.send
+
+    def send_in_time(self: Any, request: Any, **options: Any) -> Any:
+        return send(self, request, **options | {"timeout": TIMEOUTS})
+
+    HTTPAdapter.send = send_in_time
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        HTTPAdapter.send = send
+
+
+def looks() -> Iterator[None]:
+    """Turns of looking at something that takes its time, with pauses between them: short at first."""
     pause = 0.5
     while True:
-        yield pause
+        yield
+        time.sleep(pause)
         pause = min(1.5 * pause, POLL_SECONDS)
 
 

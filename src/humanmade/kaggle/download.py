@@ -10,15 +10,12 @@ from typing import Any
 
 import pandas as pd
 
-from humanmade import files
+from humanmade import competition, files
 from humanmade.data import manifest
-from humanmade.data.competition import DATASET, PICTURES, SLUG
 from humanmade.errors import KaggleError, UserError
 from humanmade.kaggle.client import Client
-from humanmade.kaggle.submissions import RULES
 from humanmade.progress import progress
 
-TABLES = ("train.csv", "test.csv")
 LARGEST_TABLE = 64 * 2**20
 LARGEST_PICTURE = 64 * 2**20
 """Bytes; the competition's largest pictures have about one million."""
@@ -38,43 +35,42 @@ def download(client: Client, folder: Path) -> str:
         KaggleError: Kaggle refuses, or its dataset lacks pictures of the tables.
     """
     files.make_folder(folder)
-    if not all((folder / name).is_file() for name in TABLES):
-        advice = RULES
-        archive = _fetch(client, folder, SLUG, client.api.competition_download_files, SLUG, advice)
-        _unpack(archive, {name: folder / name for name in TABLES}, LARGEST_TABLE, "tables")
-        archive.unlink()
-        for name in TABLES:
-            if not (folder / name).is_file():
-                raise KaggleError(f"download {SLUG}: the archive holds no {name}; see the competition's page")
+    contest = competition.CURRENT
+    if not all((folder / name).is_file() for name in contest.tables):
+        _bring_tables(client, folder)
     table = manifest.load([folder], pictures=False)
-    missing = _missing(folder, table)
-    if missing:
-        slug = DATASET.split("/")[1]
-        advice = f"look at https://www.kaggle.com/datasets/{DATASET}"
-        archive = _fetch(client, folder, slug, client.api.dataset_download_files, DATASET, advice)
+    if missing := _missing(folder, table):
+        _, slug = contest.dataset.split("/")
+        advice = f"look at https://www.kaggle.com/datasets/{contest.dataset}"
+        archive = _fetch(client, folder, slug, client.api.dataset_download_files, contest.dataset, advice)
         _unpack(archive, {name: folder / name for name in missing}, LARGEST_PICTURE, "pictures")
-        missing = _missing(folder, table)
-        if missing:
+        if missing := _missing(folder, table):
             raise KaggleError(
                 f"{folder}: {len(missing)} of {len(table)} pictures are missing, {missing[0]} first; "
-                f"dataset {DATASET} lacks them ({archive} is kept)"
+                f"dataset {contest.dataset} lacks them ({archive} is kept)"
             )
         archive.unlink()
     shutil.rmtree(folder / DOWNLOADS, ignore_errors=True)
     train, test = (table[table["split"] == split] for split in ("train", "test"))
-    pairs = train["pair"].nunique()
-    return f"{folder}: complete; {len(train)} train pictures in {pairs} pairs, {len(test)} test pictures"
+    pairs = f" in {train['pair'].nunique()} pairs" if contest.pairs else ""
+    return f"{folder}: complete; {len(train)} train pictures{pairs}, {len(test)} test pictures"
+
+
+def _bring_tables(client: Client, folder: Path) -> None:
+    contest = competition.CURRENT
+    fetch = client.api.competition_download_files
+    archive = _fetch(client, folder, contest.slug, fetch, contest.slug, contest.advice)
+    _unpack(archive, {name: folder / name for name in contest.tables}, LARGEST_TABLE, "tables")
+    archive.unlink()
+    for name in contest.tables:
+        if not (folder / name).is_file():
+            raise KaggleError(
+                f"download {contest.slug}: the archive holds no {name}; see the competition's page"
+            )
 
 
 def _missing(folder: Path, table: pd.DataFrame) -> list[str]:
-    there = {
-        f"{name}/{path.name}"
-        for name in PICTURES
-        if (folder / name).is_dir()
-        for path in (folder / name).iterdir()
-        if not path.name.startswith(".")
-    }
-    return [name for name in table["name"] if name not in there]
+    return [name for name in table["name"] if not (folder / name).is_file()]
 
 
 def _fetch(client: Client, folder: Path, slug: str, function: Any, what: str, advice: str) -> Path:
@@ -112,13 +108,13 @@ def _unpack(archive: Path, wanted: dict[str, Path], largest: int, what: str) -> 
 
 def _members(opened: zipfile.ZipFile, wanted: dict[str, Path]) -> dict[str, zipfile.ZipInfo]:
     """The archive's members by the wanted name that their path ends in."""
-    found: dict[str, zipfile.ZipInfo] = {}
+    members: dict[str, zipfile.ZipInfo] = {}
     for member in opened.infolist():
         parts = member.filename.split("/")
-        for name in ("/".join(parts[-2:]), parts[-1]):
+        for name in ("/".join(parts[first:]) for first in range(len(parts))):
             if name in wanted and not member.is_dir():
-                found.setdefault(name, member)
-    return found
+                members.setdefault(name, member)
+    return members
 
 
 def _check_sizes(archive: Path, members: Sequence[zipfile.ZipInfo], largest: int) -> None:

@@ -4,20 +4,37 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from humanmade import files, ledger
+from humanmade import files
 from humanmade.errors import KaggleError
 from humanmade.kaggle.client import Client, plain
 from humanmade.progress import progress, warn
 
 OUTPUTS = "outputs.json"
-"""What a kernel writes last: its run id, and the hash of every other output."""
-RUN_ID = "run_id.txt"
+"""A kernel's run id, which it writes first, and the hash of every other output, which it adds last."""
+RUNS = "runs"
+"""Folder of the runs that a kernel leaves; a submission may lie beside it."""
+MOST_OUTPUTS = 200
+"""Files that Kaggle lists of a session's output."""
 PAGE = 20
 CHUNK = 2**20
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What `outputs.json` says."""
+
+    files: dict[str, str]
+    """SHA-256 of each output, by its name."""
+    unfinished: bool
+
+    @property
+    def runs(self) -> list[str]:
+        """Names of the runs among the outputs."""
+        return sorted({name.split("/")[1] for name in self.files if name.startswith(f"{RUNS}/")})
 
 
 def links(client: Client, reference: str) -> tuple[dict[str, str], str]:
@@ -33,33 +50,26 @@ def links(client: Client, reference: str) -> tuple[dict[str, str], str]:
         with client.api.build_kaggle_client() as kaggle:
             return kaggle.kernels.kernels_api_client.list_kernel_session_output(request)
 
-    found: dict[str, str] = {}
+    by_name: dict[str, str] = {}
     token, log = "", ""
     while True:
         answer = client.call(f"outputs of {reference}", ask, token)
-        found |= {entry.file_name: entry.url for entry in answer.files or []}
+        by_name |= {entry.file_name: entry.url for entry in answer.files or []}
         log = log or answer.log or ""
         token = answer.next_page_token or ""
         if not token:
-            return found, log
+            return by_name, log
 
 
-def run_id(client: Client, found: dict[str, str]) -> str:
+def run_id(client: Client, by_name: dict[str, str]) -> str:
     """The run id that a kernel wrote; empty if it wrote none or the link serves something else."""
-    readers: dict[str, Callable[[str], str]] = {
-        OUTPUTS: lambda content: str(json.loads(content)["run_id"]),
-        RUN_ID: str.strip,
-    }
-    for name, read in readers.items():
-        if name in found:
-            try:
-                return read(text(client, found, name))
-            except (KaggleError, ValueError, KeyError, TypeError):
-                continue
-    return ""
+    try:
+        return str(json.loads(text(client, by_name, OUTPUTS))["run_id"])
+    except (KaggleError, ValueError, KeyError, TypeError):
+        return ""
 
 
-def text(client: Client, found: dict[str, str], name: str) -> str:
+def text(client: Client, by_name: dict[str, str], name: str) -> str:
     """The text of a small output.
 
     Raises:
@@ -68,17 +78,17 @@ def text(client: Client, found: dict[str, str], name: str) -> str:
     import requests
 
     def get() -> str:
-        response = requests.get(found[name], timeout=60)
+        response = requests.get(by_name[name])  # noqa: S113 - the client's calls all have a timeout
         response.raise_for_status()
         return response.content.decode("utf-8", "replace")
 
-    if name not in found:
+    if name not in by_name:
         raise KaggleError(f"output {name}: is not among the kernel's outputs; push it again")
     return client.call(f"output {name}", get)
 
 
-def read_listing(content: str, reference: str, expected: str) -> dict[str, Any]:
-    """Read `outputs.json`: `files` (name to SHA-256) and `unfinished`.
+def read_listing(content: str, reference: str, expected: str) -> Listing:
+    """Read `outputs.json`.
 
     Raises:
         KaggleError: it is damaged, of another run than expected, or names files outside of `runs/`.
@@ -95,11 +105,11 @@ def read_listing(content: str, reference: str, expected: str) -> dict[str, Any]:
     for name, digest in hashes.items():
         parts = name.split("/")
         plain_parts = all(part and not part.startswith(".") and "\\" not in part for part in parts)
-        if not plain_parts or (len(parts) > 1 and (parts[0] != "runs" or len(parts) < 3)):
-            raise KaggleError(f"{bad}: it names '{plain(name)}', outside of runs/; nothing was fetched")
+        if not plain_parts or (len(parts) > 1 and (parts[0] != RUNS or len(parts) < 3)):
+            raise KaggleError(f"{bad}: it names '{plain(name)}', outside of {RUNS}/; nothing was fetched")
         if not re.fullmatch(r"[0-9a-f]{64}", digest):
             raise KaggleError(f"{bad}: '{plain(name)}' has no SHA-256; push it again")
-    return {"files": hashes, "unfinished": unfinished}
+    return Listing(hashes, unfinished)
 
 
 def download(client: Client, reference: str, hashes: dict[str, str], scratch: Path) -> None:
@@ -114,16 +124,18 @@ def download(client: Client, reference: str, hashes: dict[str, str], scratch: Pa
         missing = [
             name
             for name, digest in hashes.items()
-            if not (scratch / name).is_file() or ledger.sha256(scratch / name) != digest
+            if not (scratch / name).is_file() or files.sha256(scratch / name) != digest
         ]
         if not missing:
             return
-        found, _ = links(client, reference)
+        by_name, _ = links(client, reference)
         for name in progress(missing, f"pulling {reference}", "files", len(missing)):
-            if name not in found:
-                raise KaggleError(f"{reference}: {name} is not among its {len(found)} outputs; push it again")
+            if name not in by_name:
+                raise KaggleError(
+                    f"{reference}: {name} is not among its {len(by_name)} outputs; push it again"
+                )
             try:
-                _fetch(client, name, found[name], scratch, hashes[name])
+                _fetch(client, name, by_name[name], scratch, hashes[name])
             except KaggleError as error:
                 if attempt == 2:
                     raise
@@ -133,17 +145,17 @@ def download(client: Client, reference: str, hashes: dict[str, str], scratch: Pa
 def _fetch(client: Client, name: str, link: str, scratch: Path, digest: str) -> None:
     with files.whole_file(scratch / name) as aside:
         client.call(f"output {name}", _get, link, aside)
-        if ledger.sha256(aside) != digest:
+        if files.sha256(aside) != digest:
             with aside.open("rb") as file:
                 page = file.read(200).lstrip()[:1] == b"<"
-            found = "an error page" if page else "other bytes"
-            raise KaggleError(f"output {name}: its link served {found}, not what the kernel wrote")
+            problem = "an error page" if page else "other bytes"
+            raise KaggleError(f"output {name}: its link served {problem}, not what the kernel wrote")
 
 
 def _get(link: str, path: Path) -> None:
     import requests
 
-    with requests.get(link, stream=True, timeout=60) as response:
+    with requests.get(link, stream=True) as response:  # noqa: S113 - the client's calls all have a timeout
         response.raise_for_status()
         with path.open("wb") as file:
             for part in response.iter_content(CHUNK):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
+import itertools
 import os
 import shutil
 import subprocess
@@ -15,23 +15,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
-from humanmade import files, run
+from humanmade import competition, files, run
 from humanmade import recipe as recipes
-from humanmade.data import competition
 from humanmade.errors import UserError
+from humanmade.kaggle.outputs import MOST_OUTPUTS, OUTPUTS, RUNS
 from humanmade.progress import warn
 from humanmade.run import Run
 
-OUTPUTS = "outputs.json"
-RUN_ID = "run_id.txt"
-SUBMISSION = "submission.csv"
-MOST_OUTPUTS = 200
-"""Files that Kaggle lists of a session's output."""
-PICTURES = (*competition.PICTURES, "test_data")
-"""Folders of pictures: far too many files to look through."""
+MOST_LISTED = 100
+"""Folders of the inputs that are listed where something is missing."""
 COMPLAINT = "humanmade: "
 """How the last words of a command that failed begin."""
-ABOUT_A_RUN = ("folds.csv", "pictures.csv", "oof.csv", "scores.json")
+KEPT = (run.RECIPE, run.FOLDS, run.PICTURES, run.OOF, run.SCORES)
+"""What a run under other views keeps of the run that it is of."""
 
 
 @dataclass
@@ -56,7 +52,7 @@ class Session:
             resume: `owner/slug` of an earlier session whose run is gone on with; may be empty.
         """
         name = recipes.load(recipe, settings).name
-        out = self.working / "runs" / name
+        out = self.working / RUNS / name
         if resume:
             earlier = [folder for folder in self.runs_of(resume) if folder.name == name]
             if not earlier:
@@ -67,9 +63,9 @@ class Session:
         left = max(hours - (time.monotonic() - self.began) / 3600, 1e-6)
         arguments = ["cv", recipe, *self.data(), *overrides, "--out", str(out), "--hours", f"{left:.6f}"]
         self._humanmade([*arguments, *self.weights()], self.ranks)
-        self.unfinished = bool(Run(out).scores["unfinished"])
-        if (out / SUBMISSION).is_file():
-            shutil.copyfile(out / SUBMISSION, self.working / SUBMISSION)
+        self.unfinished = Run(out).scores.unfinished
+        if (out / run.SUBMISSION).is_file():
+            shutil.copyfile(out / run.SUBMISSION, self.working / run.SUBMISSION)
 
     def predict(self, recipe: str, references: Sequence[str], settings: Sequence[str]) -> None:
         """Predict the test set with the runs of other kernels, into `runs/<name>-predict/`.
@@ -82,7 +78,7 @@ class Session:
         made: list[Path] = []
         for reference in references:
             for source in self.runs_of(reference):
-                made.append(self.working / "runs" / f"{source.name}-predict")
+                made.append(self.working / RUNS / f"{source.name}-predict")
                 self._predict(source, made[-1], views, data)
         self._blend(made, [])
 
@@ -102,11 +98,11 @@ class Session:
         Raises:
             UserError: they are not among the inputs.
         """
-        folders = list(self._folders())
-        tables = [each for each in folders if competition.holds(each) and (each / "test.csv").is_file()]
-        pictures = [each for each in folders if all((each / name).is_dir() for name in competition.PICTURES)]
+        contest, folders = competition.CURRENT, [*self._folders()]
+        tables = [place for place in folders if all((place / name).is_file() for name in contest.tables)]
+        pictures = [place for place in folders if all((place / name).is_dir() for name in contest.pictures)]
         if not tables or not pictures:
-            lacking = "train.csv and test.csv" if not tables else " and ".join(competition.PICTURES)
+            lacking = " and ".join(contest.pictures if tables else contest.tables)
             self._refuse(f"no folder with {lacking} among the inputs")
         both = [folder for folder in pictures if folder in tables]
         chosen = both[:1] or [tables[0], pictures[0]]
@@ -119,55 +115,42 @@ class Session:
             UserError: there is none.
         """
         _, slug = reference.split("/")
-        found: dict[str, Path] = {}
+        runs: dict[str, Path] = {}
         for folder in self._folders():
             place = f"/{folder.relative_to(self.inputs).as_posix()}/"
             inside = f"/{reference}/" in place or place.startswith(f"/{slug}/")
-            if inside and (folder / "recipe.toml").is_file() and (folder / "folds.csv").is_file():
-                found.setdefault(folder.name, folder)
-        if not found:
+            if inside and (folder / run.RECIPE).is_file() and (folder / run.FOLDS).is_file():
+                runs.setdefault(folder.name, folder)
+        if not runs:
             self._refuse(f"{reference}: no run of it among the inputs")
-        return list(found.values())
+        return list(runs.values())
 
     def weights(self) -> list[str]:
         """`--weights` with all attached weights in one folder; nothing where there are none."""
         place = self.scratch / "weights"
         for folder in self._folders():
             for file in sorted(folder.glob("*.safetensors")):
-                ours = any((parent / "recipe.toml").is_file() for parent in file.parents)
+                ours = any((parent / run.RECIPE).is_file() for parent in file.parents)
                 if not ours and not (place / file.name).exists():
                     files.make_folder(place)
                     (place / file.name).symlink_to(file)
         return ["--weights", str(place)] if place.is_dir() else []
 
-    def tree(self) -> str:
-        """What the inputs hold, for an error: four levels of at most a dozen entries each."""
-        lines: list[str] = []
-
-        def show(folder: Path, depth: int) -> None:
-            entries = sorted(folder.iterdir())
-            for entry in entries[:12]:
-                lines.append("  " * depth + entry.name + ("/" if entry.is_dir() else ""))
-                if entry.is_dir() and depth < 4 and entry.name not in PICTURES:
-                    show(entry, depth + 1)
-            if len(entries) > 12:
-                lines.append("  " * depth + f"... and {len(entries) - 12} more")
-
-        if self.inputs.is_dir():
-            show(self.inputs, 1)
-        return "\n".join([f"{self.inputs}/", *(lines or ["  (nothing)"])])
-
     def _refuse(self, reason: str) -> NoReturn:
-        print(self.tree(), flush=True)
+        """Say what the inputs hold, a dozen entries of each folder, and end."""
+        for folder in itertools.islice(self._folders(), MOST_LISTED):
+            names = sorted(f"{path.name}/" if path.is_dir() else path.name for path in folder.glob("*"))
+            more = [f"... {len(names)} in all"] if len(names) > 12 else []
+            print(f"{folder}/: {', '.join([*names[:12], *more]) or 'nothing'}", flush=True)
         raise UserError(f"{reason}, which are listed above")
 
-    def finish(self, run_id: str) -> None:
-        """List the outputs with their hashes in `outputs.json`."""
-        for path in self.working.glob("runs/**/.*"):
+    def list_outputs(self, run_id: str) -> None:
+        """Write `outputs.json`: the run id, and the outputs with their hashes."""
+        for path in self.working.glob(f"{RUNS}/**/.*"):
             path.unlink(missing_ok=True)  # half-written by a process that was ended
-        made = [*self.working.glob("[!.]*"), *self.working.glob("runs/**/*")]
+        made = [*self.working.glob("[!.]*"), *self.working.glob(f"{RUNS}/**/*")]
         listed = {
-            path.relative_to(self.working).as_posix(): _sha256(path)
+            path.relative_to(self.working).as_posix(): files.sha256(path)
             for path in sorted(made)
             if path.is_file() and path.name != OUTPUTS
         }
@@ -180,7 +163,7 @@ class Session:
         """All folders of the inputs in a fixed order, each once, but for those inside folders of pictures."""
         seen: set[str] = set()
         for place, names, _ in os.walk(self.inputs, followlinks=True):
-            names[:] = sorted(name for name in names if name not in PICTURES)
+            names[:] = sorted(set(names) - _crowded())
             real = os.path.realpath(place)
             if real in seen:
                 names.clear()
@@ -194,16 +177,16 @@ class Session:
             raise UserError(f"run {source.name}: of this name there are two; predict with them apart")
         viewed = Run(self.scratch / out.name)
         _copy(source, viewed.folder)
-        recipes.save(recipes.change(Run(source).recipe, views=views), viewed.folder / "recipe.toml")
-        test = ["--out", str(out / "test.csv")]
+        recipes.save(recipes.change(Run(source).recipe, views=views), viewed.folder / run.RECIPE)
+        test = ["--out", str(out / run.TEST)]
         self._humanmade(["predict", str(viewed.folder), *data, *test, *self.weights()])
-        for name in ("recipe.toml", *ABOUT_A_RUN):
+        for name in KEPT:
             if (viewed.folder / name).is_file():
                 shutil.copyfile(viewed.folder / name, out / name)
-        self.unfinished |= bool(viewed.scores["unfinished"])
+        self.unfinished |= viewed.scores.unfinished
 
     def _blend(self, members: Sequence[Path], options: Sequence[str]) -> None:
-        out = self.working / SUBMISSION
+        out = self.working / run.SUBMISSION
         self._humanmade(["blend", *map(str, members), *self.data(), *options, "--out", str(out)])
 
     def _humanmade(self, arguments: Sequence[str], ranks: int = 1) -> None:
@@ -247,18 +230,19 @@ def session(run_id: str, gpu: bool = True) -> Iterator[Session]:
     scratch = Path(tempfile.mkdtemp(prefix="humanmade-scratch-"))
     current = Session(root / "input", files.make_folder(root / "working"), scratch)
     try:
-        files.write_text(current.working / RUN_ID, run_id + "\n")
+        # One that is ended before its time leaves its id all the same.
+        current.list_outputs(run_id)
         print(", ".join(f"{name} {version}" for name, version in run.versions().items()), flush=True)
-        asked = os.environ.get("HUMANMADE_RANKS")
-        if asked:
-            current.ranks = int(asked)
+        ranks = os.environ.get("HUMANMADE_RANKS")
+        if ranks:
+            current.ranks = int(ranks)
         elif gpu:
             current.ranks = len(working_gpus())
         yield current
-        current.finish(run_id)
+        current.list_outputs(run_id)
     except UserError as error:
         current.unfinished = True
-        current.finish(run_id)
+        current.list_outputs(run_id)
         print(f"humanmade: {error}", file=sys.stderr, flush=True)
         sys.exit(2)
     finally:
@@ -278,9 +262,7 @@ def working_gpus() -> list[str]:
     names = done.stdout.split("\n")[:-1]
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-        raise UserError(
-            f"the GPU does not work ({reason}); Kaggle may have given an older kind than T4: push again"
-        )
+        raise UserError(f"the GPU does not work ({reason}); Kaggle may have given an older kind: push again")
     if not names:
         raise UserError("this session has no GPU, though kernel-metadata.json asks for one; push again")
     print(f"GPUs: {', '.join(names)}", flush=True)
@@ -296,9 +278,9 @@ for number in range(torch.cuda.device_count()):
 """
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _crowded() -> set[str]:
+    """Folders of pictures: far too many files to look through."""
+    return {*competition.CURRENT.pictures, *competition.CURRENT.more_pictures}
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
+import itertools
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from humanmade import files, ledger
-from humanmade.data.competition import SLUG
-from humanmade.errors import KaggleError, UserError
-from humanmade.kaggle.client import Client, PassingError, pauses, plain
+from humanmade import competition, files, ledger
+from humanmade.data import manifest
+from humanmade.errors import Interrupted, KaggleError, UserError
+from humanmade.kaggle.client import Client, PassingError, looks, plain
 from humanmade.ledger import Row
 from humanmade.progress import Waiting, warn
-from humanmade.run import RUNS, Run
 
 PAGE = 100
 SMALLEST_PAGE = 20
 """Kaggle may send fewer than asked for; fewer than this is the last page."""
 SCORING_SECONDS = 1800.0
 """Longest wait for a score; `scores` asks again later."""
-KERNEL_NOTE = "kernel.json"
-"""In a pulled run's folder: which kernel made it."""
-RULES = (
-    f"join the competition and accept its rules at https://www.kaggle.com/competitions/{SLUG}/rules, "
-    "then run this again"
-)
+
+
+def test_ids(folders: Sequence[Path]) -> list[str]:
+    """Ids of the competition's test rows, which a submission is checked against.
+
+    Raises:
+        UserError: the folders hold no test table.
+    """
+    table = competition.CURRENT.test_table
+    if not any((folder / table).is_file() for folder in folders):
+        raise UserError(f"{folders[0]}: holds no {table} to check against; humanmade data downloads it")
+    return manifest.submission_ids(manifest.load(folders, pictures=False)).tolist()
 
 
 def refuse_sent(file: Path) -> None:
@@ -33,7 +40,7 @@ def refuse_sent(file: Path) -> None:
     Raises:
         UserError: naming when it was sent and what it scored.
     """
-    digest = ledger.sha256(file)
+    digest = files.sha256(file)
     for row in ledger.read():
         if row["sha256"] == digest:
             public = f", public score {row['public']}" if row["public"] else ""
@@ -52,13 +59,13 @@ def send(client: Client, file: Path, message: str) -> Row:
     Returns:
         Its row of the ledger.
     """
-    row = describe(file) | {"note": message}
+    row = ledger.describe(file) | {"note": message}
     tag = f"[{row['sha256'][:12]}]"
     before = {entry.ref for entry in listed(client)}
 
     def arrived() -> int:
-        found = (entry.ref for entry in latest(client) if entry.ref not in before and _tagged(entry, tag))
-        return int(next(found, 0))
+        refs = (entry.ref for entry in _page(client) if entry.ref not in before and _tagged(entry, tag))
+        return int(next(refs, 0))
 
     def attempt() -> int:
         # An attempt whose answer was lost may have arrived; a second one would cost a day's submission.
@@ -66,18 +73,18 @@ def send(client: Client, file: Path, message: str) -> Row:
         if earlier:
             return earlier
         text = f"{message} {tag}".strip()
-        answer = client.api.competition_submit(str(file), text, SLUG, quiet=True)
+        answer = client.api.competition_submit(str(file), text, competition.CURRENT.slug, quiet=True)
         if answer.message == client.api.COMPETITION_SUBMIT_UPLOAD_FAILED_MESSAGE:
             raise PassingError("the upload failed")
         ref = int(answer.ref or arrived())
         if not ref:
-            said = plain(answer.message or "no reason given")
+            reason = plain(answer.message or "no reason given")
             raise KaggleError(
-                f"submit: Kaggle gave no reference ({said}); humanmade scores tells if it arrived"
+                f"submit: Kaggle gave no reference ({reason}); humanmade scores tells if it arrived"
             )
         return ref
 
-    row["ref"] = str(client.call(f"submit {file}", attempt, no=RULES))
+    row["ref"] = str(client.call(f"submit {file}", attempt, no=competition.CURRENT.advice))
     row["date"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     ledger.record([row])
     return row
@@ -88,10 +95,18 @@ def follow(client: Client, row: Row) -> Row:
 
     Raises:
         KaggleError: Kaggle could not score it; the line says why.
+        Interrupted: the user waits no longer.
     """
+    try:
+        return _wait(client, row)
+    except KeyboardInterrupt:
+        raise Interrupted("it is sent; humanmade scores asks for its score") from None
+
+
+def _wait(client: Client, row: Row) -> Row:
     with Waiting(row["file"]) as line:
-        for pause in pauses():
-            entries = client.call("score", latest, client, no=RULES)
+        for _ in looks():
+            entries = client.call("score", _page, client, no=competition.CURRENT.advice)
             entry = next((entry for entry in entries if str(entry.ref) == row["ref"]), None)
             state = entry.status.name if entry else "not listed yet"
             line.show(state.lower())
@@ -105,7 +120,6 @@ def follow(client: Client, row: Row) -> Row:
             if line.seconds > SCORING_SECONDS:
                 warn(f"{row['file']}: still not scored; humanmade scores asks again")
                 break
-            time.sleep(pause)
     return row
 
 
@@ -130,61 +144,36 @@ def refresh(client: Client) -> list[Row]:
 
 def listed(client: Client) -> list[Any]:
     """All submissions that Kaggle has of the team, latest first."""
-    found: dict[int, Any] = {}
-    page = 1
-    while True:
-        entries = client.call(
-            "submissions",
-            client.api.competition_submissions,
-            SLUG,
-            page_number=page,
-            page_size=PAGE,
-            no=RULES,
-        )
-        new = [entry for entry in entries or [] if entry.ref not in found]
-        found |= {entry.ref: entry for entry in new}
+    by_ref: dict[int, Any] = {}
+    for number in itertools.count(1):
+        entries = client.call("submissions", _page, client, number, no=competition.CURRENT.advice)
+        new = [entry for entry in entries if entry.ref not in by_ref]
+        by_ref |= {entry.ref: entry for entry in new}
         if len(new) < SMALLEST_PAGE:
-            return list(found.values())
-        page += 1
+            break
+    return list(by_ref.values())
 
 
-def latest(client: Client) -> list[Any]:
-    """The newest submissions, without a retry: for use inside a call that retries."""
-    return client.api.competition_submissions(SLUG, page_number=1, page_size=PAGE) or []
+def _page(client: Client, number: int = 1) -> list[Any]:
+    """A page of submissions, the newest on the first; without a retry: for use inside a call that retries."""
+    slug = competition.CURRENT.slug
+    return client.api.competition_submissions(slug, page_number=number, page_size=PAGE) or []
 
 
-def describe(file: Path) -> Row:
-    """A ledger row of what is known here of a submission."""
-    row = dict.fromkeys(ledger.COLUMNS, "") | {"file": _shown(file), "sha256": ledger.sha256(file)}
-    noted = ledger.origin(file)
-    if noted is None and (file.parent / "recipe.toml").is_file():
-        run = Run(file.parent)
-        noted = {"runs": [run.name], "blend": "", "threshold": "by rank", "fold_score": run.scores.get("f1")}
-    if noted is None:
-        return row
-    runs = [Run(RUNS / name) for name in noted["runs"] if (RUNS / name / "recipe.toml").is_file()]
-    row |= {key: str(noted[key] or "") for key in ("blend", "threshold")}
-    row |= {"runs": " ".join(noted["runs"]), "fold_score": _number(noted["fold_score"])}
-    if len(noted["runs"]) == len(runs) == 1:
-        scores = runs[0].scores
-        row["shifted_score"] = _number(scores.get("corrupted", {}).get("mean", {}).get("f1"))
-        row["forecast"] = _number((scores.get("forecast") or {}).get("f1"))
-    kernels = [
-        files.read_json(run.folder / KERNEL_NOTE, ("kernel", "version"), "pull the run again")
-        for run in runs
-        if (run.folder / KERNEL_NOTE).is_file()
-    ]
-    row["kernel"] = " ".join(str(kernel["kernel"]) for kernel in kernels)
-    row["version"] = " ".join(str(kernel["version"]) for kernel in kernels)
-    return row
+def result(row: Row) -> str:
+    """What a submission scored, in words."""
+    foreseen = f"; out of fold {row['fold_score']}" if row["fold_score"] else ""
+    private = row["private"] or "not shown yet"
+    return f"public {row['public'] or 'not scored yet'}, private {private}{foreseen}"
 
 
 def as_text(rows: list[Row]) -> str:
     """Lay the ledger out for a terminal."""
     import pandas as pd
 
-    columns = ["date", "file", "runs", "fold_score", "shifted_score", "forecast", "public", "private", "note"]
-    table = pd.DataFrame(rows, columns=columns)
+    if not rows:
+        return "nothing was submitted yet"
+    table = pd.DataFrame(rows, columns=[name for name in ledger.COLUMNS if name not in ledger.HIDDEN])
     shown = table.drop(columns=[name for name in table if not table[name].astype(bool).any()])
     return shown.to_string(index=False)
 
@@ -200,13 +189,3 @@ def _scored(row: Row, entry: Any) -> Row:
 
 def _tagged(entry: Any, tag: str) -> bool:
     return tag in (entry.description or "")
-
-
-def _number(value: Any) -> str:
-    return f"{value:.5f}" if isinstance(value, int | float) else ""
-
-
-def _shown(file: Path) -> str:
-    """The file below the working folder, else its name: others' machines have other paths."""
-    resolved, here = file.resolve(), Path.cwd()
-    return resolved.relative_to(here).as_posix() if resolved.is_relative_to(here) else file.name

@@ -6,13 +6,12 @@ import hashlib
 import json
 import re
 import shutil
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from humanmade import files, places
 from humanmade.errors import KaggleError, UserError
-from humanmade.kaggle.client import Client, pauses
+from humanmade.kaggle.client import Client, looks
 from humanmade.progress import Waiting
 
 PREPARING_SECONDS = 3600.0
@@ -24,22 +23,6 @@ def slug(name: str) -> str:
     whole = "humanmade-weights-" + re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
     short = f"{whole[:41].rstrip('-')}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
     return whole if len(whole) <= 50 else short
-
-
-def require_ready(client: Client, reference: str, advice: str) -> None:
-    """Refuse a dataset of the user's that a kernel would start without.
-
-    Raises:
-        UserError: it is not there, or not ready.
-    """
-    if reference.split("/")[0] != client.owner:
-        # Kaggle tells the state of one's own datasets only; of others it tells at the push.
-        return
-    found = state(client, reference)
-    if found == "absent":
-        raise UserError(f"dataset {reference}: not on Kaggle; {advice}")
-    if found != "ready":
-        raise UserError(f"dataset {reference}: is {found}; a kernel would start without it, so push later")
 
 
 def find(name: str) -> list[Path]:
@@ -55,20 +38,20 @@ def find(name: str) -> list[Path]:
     from humanmade.detectors import weights
 
     halves = [f"{name}_{half}.safetensors" for half in ("encoder", "decoder")]
-    for place in weights.folders():
-        if all((place / half).is_file() for half in halves):
-            found = [place / half for half in halves]
-            break
+    place = next(
+        (place for place in weights.folders() if all((place / half).is_file() for half in halves)), None
+    )
+    if place:
+        paths = [place / half for half in halves]
     else:
-        file, _ = weights.find_weights(name)
-        found = [file or _download_weights(name)]
-    for path in found:
+        paths = [weights.find_weights(name)[0] or _download_weights(name)]
+    for path in paths:
         try:
             with safe_open(path, "pt"):
                 pass
         except (SafetensorError, OSError) as error:
             raise UserError(f"{path}: damaged weights ({error}); remove the file") from None
-    return found
+    return paths
 
 
 def _download_weights(name: str) -> Path:
@@ -95,7 +78,7 @@ def push(client: Client, name: str, paths: Sequence[Path]) -> str:
     """
     title = slug(name)
     reference = f"{client.owner}/{title}"
-    before = _version(client, reference)
+    before = status(client, reference)[1]
     if before:
         # Kaggle refuses a version while the one before is in preparation.
         _wait_until_ready(client, reference, before)
@@ -120,51 +103,35 @@ def push(client: Client, name: str, paths: Sequence[Path]) -> str:
     return reference
 
 
-def _version(client: Client, reference: str) -> int:
-    """The current version of a dataset; 0 where there is none."""
+def status(client: Client, reference: str) -> tuple[str, int]:
+    """A dataset's state, `ready` when a kernel can use it, and its version; `absent` and 0 if none."""
     import requests
 
-    def ask() -> int:
+    def ask() -> tuple[str, int]:
         try:
-            answer = client.api.dataset_status(reference, format="json(current_version_number)")
+            answer = json.loads(client.api.dataset_status(reference, format="json"))
         except requests.HTTPError as error:
             # Kaggle also answers 403 for a dataset of one's own that is not there.
             if error.response.status_code in (403, 404):
-                return 0
+                return "absent", 0
             raise
-        return int(json.loads(answer)["current_version_number"] or 1)
+        return answer["status"], int(answer["current_version_number"] or 1)
 
     return client.call(f"look for {reference}", ask)
 
 
-def state(client: Client, reference: str) -> str:
-    """A dataset's state, `ready` when a kernel can use it; `absent` where there is none."""
-    import requests
-
-    def ask() -> str:
-        try:
-            return str(client.api.dataset_status(reference))
-        except requests.HTTPError as error:
-            if error.response.status_code in (403, 404):
-                return "absent"
-            raise
-
-    return client.call(f"look for {reference}", ask)
-
-
-def _wait_until_ready(client: Client, reference: str, version: int) -> None:
+def _wait_until_ready(client: Client, reference: str, wanted: int) -> None:
     """Wait for a version to be ready; until then Kaggle may show that the one before is."""
     with Waiting(reference) as line:
-        for pause in pauses():
-            found = state(client, reference)
-            line.show(found)
-            if found == "failed":
+        for _ in looks():
+            state, version = status(client, reference)
+            line.show(state)
+            if state == "failed":
                 raise KaggleError(f"{reference}: Kaggle could not prepare the dataset; push it again")
-            if found == "ready" and _version(client, reference) >= version:
+            if state == "ready" and version >= wanted:
                 return
             if line.seconds > PREPARING_SECONDS:
-                raise KaggleError(f"{reference}: still '{found}'; look at it on Kaggle, or push it again")
-            time.sleep(pause)
+                raise KaggleError(f"{reference}: still '{state}'; look at it on Kaggle, or push it again")
 
 
 def _check_arrived(client: Client, reference: str, paths: Sequence[Path]) -> None:
@@ -174,5 +141,5 @@ def _check_arrived(client: Client, reference: str, paths: Sequence[Path]) -> Non
     for path in paths:
         sent, arrived = path.stat().st_size, there.get(path.name)
         if arrived != sent:
-            found = "it is not there" if arrived is None else f"{arrived} of {sent} bytes"
-            raise KaggleError(f"{reference}: {path.name} did not arrive whole ({found}); push it again")
+            problem = "it is not there" if arrived is None else f"{arrived} of {sent} bytes"
+            raise KaggleError(f"{reference}: {path.name} did not arrive whole ({problem}); push it again")

@@ -6,8 +6,9 @@ import pandas as pd
 import pytest
 
 from humanmade import crossval
-from humanmade.cli import main
-from humanmade.evaluation import outlook
+from humanmade.commands import main
+from humanmade.evaluation import distance
+from humanmade.evaluation.collect import count_sources
 from tests.conftest import MakeFolder
 
 
@@ -18,15 +19,15 @@ def rows(count: int, name: str) -> pd.DataFrame:
 def test_how_far_a_set_is(monkeypatch: pytest.MonkeyPatch):
     rng = np.random.default_rng(0)
 
-    def embed(both: pd.DataFrame, weights: object, budget: object) -> np.ndarray:
+    def embed(both: pd.DataFrame, budget: object) -> np.ndarray:
         far = both["id"].str.startswith("far").to_numpy(dtype=float)
         return (rng.normal(size=(len(both), 8)) + 5 * far[:, None]).astype(np.float32)
 
-    monkeypatch.setattr(outlook, "embed", embed)
-    far = outlook.how_far(rows(200, "train"), rows(100, "far"), None)
-    near = outlook.how_far(rows(200, "train"), rows(100, "near"), None)
+    monkeypatch.setattr(distance, "embed", embed)
+    far = distance.measure(rows(200, "train"), rows(100, "far"), None)
+    near = distance.measure(rows(200, "train"), rows(100, "near"), None)
     assert far and near and far.shift == 1.0 and near.shift < 0.3
-    assert outlook.how_far(rows(200, "train"), rows(39, "far"), None) is None, "too few to tell"
+    assert distance.measure(rows(200, "train"), rows(39, "far"), None) is None, "too few to tell"
 
 
 @pytest.mark.parametrize(
@@ -37,13 +38,13 @@ def test_named_sources_are_counted(photos: list[str], fakes: list[str], count: i
     labels = [0] * len(photos) + [1] * len(fakes)
     table = pd.DataFrame({"label": labels, "source": [*photos, *fakes], "split": "train"})
     hidden = pd.DataFrame({"label": [0, 1, 1], "source": ["p", "q", "r"], "split": "test"})
-    assert outlook.sources_of(pd.concat([table, hidden])) == count
+    assert count_sources(pd.concat([table, hidden])) == count
 
 
 def test_made_up_sources_are_not_counted(
     tiny_probe: Path, manifest_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch
 ):
-    def named(table: pd.DataFrame, weights: object) -> pd.DataFrame:
+    def named(table: pd.DataFrame) -> pd.DataFrame:
         kind = np.arange(len(table)) // 2 % 2
         return table.assign(source=[f"{k}-{label}" for k, label in zip(kind, table["label"], strict=True)])
 

@@ -11,13 +11,12 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Any
 
 import numpy as np
 
 from humanmade import metrics
 from humanmade.metrics import CHANCE
-from humanmade.sensitivity import infinite_if_none
+from humanmade.scores import MEAN, Scores, Shift
 
 COVERED = 0.8
 """Chance with which an interval is meant to hold the AUC."""
@@ -38,7 +37,7 @@ class Facts:
     corrupted: float
     """Mean AUC of held-out pictures over the corruptions."""
     counterparts: float | None
-    """AUC of held-out photos against their reconstructions; None where no autoencoder made any."""
+    """AUC of held-out photos against their counterparts; None where no autoencoder made any."""
     sensitivity: float
     """Of `humanmade.sensitivity`; infinite where the classes do not lie apart."""
     flips: float
@@ -126,23 +125,18 @@ def half_width(
     return float(np.hypot(facts.shift * model.half_width, DEVIATIONS * np.hypot(folds, sampling)))
 
 
-def facts_of(scores: Mapping[str, Any]) -> Facts | None:
-    """What `scores.json` of a run knows; None where no fold is scored.
-
-    JSON has no infinity: a sensitivity of null is one. Without test rows the test set shares nothing.
-    """
-    folds, grid, steady = scores.get("folds"), scores.get("corrupted"), scores.get("steadiness")
-    if not folds or not grid or not steady:
+def facts_of(scores: Scores) -> Facts | None:
+    """What a run's scores know; None where no fold is scored."""
+    if not scores.folds or not scores.corrupted or not scores.steadiness:
         return None
-    found, canaries = scores.get("shifted") or {}, (scores.get("canaries") or {}).values()
-    moved = infinite_if_none(steady["sensitivity"])
+    shift = scores.shifted or Shift()
     return Facts(
-        folds=float(np.mean([fold["auc"] for fold in folds])),
-        corrupted=float(grid["mean"]["auc"]),
-        counterparts=found.get("counterparts"),
-        sensitivity=math.inf if math.isnan(moved) else moved,
-        flips=float(steady["flips"]),
-        canary=max((float(auc) for auc in canaries if auc is not None), default=None),
-        sources=float(found.get("sources", 1)),
-        shift=float(found.get("shift", 1.0)),
+        folds=float(np.mean([fold.auc for fold in scores.folds])),
+        corrupted=scores.corrupted[MEAN].auc,
+        counterparts=shift.counterparts,
+        sensitivity=scores.steadiness.sensitivity,
+        flips=scores.steadiness.flips,
+        canary=max((auc for auc in scores.canaries.values() if not math.isnan(auc)), default=None),
+        sources=float(shift.sources),
+        shift=shift.shift,
     )

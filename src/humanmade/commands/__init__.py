@@ -1,0 +1,127 @@
+"""The command line: one file a verb, found by its name.
+
+To add the verb `name`, write `name.py` beside this file, with a function `name` decorated by
+`_verb.verb(section, example)`: its docstring is the help (the first sentence is the line in the list of
+verbs), each `_verb.option` above it is an option, and values arrive as its typed arguments. Nothing else
+lists it. A verb reads options, loads, calls and prints; what decides anything belongs to the module that
+owns the matter. Import that module inside the function, so that `--help` stays quick. A test goes into
+`tests/commands/test_name.py`.
+
+The library is click, because kernels run this command line in Kaggle's image, which has it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from pkgutil import iter_modules
+
+import click
+
+from humanmade import __version__
+from humanmade.commands._verb import SECTIONS, Verb
+from humanmade.errors import Interrupted, KaggleError, UserError
+
+
+class Verbs(click.Group):
+    """The verbs of this folder; one that is run is imported alone."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names of the verbs."""
+        return sorted(module.name for module in iter_modules(__path__) if not module.name.startswith("_"))
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> Verb | None:
+        """Import a verb; None where there is none."""
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        verb: Verb = getattr(import_module(f"{__name__}.{cmd_name}"), cmd_name)
+        return verb
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The verb that the first word names, or an error with the nearest one and all others."""
+        name, verbs = args[0], self.list_commands(ctx)
+        if name not in verbs and not name.startswith("-"):
+            nearest = difflib.get_close_matches(name, verbs, n=1)
+            hint = f"did you mean '{nearest[0]}'? " if nearest else ""
+            raise click.UsageError(f"no verb '{name}'; {hint}Verbs are {', '.join(verbs)}.", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the verbs by the part of a competitor's day that they belong to."""
+        verbs = [verb for name in self.list_commands(ctx) if (verb := self.get_command(ctx, name))]
+        for section in SECTIONS:
+            with formatter.section(section):
+                formatter.write_dl(
+                    [
+                        (verb.name or "", verb.get_short_help_str(100))
+                        for verb in verbs
+                        if verb.section == section
+                    ]
+                )
+
+
+@click.group(
+    cls=Verbs,
+    invoke_without_command=True,
+    subcommand_metavar="VERB ...",
+    context_settings={"max_content_width": 120},
+    epilog="humanmade VERB --help tells a verb's options, with an example.",
+)
+@click.version_option(__version__, message="humanmade %(version)s")
+@click.pass_context
+def humanmade(context: click.Context) -> None:
+    """Tell human-made pictures from generated ones, and foresee the leaderboard score."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+        context.exit(2)
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Returns:
+        0 done, 2 bad input or refused, 3 Kaggle said no, 130 interrupted.
+    """
+    # Set before anything imports albumentations, which else asks its package index at import.
+    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+    if "_HUMANMADE_COMPLETE" in os.environ:
+        humanmade.main(prog_name="humanmade")  # a shell asks for completions; this ends the process
+    try:
+        arguments = list(sys.argv[1:] if words is None else words)
+        with humanmade.make_context("humanmade", arguments) as context:
+            humanmade.invoke(context)
+    except click.exceptions.Exit as end:
+        return end.exit_code
+    except click.UsageError as error:
+        verb = error.ctx.command_path if error.ctx else "humanmade"
+        text = " ".join(error.format_message().split())
+        _complain(f"{text}{'' if text[-1] in '.?)' else '.'} See {verb} --help.")
+        return 2
+    except UserError as error:
+        _complain(str(error))
+        return 2
+    except KaggleError as error:
+        _complain(str(error))
+        return 3
+    except (Interrupted, KeyboardInterrupt) as stopped:
+        _complain(f"interrupted; {str(stopped) or 'the same command goes on from here'}")
+        return 130
+    except BrokenPipeError:
+        # The reader of our output (head, say) went away; that is not an error of ours.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def _complain(text: str) -> None:
+    """Say why the command ends; of torchrun's processes, the first to fail says it for all."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        from humanmade.training.team import team
+
+        if not team().fail():
+            return
+    print(f"humanmade: {text}", file=sys.stderr)

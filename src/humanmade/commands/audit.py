@@ -1,0 +1,23 @@
+from pathlib import Path
+
+from humanmade.commands._verb import PATH, data, option, skip_broken, verb, weights
+
+SHEET = Path("build/duplicates.png")
+
+
+@verb("Judge", "humanmade audit --data data")
+@data()
+@weights
+@option("--out PNG", "where near-duplicates are drawn side by side, if there are any", PATH, default=SHEET)
+@skip_broken()
+def audit(data: tuple[Path, ...], out: Path, skip_broken: bool) -> None:
+    """Say what gives the label away without a detector."""
+    from humanmade.data import choice, inventory, manifest
+    from humanmade.evaluation import audit as auditing
+
+    table = inventory.attach(manifest.load(choice.data_or_demo(data).folders), skip_broken)
+    result = auditing.audit(table)
+    print(auditing.as_text(result))
+    drawn = auditing.draw_duplicates(out, result, table)
+    if drawn:
+        print(f"{out}: {drawn} of {len(result.duplicates)} near-duplicates side by side")

@@ -1,0 +1,48 @@
+from pathlib import Path
+
+from humanmade.choices import FUSIONS
+from humanmade.commands._verb import PATH, SHARE, THRESHOLD, argument, data, force, option, verb
+from humanmade.competition import CURRENT
+
+
+@verb("Submit", "humanmade blend probe_lite0 efficientnet_lite0 --out submissions/two.csv")
+@argument("names", nargs=-1, required=True, metavar="RUN|CSV...")
+@option("--method", "fusion; the last three learn weights from held-out logits", [*FUSIONS], default="mean")
+@option("--out CSV", "the submission to write", PATH, required=True)
+@data()
+@option(
+    "--prevalence p",
+    "cut by rank at this share of generated pictures",
+    SHARE,
+    show_default=f"{CURRENT.prevalence}",
+)
+@option("--threshold t|oof", "cut at this blended logit, or where out-of-fold F1 is best", THRESHOLD)
+@force
+def blend(
+    names: tuple[str, ...],
+    method: str,
+    out: Path,
+    data: tuple[Path, ...],
+    prevalence: float | None,
+    threshold: float | str | None,
+    force: bool,
+) -> None:
+    """Blend runs, or CSVs of logits, into a checked submission.
+
+    RUN is a run's name or folder, CSV a file with id,logit.
+    """
+    from humanmade import files
+    from humanmade.data import manifest
+    from humanmade.evaluation import blend as blending
+
+    files.refuse_existing(out, force)
+    cut = blending.Cut(prevalence, threshold)
+    members = [blending.read_member(name) for name in names]
+    logits = blending.blend(members, method)
+    if data:
+        logits = blending.in_order(logits, manifest.load(data, pictures=False))
+    labels, how = blending.labelled(members, method, logits, cut)
+    for line in blending.submit(members, method, logits, labels, how, out):
+        print(line)
+    if not data:
+        print("not checked against a test.csv: give --data for that")

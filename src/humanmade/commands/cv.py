@@ -1,0 +1,73 @@
+from pathlib import Path
+
+from humanmade.commands._verb import (
+    COUNT,
+    FOLD,
+    HOURS,
+    PATH,
+    SEED,
+    argument,
+    data,
+    option,
+    prevalence,
+    settings,
+    skip_broken,
+    verb,
+    weights,
+)
+
+
+@verb("Train", "humanmade cv probe_lite0 --data data --set image_size=256")
+@argument("recipe", required=False)
+@data()
+@option("--extra D", "labelled rows that join every training part and are never scored", PATH, multiple=True)
+@option("--out R", "the run folder", PATH, show_default="runs/<recipe>")
+@option("--folds K", "how many folds", COUNT, show_default="the recipe's")
+@option("--fold k", "train this fold only, or 'all' rows at once", FOLD)
+@option("--split", "what folds keep apart", ["pairs", "source"], show_default="the recipe's")
+@settings
+@option("--seed N", "the one seed to train with", SEED)
+@option("--limit N", "a smoke run on N rows (whole pairs)", COUNT)
+@skip_broken("go on without pictures that cannot be read")
+@prevalence
+@option("--hours H", "stop training in time to end within H hours", HOURS)
+@weights
+def cv(
+    recipe: str | None,
+    data: tuple[Path, ...],
+    extra: tuple[Path, ...],
+    out: Path | None,
+    folds: int | None,
+    fold: int | str | None,
+    split: str | None,
+    settings: tuple[str, ...],
+    seed: int | None,
+    limit: int | None,
+    skip_broken: bool,
+    prevalence: float,
+    hours: float | None,
+) -> None:
+    """Train the folds of a recipe, score them, predict the test set.
+
+    RECIPE is a shipped recipe's name or a .toml file (default: probe_lite0, or demo).
+    """
+    from humanmade import recipe as recipes
+    from humanmade.crossval import Options, cross_validate
+    from humanmade.data import choice, inventory, manifest
+    from humanmade.evaluation import lesson, scorecard
+    from humanmade.run import RUNS, Run
+    from humanmade.training.budget import Budget
+    from humanmade.training.team import team
+
+    budget, ranks = Budget(hours), team()
+    with ranks.first():
+        chosen = choice.data_or_demo(data)
+    job = recipes.with_options(recipe or chosen.recipe, settings, folds=folds, split=split, seed=seed)
+    with ranks.first():
+        table = inventory.attach(manifest.load(chosen.folders, extra, limit), skip_broken)
+    run = Run(out or RUNS / job.name)
+    cross_validate(job, table, run, Options(fold, prevalence, budget))
+    if ranks.leads:
+        print(scorecard.as_text(run, table))
+        if chosen.hidden and run.finished():
+            print(lesson.as_text(run, chosen.hidden))

@@ -1,0 +1,68 @@
+from pathlib import Path
+
+import click
+
+from humanmade.commands._verb import Number, argument, option, patience, settings, verb
+from humanmade.kaggle import LONGEST_HOURS
+
+SESSION = Number(
+    float, lambda hours: 0 < hours <= LONGEST_HOURS, f"a number of hours above 0, at most {LONGEST_HOURS:g}"
+)
+
+
+@verb("Kaggle", "humanmade push train --recipe convnext_tiny --wait")
+@argument("kernel", type=click.Choice(["train", "predict", "blend"]), metavar="KERNEL")
+@option("--recipe R", "a shipped recipe's name or a .toml file", default="")
+@settings
+@option("--hours H", "stop in time to end within H hours", SESSION, default=11.0)
+@option(
+    "--run KERNEL",
+    "predict, blend: a kernel, slug or owner/slug, whose outputs are taken up",
+    name="runs",
+    multiple=True,
+)
+@option("--resume", "train: go on from the outputs of this kernel's last run")
+@option(
+    "--attach DATASET",
+    "more weights than those that the recipe needs, by slug or owner/slug",
+    multiple=True,
+)
+@option("--wait", "follow it until it has ended")
+@option("--dry-run", "only build and test the script; needs no account")
+@patience
+def push(
+    kernel: str,
+    recipe: str,
+    settings: tuple[str, ...],
+    hours: float,
+    runs: tuple[str, ...],
+    resume: bool,
+    attach: tuple[str, ...],
+    wait: bool,
+    dry_run: bool,
+    patience: float,
+) -> None:
+    """Run a recipe on Kaggle's GPUs, from one self-contained script.
+
+    KERNEL is train, predict or blend.
+    """
+    from humanmade.kaggle import bundle, kernels, orders
+    from humanmade.kaggle.client import Client, known_owner
+
+    words = (kernel, recipe, settings, hours, runs, resume, attach)
+    order = orders.order(known_owner(), *words)
+    bundle.check(order)
+    client = None if dry_run else Client(patience)
+    if client:
+        order = orders.with_ready_weights(client, orders.order(client.owner, *words))
+    folder = bundle.build(order, Path("build"))
+    print(bundle.self_test(folder), flush=True)
+    if client is None:
+        print(f"{folder}: built and not pushed (--dry-run)")
+        return
+    pushed = kernels.push(client, order, folder)
+    print(f"pushed {pushed}: {pushed.url}", flush=True)
+    if wait:
+        print(kernels.follow(client, pushed))
+    else:
+        print(f"humanmade status {kernel} --wait follows it; humanmade pull {kernel} fetches its run")

@@ -1,0 +1,35 @@
+"""The data that a command takes: what is named, else the competition, else the demo."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from humanmade import competition, places
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Data folders, and what goes with them."""
+
+    folders: Sequence[Path]
+    recipe: str = "probe_lite0"
+    """The recipe for them where none is named."""
+    hidden: Path | None = None
+    """Folder with the test pictures' labels, which only the demo has; for showing its lesson."""
+
+
+def data_or_demo(folders: Sequence[Path]) -> Choice:
+    """The folders named; else `data/` if it holds the competition; else the demo, which says so."""
+    if folders:
+        return Choice(folders)
+    if competition.holds(places.DATA):
+        return Choice([places.DATA])
+    from humanmade.data import demo
+
+    folder = places.cache("demo") / demo.VERSION
+    print(f"no --data and no competition in {places.DATA}/: this is the embedded demo ({folder})", flush=True)
+    if not folder.is_dir():
+        demo.make(folder)
+    return Choice([folder], "demo", folder / demo.HIDDEN)

@@ -1,0 +1,192 @@
+"""One table of metrics: what every view shows of a run, and of a labelled set, and how.
+
+The end of `cv`, `compare` (CSV and terminal), the report page, the table of `bench` and the text of
+`evaluate` go through `METRICS`, so one more metric is one more entry here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from humanmade.evaluation import forecast
+from humanmade.evaluation.forecast_model import facts_of
+from humanmade.scores import MEAN, WORST, Scores
+from humanmade.sensitivity import MOST
+
+if TYPE_CHECKING:
+    from humanmade.evaluation.evaluate import SetScores
+
+Value = float | None
+
+
+def _nothing(scores: Any) -> str:
+    return ""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A number of a run, of a labelled set, or of both."""
+
+    key: str
+    """Its column in CSVs."""
+    heading: str = ""
+    """Over its column among runs side by side; without one it is in the CSV alone."""
+    title: str = ""
+    """Its line in a list; without one it has none."""
+    of_run: Callable[[Scores], Value] | None = None
+    of_set: Callable[[SetScores], Value] | None = None
+    note: Callable[[Any], str] = _nothing
+    """What follows the number in a list."""
+    form: str = ".3f"
+
+    def text(self, value: Value) -> str:
+        """The number for people."""
+        return "-" if value is None or math.isnan(value) else format(value, self.form)
+
+
+def values(scores: Scores | SetScores) -> dict[str, Value]:
+    """Every metric of a run, or of a labelled set, by its key."""
+    return {metric.key: value for metric, value in _measured(scores)}
+
+
+def lines(scores: Scores | SetScores) -> list[str]:
+    """The known metrics of a run, or of a labelled set, one a line."""
+    return [
+        f"{metric.title:35}{metric.text(value)}{metric.note(scores)}"
+        for metric, value in _measured(scores)
+        if metric.title and value is not None
+    ]
+
+
+def keys() -> list[str]:
+    """All columns: those of a run alone, then those of a labelled set."""
+    runs = [metric.key for metric in METRICS if metric.of_run and not metric.of_set]
+    return [*runs, *(metric.key for metric in METRICS if metric.of_set)]
+
+
+def _measured(scores: Scores | SetScores) -> list[tuple[Metric, Value]]:
+    if isinstance(scores, Scores):
+        return [(metric, metric.of_run(scores)) for metric in METRICS if metric.of_run]
+    return [(metric, metric.of_set(scores)) for metric in METRICS if metric.of_set]
+
+
+def _selection(scores: Scores) -> Value:
+    facts = facts_of(scores)
+    return forecast.selection(facts) if facts else None
+
+
+def _over_folds(reduce: Callable[[list[float]], np.floating[Any]]) -> Callable[[Scores], Value]:
+    return lambda scores: float(reduce([fold.f1 for fold in scores.folds])) if scores.folds else None
+
+
+def _corrupted(name: str) -> Callable[[Scores], Value]:
+    return lambda scores: scores.corrupted[name].auc if name in scores.corrupted else None
+
+
+def _forecast(name: str) -> Callable[[Scores], Value]:
+    return lambda scores: getattr(scores.forecast, name) if scores.forecast else None
+
+
+def _labelled(key: str, title: str, field: str = "", note: Callable[[Any], str] = _nothing) -> Metric:
+    """A metric of labelled sets alone: a field of `SetScores`."""
+    return Metric(key, title=title, of_set=lambda scores: getattr(scores, field or key), note=note)
+
+
+def _least(scores: dict[str, float]) -> str:
+    return f" ({min(scores, key=lambda name: scores[name])})" if scores else ""
+
+
+def _around_forecast(scores: Scores) -> str:
+    assert scores.forecast
+    test = scores.shifted and scores.shifted.test
+    told = f"this test set, told from train with AUC {test.auc:.2f}" if test else "a wholly shifted test set"
+    return (
+        f" (80 %: {scores.forecast.low:.2f} to {scores.forecast.high:.2f}) on {told}: "
+        "what such detectors kept on other worlds"
+    )
+
+
+def _of_class(scores: Scores) -> str:
+    assert scores.steadiness
+    history = "; it reads a file's history" if scores.steadiness.sensitivity > MOST else ""
+    return f" times as far as its class does{history}"
+
+
+METRICS = [
+    Metric("selection", "ranked by", of_run=_selection),
+    Metric("f1", "F1", of_run=_over_folds(np.mean)),
+    Metric("spread", of_run=_over_folds(np.std)),
+    Metric("auc", "AUC", "AUC", lambda scores: scores.auc, lambda scores: scores.auc),
+    Metric("oof_f1", "", "F1 at logit 0", lambda scores: scores.f1),
+    Metric("logloss", "", "log loss", lambda scores: scores.logloss),
+    Metric("corrupted", "corrupted", "corrupted: mean AUC", _corrupted(MEAN)),
+    Metric(
+        "worst_corrupted",
+        "worst",
+        "corrupted: worst AUC",
+        _corrupted(WORST),
+        note=lambda scores: _least(scores.corruptions),
+    ),
+    Metric(
+        "sensitivity",
+        "moved",
+        "re-encoding moves a picture",
+        lambda scores: scores.steadiness.sensitivity if scores.steadiness else None,
+        note=_of_class,
+    ),
+    Metric(
+        "flips",
+        "flips",
+        "verdicts that re-encoding flips",
+        lambda scores: scores.steadiness.flips if scores.steadiness else None,
+    ),
+    Metric(
+        "counterparts",
+        "counterparts",
+        "AUC of photos against counterparts",
+        lambda scores: scores.shifted.counterparts if scores.shifted else None,
+    ),
+    Metric("forecast", "forecast", "forecast AUC", _forecast("auc"), note=_around_forecast),
+    Metric("low", "low", of_run=_forecast("low")),
+    Metric("high", "high", of_run=_forecast("high")),
+    Metric("forecast_f1", "its F1", "forecast F1 at the prevalence", _forecast("f1")),
+    _labelled(
+        "worse", "the worse of it and inside repos", note=lambda scores: f" +- {scores.worse_error:.3f}"
+    ),
+    _labelled("inside", "mean AUC inside repos", "inside_mean"),
+    _labelled("inside_worst", "worst AUC inside a repo"),
+    Metric(
+        "cross",
+        title="AUC of photo source and generator",
+        of_set=lambda scores: scores.cross.mean if scores.cross else None,
+    ),
+    Metric(
+        "cross_worst",
+        title="worst of these pairs",
+        of_set=lambda scores: scores.cross.worst if scores.cross else None,
+        note=lambda scores: f" ({scores.cross.photos} against {scores.cross.generator})",
+    ),
+    _labelled("tpr_at_1_fpr", "true positives at 1 % false ones"),
+    _labelled("offset", "sources of a class lie apart by", note=lambda scores: " of a source's spread"),
+    _labelled("f1_at_0", "F1 at logit 0", "f1"),
+    _labelled("accuracy", "accuracy at logit 0"),
+    _labelled("f1_at_prevalence", "F1 at the prevalence", note=lambda scores: f" ({scores.prevalence:.2f})"),
+    _labelled("balanced_accuracy", "balanced accuracy there"),
+    _labelled("f1_oracle", "F1 at the set's own share (oracle)"),
+    _labelled("f1_all_ones", "F1 of answering 1 everywhere"),
+    _labelled("worst_generator", ""),
+    Metric(
+        "worst_source",
+        "worst source",
+        "AUC of the worst source",
+        of_run=lambda scores: scores.sources.get(WORST),
+        of_set=lambda scores: scores.sources.get(WORST),
+        note=lambda scores: _least(scores.named_sources),
+    ),
+]
+"""In the order of every view."""

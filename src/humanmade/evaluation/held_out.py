@@ -1,0 +1,145 @@
+"""A fold's held-out pictures as the world would show them: corrupted, and photos beside counterparts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from humanmade import files, metrics
+from humanmade.data.loader import draw_keys
+from humanmade.detectors import counterparts
+from humanmade.detectors.base import Detector
+from humanmade.errors import UserError
+from humanmade.fusion import CLEAN
+from humanmade.images.corruptions import CORRUPTIONS
+from humanmade.progress import warn_once
+from humanmade.run import CORRUPTED
+from humanmade.scores import MEAN, WORST, CorruptedScores, Steadiness
+from humanmade.seeding import stable_seed
+from humanmade.sensitivity import REENCODED, flip_rate, sensitivity
+from humanmade.training.budget import Budget, OutOfTimeError
+
+COUNTERPARTS = "counterparts.csv"
+"""In a fold's folder: logits of held-out photos and of their counterparts."""
+
+SAMPLE = 400
+"""Out-of-fold pictures of a whole run that are scored on the grid."""
+
+SCALES = (1.0, 0.5)
+"""Scales at which held-out photos meet their counterparts."""
+
+AUTOENCODER = "taef2"
+"""What makes counterparts, whatever a recipe trains on: runs are compared by it."""
+
+
+def measure(
+    detector: Detector,
+    places: Sequence[Path],
+    valid: pd.DataFrame,
+    folder: Path,
+    share: int,
+    budget: Budget,
+) -> None:
+    """Write a fold's logits of a sample of its held-out rows, corrupted and beside counterparts.
+
+    Args:
+        places: folders of the fold's trainings (seeds), over which logits are averaged.
+        folder: the fold's.
+        share: how many folds share the sample.
+    """
+    rows = sample(valid, SAMPLE // share)
+    files.write_csv(folder / CORRUPTED, corrupted_logits(detector, places, rows))
+    try:
+        table = counterpart_logits(detector, places, rows, budget)
+    except UserError as error:
+        warn_once(f"the forecast goes without counterparts: {error}")
+        return
+    except OutOfTimeError:
+        return  # the fold itself is trained and predicted
+    files.write_csv(folder / COUNTERPARTS, table)
+
+
+def sample(rows: pd.DataFrame, count: int) -> pd.DataFrame:
+    """About `count` rows, the same at every call, half of each class, pairs kept whole."""
+    order = pd.Series([stable_seed("corrupted", key) for key in draw_keys(rows)], index=rows.index)
+    place = order.groupby(rows["label"]).rank(method="first")
+    return rows[place <= max(1, count // 2)]
+
+
+def corrupted_logits(detector: Detector, places: Sequence[Path], rows: pd.DataFrame) -> pd.DataFrame:
+    """`id`, `clean` and a column a corruption: logits of one view, the mean over trainings (seeds)."""
+    names = list(CORRUPTIONS)
+    logits = np.mean([detector.logits(place, rows, ["identity", *names]) for place in places], axis=0)
+    return pd.DataFrame(logits, columns=[CLEAN, *names]).assign(id=rows["id"].to_list())
+
+
+def counterpart_logits(
+    detector: Detector, places: Sequence[Path], rows: pd.DataFrame, budget: Budget
+) -> pd.DataFrame:
+    """`id, label, logit` of held-out photos and of their counterparts, at two scales.
+
+    A detector that judges content cannot tell them apart.
+
+    Raises:
+        UserError: the autoencoder's weights are nowhere.
+    """
+    photos = rows[rows["label"] == 0]
+    pairs = counterparts.make_pairs(photos.assign(pair=draw_keys(photos)), SCALES, AUTOENCODER, budget)
+    logits = np.mean([detector.logits(place, pairs, ["identity"])[:, 0] for place in places], axis=0)
+    return pd.DataFrame({"id": pairs["id"], "label": pairs["label"], "logit": logits})
+
+
+def corruptions(table: pd.DataFrame) -> list[str]:
+    """The corruptions that a table of corrupted logits holds, which need not be today's."""
+    return [name for name in table.columns if name not in ("id", "label", "fold", CLEAN)]
+
+
+def score(table: pd.DataFrame, by_fold: bool) -> dict[str, CorruptedScores]:
+    """AUC, and F1 at logit 0, of each corruption in a table, their `mean` and the `worst`.
+
+    Args:
+        table: of `humanmade.run.Run.corrupted`.
+        by_fold: score inside each fold and average, for folds whose logits do not compare.
+    """
+    parts, grid = _parts(table, by_fold), {}
+    for name in corruptions(table):
+        grid[name] = _reduced([metrics.summary(part["label"], part[name]) for part in parts], np.mean)
+    if not grid:
+        return {}
+    scores = [asdict(score) for score in grid.values()]
+    return grid | {MEAN: _reduced(scores, np.mean), WORST: _reduced(scores, np.min)}
+
+
+def _reduced(
+    scores: Sequence[Mapping[str, float]], reduce: Callable[[list[float]], np.floating[Any]]
+) -> CorruptedScores:
+    return CorruptedScores(
+        auc=float(reduce([score["auc"] for score in scores])),
+        f1=float(reduce([score["f1"] for score in scores])),
+    )
+
+
+def steadiness(table: pd.DataFrame, by_fold: bool) -> Steadiness | None:
+    """What re-encoding does to the logits of a table; None where it holds no re-encoding.
+
+    Args:
+        table, by_fold: as for `score`.
+    """
+    names = [name for name in REENCODED if name in table]
+    if table.empty or not names:
+        return None
+    parts = [(part[[CLEAN, *names]].to_numpy(), part["label"]) for part in _parts(table, by_fold)]
+    moved = float(np.mean([sensitivity(logits, labels) for logits, labels in parts]))
+    return Steadiness(
+        sensitivity=float("inf") if np.isnan(moved) else moved,
+        flips=float(np.mean([flip_rate(logits) for logits, _ in parts])),
+    )
+
+
+def _parts(table: pd.DataFrame, by_fold: bool) -> list[pd.DataFrame]:
+    return [part for _, part in table.groupby("fold")] if by_fold else [table]

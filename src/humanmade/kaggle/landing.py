@@ -1,0 +1,94 @@
+"""What a finished kernel left: fetched, verified and landed in `runs/` and `submissions/`."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+
+from humanmade import files, ledger, run
+from humanmade.errors import KaggleError, UserError
+from humanmade.kaggle import outputs
+from humanmade.kaggle.client import Client
+from humanmade.kaggle.kernels import STATE, Pushed, judge, look
+from humanmade.run import RUNS, Run
+
+
+def pull(client: Client, pushed: Pushed, force: bool = False) -> list[str]:
+    """Fetch the outputs of a finished push, verify them, and land its runs and its submission.
+
+    Args:
+        force: replace what is there under the same name.
+
+    Returns:
+        What landed, a line each.
+
+    Raises:
+        KaggleError: it has not finished, failed, or an output is not what the kernel wrote.
+        UserError: something else lies where an output would land.
+    """
+    session = look(client, pushed)
+    if not session.ended:
+        raise KaggleError(
+            f"{pushed}: is {session.status}; humanmade status {pushed.kernel} --wait follows it"
+        )
+    judge(pushed, session)
+    links, _ = outputs.links(client, pushed.reference)
+    content = outputs.text(client, links, outputs.OUTPUTS)
+    listing = outputs.read_listing(content, pushed.reference, pushed.run_id)
+    if listing.runs and all(_is_here(RUNS / name, pushed) for name in listing.runs):
+        return [f"{RUNS / name}: is here already" for name in listing.runs]
+    for name in listing.runs:
+        if (RUNS / name).exists() and not force:
+            raise UserError(f"{RUNS / name}: is another run; move it away, or give --force to replace it")
+    scratch = STATE / f"{pushed.slug}-{pushed.run_id}"
+    outputs.download(client, pushed.reference, listing.files, scratch)
+    for name in listing.runs:
+        if not (scratch / outputs.RUNS / name / run.RECIPE).is_file():
+            raise KaggleError(
+                f"{pushed.reference}: its outputs hold no {run.RECIPE} of run {name}; push again"
+            )
+    lines = [_land_run(scratch, name, pushed, listing.unfinished) for name in listing.runs]
+    lines += _land_submission(scratch, pushed, force)
+    shutil.rmtree(scratch)
+    return lines
+
+
+def _is_here(folder: Path, pushed: Pushed) -> bool:
+    note = folder / run.KERNEL
+    if not note.is_file():
+        return False
+    return bool(files.read_json(note, ("run_id",), f"remove {folder}")["run_id"] == pushed.run_id)
+
+
+def _land_run(scratch: Path, name: str, pushed: Pushed, unfinished: bool) -> str:
+    """Move a fetched run to its place, beside which it was verified."""
+    fetched, place = Run(scratch / outputs.RUNS / name), RUNS / name
+    folds = len(fetched.scores.folds)
+    note = {key: asdict(pushed)[key] for key in ("version", "run_id", "url", "date")}
+    files.write_json(fetched.folder / run.KERNEL, {"kernel": pushed.reference} | note)
+    if place.exists():
+        place.replace(scratch / f"replaced-{name}")
+    fetched.folder.replace(place)
+    more = "; unfinished: push --resume goes on with it" if unfinished else ""
+    return f"{place}: {folds} folds{more}"
+
+
+def _land_submission(scratch: Path, pushed: Pushed, force: bool) -> list[str]:
+    """Keep a submission that is not just that of the one run that landed, with its note of origin."""
+    fetched = scratch / run.SUBMISSION
+    if not fetched.is_file():
+        return []
+    digest = files.sha256(fetched)
+    for path in RUNS.glob(f"*/{run.SUBMISSION}"):
+        if files.sha256(path) == digest:
+            return [f"{path}: its submission"]
+    place = ledger.LEDGER.parent / f"{pushed.slug}.csv"
+    if place.exists() and files.sha256(place) != digest and not force:
+        raise UserError(f"{place}: is another submission; move it away, or give --force to replace it")
+    files.make_folder(place.parent)
+    noted = ledger.origin_file(fetched)
+    if noted.is_file():
+        noted.replace(ledger.origin_file(place))
+    fetched.replace(place)
+    return [f"{place}: its submission"]

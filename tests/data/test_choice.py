@@ -1,0 +1,21 @@
+from pathlib import Path
+
+import pytest
+
+from humanmade.data import choice, demo
+from tests.conftest import MakeFolder
+
+
+def test_what_is_named_counts_before_the_competition_and_that_before_the_demo(
+    competition_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr(demo, "make", lambda folder: folder)
+    chosen = choice.data_or_demo([])
+    (folder,) = chosen.folders
+    assert capsys.readouterr().out.startswith("no --data and no competition in data/: this is the embedded")
+    assert (chosen.recipe, chosen.hidden) == ("demo", folder / "hidden") and folder.name == demo.VERSION
+    competition_folder(pairs=1).rename(Path("data"))
+    for named, folders in (([], [Path("data")]), ([Path("mine")], [Path("mine")])):
+        chosen = choice.data_or_demo(named)
+        assert chosen.folders == folders and (chosen.recipe, chosen.hidden) == ("probe_lite0", None)
+    assert capsys.readouterr().out == ""
