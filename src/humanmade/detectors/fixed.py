@@ -65,9 +65,9 @@ class FixedFeatures(PictureDetector):
         self.store.compute(train, names, self.extract, budget)
         features = np.concatenate([self.store.get(train, name) for name in names]).astype(np.float64)
         # The views of a picture are one group, so inner folds keep them together.
-        tensors, tried = self.fit_head(features, pd.concat([train] * len(names)), seed)
+        tensors, log = self.fit_head(features, pd.concat([train] * len(names)), seed)
         save_head(folder, tensors, self.facts)
-        write_text(folder / "log.jsonl", "".join(json.dumps(line) + "\n" for line in tried))
+        write_text(folder / "log.jsonl", "".join(json.dumps(line) + "\n" for line in log))
         return len(train)
 
     def verify(self, folder: Path) -> None:
@@ -77,7 +77,7 @@ class FixedFeatures(PictureDetector):
         tensors = load_head(folder, self.facts)
         self.store.compute(rows, views, self.extract)
         features = (self.store.get(rows, view).astype(np.float64) for view in views)
-        return np.column_stack([self.head_logits(tensors, each) for each in features])
+        return np.column_stack([self.head_logits(tensors, matrix) for matrix in features])
 
     def fit_head(
         self, features: heads.Matrix, rows: pd.DataFrame, seed: int
@@ -110,11 +110,11 @@ def load_head(folder: Path, facts: dict[str, Any]) -> heads.Tensors:
     Raises:
         UserError: it is damaged, or was fitted to features of other facts.
     """
-    saved, found = load_weights(folder / HEAD)
-    if found != facts:
-        key = next(key for key in {**found, **facts} if found.get(key) != facts.get(key))
+    saved, known = load_weights(folder / HEAD)
+    if known != facts:
+        key = next(key for key in {**known, **facts} if known.get(key) != facts.get(key))
         raise UserError(
-            f"{folder / HEAD}: was trained otherwise ({key}: {found.get(key)} there, {facts.get(key)} now); "
+            f"{folder / HEAD}: was trained otherwise ({key}: {known.get(key)} there, {facts.get(key)} now); "
             "use the same preprocessing and weights, or give another --out"
         )
     return {name: tensor.numpy() for name, tensor in saved.items()}

@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 
 from humanmade.data.loader import worker_count
-from humanmade.detectors import heads
+from humanmade.detectors import boosted, heads
 from humanmade.detectors.base import Logits
 from humanmade.detectors.counterparts import row_weights
 from humanmade.detectors.features import Features, FeatureStore, as_they_are
@@ -54,16 +54,16 @@ class Spectrum(FixedFeatures):
     def fit_head(
         self, features: heads.Matrix, rows: pd.DataFrame, seed: int
     ) -> tuple[heads.Tensors, list[dict[str, float]]]:
-        tensors, tried = super().fit_head(features, rows, seed)
+        tensors, log = super().fit_head(features, rows, seed)
         if self.recipe.boosted:
-            trees = heads.fit_boosted(features, rows["label"].to_numpy(), seed, row_weights(rows))
+            trees = boosted.fit(features, rows["label"].to_numpy(), seed, row_weights(rows))
             tensors |= {TREES + name: value for name, value in trees.items()}
-        return tensors, tried
+        return tensors, log
 
     def head_logits(self, tensors: heads.Tensors, features: heads.Matrix) -> Logits:
         linear = super().head_logits(tensors, features)
         trees = {name.removeprefix(TREES): t for name, t in tensors.items() if name.startswith(TREES)}
-        return (linear + heads.boosted_logits(trees, features)) / 2 if trees else linear
+        return (linear + boosted.logits(trees, features)) / 2 if trees else linear
 
 
 def statistics(picture: Picture) -> Vector:
