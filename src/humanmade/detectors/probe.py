@@ -47,7 +47,9 @@ class Probe(FixedFeatures):
     @cached_property
     def store(self) -> FeatureStore:
         key = json.dumps([self.facts, str(self.machine.dtype), self.machine.device.type], sort_keys=True)
-        return FeatureStore(key, self.frame, self.recipe.inference_batch, worker_count(self.recipe.workers))
+        return FeatureStore(
+            key, self.frame, self.recipe.inference_batch, worker_count(self.recipe.workers), self.extract
+        )
 
     @cached_property
     def facts(self) -> dict[str, Any]:

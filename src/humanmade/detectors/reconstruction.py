@@ -78,7 +78,7 @@ class Reconstruction(FixedFeatures):
     @cached_property
     def store(self) -> FeatureStore:
         key = json.dumps([self.facts, str(self.machine.dtype), self.machine.device.type], sort_keys=True)
-        return FeatureStore(key, self.frame, 8, worker_count(self.recipe.workers))
+        return FeatureStore(key, self.frame, 8, worker_count(self.recipe.workers), self.extract)
 
     @torch.inference_mode()
     def extract(self, pixels: torch.Tensor) -> Features:

@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import torch
 
 from humanmade.data.loader import worker_count
 from humanmade.detectors import boosted, heads
 from humanmade.detectors.base import Logits
 from humanmade.detectors.counterparts import row_weights
-from humanmade.detectors.features import Features, FeatureStore, as_they_are
+from humanmade.detectors.features import FeatureStore
 from humanmade.detectors.fixed import FixedFeatures
 from humanmade.images.decode import Picture
 from humanmade.images.residuals import HIGH_PASS, Plane, high_pass, luminance, neighbouring_pixels
@@ -46,10 +45,6 @@ class Spectrum(FixedFeatures):
     @property
     def facts(self) -> dict[str, Any]:
         return {"image_size": self.recipe.image_size, "crop": self.recipe.crop}
-
-    def extract(self, pixels: torch.Tensor) -> Features:
-        """The loader's workers computed the statistics already."""
-        return as_they_are(pixels)
 
     def fit_head(
         self, features: heads.Matrix, rows: pd.DataFrame, seed: int
