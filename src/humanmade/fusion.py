@@ -92,8 +92,7 @@ def nested_score(method: str, views: Views) -> float:
     for fold in folds if len(folds) > 1 else []:
         inside = {name: view.part(view.folds == fold) for name, view in views.items()}
         scores.append(score(inside, weigh_without(fold, method, views)))
-    scores = [each for each in scores if not np.isnan(each)]
-    return float(np.mean(scores)) if scores else float("nan")
+    return float(np.nanmean(scores)) if np.isfinite(scores).any() else float("nan")
 
 
 def _mean_auc(view: View, weights: Array) -> float:

@@ -26,10 +26,10 @@ Values = dict[str, Any]
 R = TypeVar("R", bound=Recipe)
 
 
-def require(good: bool, key: str, found: object, expected: str) -> None:
+def require(good: bool, key: str, value: object, expected: str) -> None:
     """Raise a UserError naming the key unless its value is good, where only its detector can tell."""
     if not good:
-        raise UserError(f"recipe: {key} = {json.dumps(found)}; expected {expected}")
+        raise UserError(f"recipe: {key} = {json.dumps(value)}; expected {expected}")
 
 
 def load(name: str, overrides: Sequence[str] = ()) -> Recipe:
@@ -165,7 +165,7 @@ def _flat(values: Values, prefix: str = "") -> Iterator[tuple[str, Any]]:
 def _complaint(detector: str, error: ErrorDetails) -> str:
     """One line of pydantic's first error: the key, the value found and what was expected."""
     place = [part for part in error["loc"] if isinstance(part, str)]
-    found, kind, prefix = error["input"], error["type"], ""
+    value, kind, prefix = error["input"], error["type"], ""
     if place[0] == "members" and len(place) > 3:
         prefix, detector, place = f"members.{place[1]}: ", place[2], place[3:]
     key = ".".join(place)
@@ -175,14 +175,14 @@ def _complaint(detector: str, error: ErrorDetails) -> str:
         return f"{prefix}{key} is missing"
     if kind.startswith("union_tag"):
         tags = error["ctx"].get("expected_tags", "a detector")
-        return f"{prefix}{key}.detector = {json.dumps(found.get('detector'))}; expected {tags}"
+        return f"{prefix}{key}.detector = {json.dumps(value.get('detector'))}; expected {tags}"
     expected = error["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     if kind in ("model_type", "model_attributes_type", "dict_type"):
         expected = "a table"
     if kind == "too_short":
         expected = f"at least {error['ctx']['min_length']}"
-    shown = list(found) if isinstance(found, dict) else found
-    return f"{prefix}{key} = {json.dumps(shown, default=str)}; expected {expected}"
+    value = list(value) if isinstance(value, dict) else value
+    return f"{prefix}{key} = {json.dumps(value, default=str)}; expected {expected}"
 
 
 def _keys(kind: type[Table]) -> Iterator[str]:

@@ -16,8 +16,8 @@ def brightness(pixels: torch.Tensor) -> features.Features:
     return pixels.float().mean(dim=(2, 3)).numpy().astype(np.float16)
 
 
-def store() -> FeatureStore:
-    return FeatureStore("brightness", Frame(16), batch=4, workers=0)
+def store(extract: features.Extract = brightness, key: str = "brightness") -> FeatureStore:
+    return FeatureStore(key, Frame(16), 4, 0, extract)
 
 
 @pytest.fixture
@@ -37,23 +37,23 @@ def test_an_interrupted_extraction_keeps_finished_shards(rows: pd.DataFrame, mon
         return brightness(pixels)
 
     with pytest.raises(KeyboardInterrupt):
-        store().compute(rows, ["identity"], stop_at_third)
+        store(stop_at_third).compute(rows, ["identity"])
     calls = 10
-    later = store()
-    later.compute(rows, ["identity"], stop_at_third)
+    later = store(stop_at_third)
+    later.compute(rows, ["identity"])
     assert calls == 12, "two of four batches were left"
-    fresh = FeatureStore("another key", Frame(16), 4, 0)
-    fresh.compute(rows, ["identity"], brightness)
+    fresh = store(key="another key")
+    fresh.compute(rows, ["identity"])
     assert (later.get(rows, "identity") == fresh.get(rows, "identity")).all()
     assert (store().get(rows[::-1], "identity") == fresh.get(rows, "identity")[::-1]).all()
 
 
 def test_damaged_shards_are_made_anew(rows: pd.DataFrame, tmp_path: Path):
-    store().compute(rows, ["identity"], brightness)
+    store().compute(rows, ["identity"])
     (shard,) = (tmp_path / "cache/features").rglob("*.safetensors")
     shard.write_bytes(shard.read_bytes()[:100])
     again = store()
-    again.compute(rows, ["identity"], brightness)
+    again.compute(rows, ["identity"])
     assert len(again.get(rows, "identity")) == len(rows)
 
 
@@ -66,7 +66,7 @@ def test_copies_of_a_picture_are_computed_once(rows: pd.DataFrame):
         seen += len(pixels)
         return brightness(pixels)
 
-    made = store()
-    made.compute(twice, ["identity"], count)
+    made = store(count)
+    made.compute(twice, ["identity"])
     assert seen == 16, "14 pictures in batches of 4"
     assert (made.get(twice, "identity")[:14] == made.get(twice, "identity")[14:]).all()

@@ -2,7 +2,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sklearn.ensemble import HistGradientBoostingClassifier
 
 from humanmade.detectors import heads
 from humanmade.errors import UserError
@@ -15,18 +14,6 @@ LABELS = ((FEATURES[:, 0] > 0) ^ (FEATURES[:, 1] > 0.3)).astype(np.int64)
 
 def linear(*shrinkage: float, **more: Any) -> LinearHeadRecipe:
     return LinearHeadRecipe(detector="probe", shrinkage=list(shrinkage), **more)
-
-
-def test_boosted_logits_are_scikit_learns(monkeypatch: pytest.MonkeyPatch):
-    kept = []
-    fit = HistGradientBoostingClassifier.fit
-    monkeypatch.setattr(
-        HistGradientBoostingClassifier, "fit", lambda *args, **more: kept.append(fit(*args, **more))
-    )
-    tensors = heads.fit_boosted(FEATURES, LABELS, 0)
-    others = RNG.normal(size=(500, 8))
-    assert np.allclose(heads.boosted_logits(tensors, others), kept[0].decision_function(others))
-    assert ((heads.boosted_logits(tensors, FEATURES) > 0) == LABELS).mean() > 0.95
 
 
 def test_linear_logits_separate_what_is_linear():

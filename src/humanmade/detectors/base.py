@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar, Literal, TypeAlias
 
@@ -13,8 +13,10 @@ import pandas as pd
 import torch
 from torch import nn
 
+from humanmade.data.loader import ViewDataset, fixed_size, view_batches, worker_count
 from humanmade.detectors import counterparts
 from humanmade.images.views import Frame
+from humanmade.progress import progress
 from humanmade.recipe import Recipe
 from humanmade.schema import PictureRecipe
 from humanmade.training.budget import Budget
@@ -103,6 +105,15 @@ class PictureDetector(Detector):
     @abstractmethod
     def _fit(self, train: pd.DataFrame, valid: pd.DataFrame, seed: int, folder: Path, budget: Budget) -> int:
         """What `fit` does, of all rows that are learned from."""
+
+    def batches(
+        self, rows: pd.DataFrame, views: Sequence[str], size: int, what: str
+    ) -> Iterator[tuple[torch.Tensor, int]]:
+        """Batches (size, views, 3, height, width) of uint8, the last padded, with how many are pictures."""
+        dataset = ViewDataset(rows, views, self.frame)
+        batches = view_batches(dataset, size, worker_count(self.recipe.workers))
+        for batch in progress(batches, what, "batches", -(-len(rows) // size)):
+            yield fixed_size(batch, size), len(batch)
 
     def patch_logits(self, folder: Path, pixels: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor]:
         """Split logits into what each place of each depth says, exactly, where `maps` is `exact`.

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from timm.layers import ConvNormAct
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 from torch import nn
-
-from humanmade.images.residuals import HIGH_PASS
 
 __all__ = ["CifakeCnn", "TraceCnn"]
 
@@ -23,9 +20,9 @@ class SmallNetwork(nn.Module):
     body: nn.Module
     head: nn.Module
 
-    def __init__(self, num_classes: int) -> None:
+    def __init__(self, drop_rate: float) -> None:
         super().__init__()
-        self.num_classes = num_classes
+        self.drop_rate = drop_rate
 
     def get_classifier(self) -> nn.Module:
         """The last layer."""
@@ -50,7 +47,12 @@ class SmallNetwork(nn.Module):
 
     def forward_head(self, features: torch.Tensor, pre_logits: bool = False) -> torch.Tensor:
         """From the last map to logits, or to what the last layer sees."""
-        raise AssertionError("each network pools in its own way")
+        pooled = self.pooled(features)
+        return pooled if pre_logits else self.head(F.dropout(pooled, self.drop_rate, self.training))
+
+    def pooled(self, features: torch.Tensor) -> torch.Tensor:
+        """From the last map to features (n, `num_features`); here their means."""
+        return features.mean(dim=(2, 3))
 
 
 class CifakeCnn(SmallNetwork):
@@ -69,20 +71,15 @@ class CifakeCnn(SmallNetwork):
         drop_rate: float = 0.0,
         **_: Any,
     ) -> None:
-        super().__init__(num_classes)
+        super().__init__(drop_rate)
         height, width = (img_size, img_size) if isinstance(img_size, int) else img_size
         self.num_features = 64
         self.body = nn.Sequential(_plain_block(3, 32), _plain_block(32, 32))
         self.dense = nn.Linear(32 * (height // 4) * (width // 4), self.num_features)
-        self.drop_rate = drop_rate
         self.reset_classifier(num_classes)
 
-    def forward_head(self, features: torch.Tensor, pre_logits: bool = False) -> torch.Tensor:
-        hidden = F.dropout(features.flatten(1), self.drop_rate, self.training)
-        hidden = F.relu(self.dense(hidden))
-        if pre_logits:
-            return hidden
-        return self.head(F.dropout(hidden, self.drop_rate, self.training))
+    def pooled(self, features: torch.Tensor) -> torch.Tensor:
+        return F.relu(self.dense(F.dropout(features.flatten(1), self.drop_rate, self.training)))
 
 
 def _plain_block(inputs: int, outputs: int) -> nn.Sequential:
@@ -96,24 +93,22 @@ class TraceCnn(SmallNetwork):
     (Gragnaniello et al. 2021, "Are GAN generated images easy to detect?").
 
     Args:
-        inputs: `rgb`; `high_pass` (the spatial rich model's filters, fixed); or `npr` (each pixel
-            minus its nearest-neighbour up-sampling, Tan et al. 2024).
+        npr: see each pixel minus its nearest-neighbour up-sampling (Tan et al. 2024), not its colour.
     """
 
     def __init__(
         self,
         num_classes: int = 1,
-        inputs: str = "rgb",
+        npr: bool = False,
         widths: tuple[int, ...] = (32, 64, 128),
         drop_rate: float = 0.0,
         **_: Any,
     ) -> None:
-        super().__init__(num_classes)
-        self.num_features, self.drop_rate = widths[-1], drop_rate
-        self.traces = {"rgb": nn.Identity, "high_pass": HighPass, "npr": NeighbouringPixels}[inputs]()
-        channels = 3 * len(HIGH_PASS) if inputs == "high_pass" else 3
+        super().__init__(drop_rate)
+        self.num_features = widths[-1]
+        self.traces = NeighbouringPixels() if npr else nn.Identity()
         # Residuals are small and of a scale that varies by source; normalise what enters the stem.
-        self.stem = nn.Sequential(nn.BatchNorm2d(channels, affine=False), ConvNormAct(channels, widths[0], 3))
+        self.stem = nn.Sequential(nn.BatchNorm2d(3, affine=False), ConvNormAct(3, widths[0], 3))
         stages = []
         for index, (before, width) in enumerate(zip((widths[0], *widths), widths, strict=False)):
             first = Residual(before, width, stride=2 if index else 1)
@@ -123,12 +118,6 @@ class TraceCnn(SmallNetwork):
 
     def forward_features(self, pixels: torch.Tensor) -> torch.Tensor:
         return self.body(self.stem(self.traces(pixels)))
-
-    def forward_head(self, features: torch.Tensor, pre_logits: bool = False) -> torch.Tensor:
-        pooled = features.mean(dim=(2, 3))
-        if pre_logits:
-            return pooled
-        return self.head(F.dropout(pooled, self.drop_rate, self.training))
 
 
 class Residual(nn.Module):
@@ -145,25 +134,6 @@ class Residual(nn.Module):
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         return F.relu(self.second(self.first(features)) + self.shortcut(features))
-
-
-class HighPass(nn.Module):
-    """The spatial rich model's linear filters on each channel, fixed."""
-
-    kernels: torch.Tensor
-
-    def __init__(self) -> None:
-        super().__init__()
-        padded = []
-        for kernel in HIGH_PASS.values():
-            missing = [5 - side for side in kernel.shape]
-            padded.append(np.pad(kernel, [(short // 2, short - short // 2) for short in missing]))
-        kernels = torch.from_numpy(np.stack(padded * 3))[:, None]
-        self.register_buffer("kernels", kernels, persistent=False)
-
-    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        spread = pixels.repeat_interleave(len(self.kernels) // 3, dim=1)
-        return F.conv2d(spread, self.kernels.to(pixels.dtype), padding=2, groups=len(self.kernels))
 
 
 class NeighbouringPixels(nn.Module):
@@ -189,7 +159,6 @@ default_cfgs = generate_default_cfgs(
     {
         "cifake_cnn": _settings(32, fixed=True),
         "trace_cnn": _settings(128, fixed=False),
-        "trace_cnn_high_pass": _settings(128, fixed=False),
         "trace_cnn_npr": _settings(128, fixed=False),
     }
 )
@@ -208,14 +177,6 @@ def trace_cnn(pretrained: bool = False, **options: Any) -> TraceCnn:
 
 
 @register_model
-def trace_cnn_high_pass(pretrained: bool = False, **options: Any) -> TraceCnn:
-    """`TraceCnn` on fixed high-pass residuals."""
-    options["inputs"] = "high_pass"
-    return build_model_with_cfg(TraceCnn, "trace_cnn_high_pass", pretrained, **options)
-
-
-@register_model
 def trace_cnn_npr(pretrained: bool = False, **options: Any) -> TraceCnn:
     """`TraceCnn` on neighbouring-pixel relations."""
-    options["inputs"] = "npr"
-    return build_model_with_cfg(TraceCnn, "trace_cnn_npr", pretrained, **options)
+    return build_model_with_cfg(TraceCnn, "trace_cnn_npr", pretrained, npr=True, **options)

@@ -53,8 +53,8 @@ def extend(rows: pd.DataFrame, keys: Counterparts, budget: Budget) -> pd.DataFra
     if not keys.real_fakes:
         return pairs
     paired = rows["pair"].mask(rows.index.isin(photos.index), photos["pair"].reindex(rows.index))
-    own = pairs["id"].isin(rows["id"])
-    return pd.concat([rows.assign(pair=paired), pairs[~own]], ignore_index=True)
+    fresh = pairs[~pairs["id"].isin(rows["id"])]
+    return pd.concat([rows.assign(pair=paired), fresh], ignore_index=True)
 
 
 def make_pairs(

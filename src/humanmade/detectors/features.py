@@ -20,12 +20,6 @@ from humanmade.training.budget import Budget
 Features = npt.NDArray[np.floating]
 Extract = Callable[[torch.Tensor], Features]
 
-
-def as_they_are(batch: torch.Tensor) -> Features:
-    """For features that the loader's own workers compute."""
-    return batch.numpy()
-
-
 SHARD = 1024
 """Pictures a file; what is finished survives an interruption."""
 
@@ -40,16 +34,24 @@ class FeatureStore:
     """Features by content of the picture and by view, for one backbone."""
 
     def __init__(
-        self, key: str, frame: Frame, batch: int, workers: int, transform: Transform | None = None
+        self,
+        key: str,
+        frame: Frame,
+        batch: int,
+        workers: int,
+        extract: Extract = torch.Tensor.numpy,
+        transform: Transform | None = None,
     ) -> None:
         """
         Args:
-            transform: turns a view into features in the loader's workers, instead of a backbone.
             key: names the backbone, its weights, its pooling and its precision.
             batch: pictures that go through the backbone at once, always this many.
+            extract: gives features (n, dimensions) of what the loader gives.
+            transform: turns a view into features in the loader's workers, instead of a backbone.
         """
         self.key = f"{CODE_VERSION}|{key}|{frame.size}|{frame.crop}|{batch}"
-        self.frame, self.batch, self.workers, self.transform = frame, batch, workers, transform
+        self.frame, self.batch, self.workers = frame, batch, workers
+        self.extract, self.transform = extract, transform
         self.memory: dict[str, tuple[dict[str, int], Features]] = {}
 
     def get(self, rows: pd.DataFrame, view: str) -> Features:
@@ -57,13 +59,7 @@ class FeatureStore:
         places, features = self._load(view)
         return features[[places[name] for name in _names(rows, view)]]
 
-    def compute(
-        self,
-        rows: pd.DataFrame,
-        views: Sequence[str],
-        extract: Extract = as_they_are,
-        budget: Budget | None = None,
-    ) -> None:
+    def compute(self, rows: pd.DataFrame, views: Sequence[str], budget: Budget | None = None) -> None:
         """Compute what is missing; a picture is decoded once for all its missing views.
 
         Raises:
@@ -80,7 +76,7 @@ class FeatureStore:
         done: list[list[Features]] = []
         for batch in progress(batches, "features", "pictures", len(todo), self.batch):
             padded = fixed_size(batch, self.batch)
-            done.append([extract(padded[:, v])[: len(batch)] for v in range(len(needed))])
+            done.append([self.extract(padded[:, v])[: len(batch)] for v in range(len(needed))])
             if sum(len(part[0]) for part in done) >= SHARD:
                 todo, done = self._store(todo, needed, done), []
             if budget and budget.over:

@@ -15,7 +15,7 @@ import torch
 from humanmade.detectors import heads
 from humanmade.detectors.base import Logits, PictureDetector
 from humanmade.detectors.counterparts import row_weights
-from humanmade.detectors.features import Features, FeatureStore
+from humanmade.detectors.features import FeatureStore
 from humanmade.errors import UserError
 from humanmade.files import write_text
 from humanmade.images.views import expand
@@ -46,10 +46,6 @@ class FixedFeatures(PictureDetector):
         """The views that the head learns from."""
         return expand(self.recipe.histories)
 
-    @abstractmethod
-    def extract(self, pixels: torch.Tensor) -> Features:
-        """Features (n, dimensions) of what the store's loader gives."""
-
     def _prepare(
         self, training: pd.DataFrame, predicted: pd.DataFrame, views: Sequence[str], budget: Budget
     ) -> None:
@@ -57,18 +53,18 @@ class FixedFeatures(PictureDetector):
         # Rows that are in both are decoded once for all their views.
         both = training[training["id"].isin(predicted["id"])]
         all_views = list(dict.fromkeys([*self.histories, *views]))
-        self.store.compute(both, all_views, self.extract, budget)
-        self.store.compute(training, self.histories, self.extract, budget)
-        self.store.compute(predicted, views, self.extract, budget)
+        self.store.compute(both, all_views, budget)
+        self.store.compute(training, self.histories, budget)
+        self.store.compute(predicted, views, budget)
 
     def _fit(self, train: pd.DataFrame, valid: pd.DataFrame, seed: int, folder: Path, budget: Budget) -> int:
         names = self.histories
-        self.store.compute(train, names, self.extract, budget)
+        self.store.compute(train, names, budget)
         features = np.concatenate([self.store.get(train, name) for name in names]).astype(np.float64)
         # The views of a picture are one group, so inner folds keep them together.
-        tensors, tried = self.fit_head(features, pd.concat([train] * len(names)), seed)
+        tensors, log = self.fit_head(features, pd.concat([train] * len(names)), seed)
         save_head(folder, tensors, self.facts)
-        write_text(folder / "log.jsonl", "".join(json.dumps(line) + "\n" for line in tried))
+        write_text(folder / "log.jsonl", "".join(json.dumps(line) + "\n" for line in log))
         return len(train)
 
     def verify(self, folder: Path) -> None:
@@ -76,9 +72,9 @@ class FixedFeatures(PictureDetector):
 
     def logits(self, folder: Path, rows: pd.DataFrame, views: Sequence[str]) -> Logits:
         tensors = load_head(folder, self.facts)
-        self.store.compute(rows, views, self.extract)
+        self.store.compute(rows, views)
         features = (self.store.get(rows, view).astype(np.float64) for view in views)
-        return np.column_stack([self.head_logits(tensors, each) for each in features])
+        return np.column_stack([self.head_logits(tensors, matrix) for matrix in features])
 
     def fit_head(
         self, features: heads.Matrix, rows: pd.DataFrame, seed: int
@@ -111,11 +107,11 @@ def load_head(folder: Path, facts: dict[str, Any]) -> heads.Tensors:
     Raises:
         UserError: it is damaged, or was fitted to features of other facts.
     """
-    saved, found = load_weights(folder / HEAD)
-    if found != facts:
-        key = next(key for key in {**found, **facts} if found.get(key) != facts.get(key))
+    saved, known = load_weights(folder / HEAD)
+    if known != facts:
+        key = next(key for key in {**known, **facts} if known.get(key) != facts.get(key))
         raise UserError(
-            f"{folder / HEAD}: was trained otherwise ({key}: {found.get(key)} there, {facts.get(key)} now); "
+            f"{folder / HEAD}: was trained otherwise ({key}: {known.get(key)} there, {facts.get(key)} now); "
             "use the same preprocessing and weights, or give another --out"
         )
     return {name: tensor.numpy() for name, tensor in saved.items()}

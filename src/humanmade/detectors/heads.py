@@ -1,4 +1,4 @@
-"""What stands on top of fixed features: linear and boosted classifiers, saved as plain tensors."""
+"""What stands on top of fixed features: a linear classifier, saved as plain tensors."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def fit_linear(
     weights = np.ones(len(labels)) if weights is None else weights
     scaler = StandardScaler().fit(features, sample_weight=weights)
     standard = scaler.transform(features)
-    tried: list[dict[str, float]] = []
+    log: list[dict[str, float]] = []
     if recipe.head == "difference":
         one, zero = (np.average(standard[labels == k], axis=0, weights=weights[labels == k]) for k in (1, 0))
         direction = (one - zero) / max(float(np.linalg.norm(one - zero)), 1e-12)
@@ -57,11 +57,11 @@ def fit_linear(
     else:
         c = recipe.shrinkage[0]
         if len(recipe.shrinkage) > 1:
-            c, tried = _choose_shrinkage(features, labels, groups, weights, recipe, seed)
+            c, log = _choose_shrinkage(features, labels, groups, weights, recipe, seed)
         model = LogisticRegression(C=c, max_iter=1000).fit(standard, labels, weights)
         weight, bias = model.coef_[0], model.intercept_[0]
     tensors = {"mean": scaler.mean_, "scale": scaler.scale_, "weight": weight, "bias": np.asarray(bias)}
-    return {name: np.asarray(value, np.float64) for name, value in tensors.items()}, tried
+    return {name: np.asarray(value, np.float64) for name, value in tensors.items()}, log
 
 
 def _choose_shrinkage(
@@ -85,8 +85,8 @@ def _choose_shrinkage(
     search = GridSearchCV(model, grid, scoring="neg_log_loss", cv=splits, refit=False)
     search.fit(features, labels, logisticregression__sample_weight=weights)
     scores = [float(score) for score in search.cv_results_["mean_test_score"]]
-    tried = [{"shrinkage": c, "logloss": -score} for c, score in zip(grid[C], scores, strict=True)]
-    return float(search.best_params_[C]), tried
+    log = [{"shrinkage": c, "logloss": -score} for c, score in zip(grid[C], scores, strict=True)]
+    return float(search.best_params_[C]), log
 
 
 def check_groups(labels: Integers, groups: Integers, recipe: LinearHeadRecipe) -> None:
@@ -103,44 +103,3 @@ def linear_logits(tensors: Tensors, features: Matrix) -> Logits:
     """Logits (n,) of features (n, dimensions)."""
     standard = (features - tensors["mean"]) / tensors["scale"]
     return np.asarray(standard @ tensors["weight"] + tensors["bias"])
-
-
-NODE_FIELDS = ("value", "feature_idx", "num_threshold", "left", "right", "is_leaf")
-
-
-def fit_boosted(features: Matrix, labels: Integers, seed: int, weights: Matrix | None = None) -> Tensors:
-    """Fit gradient-boosted trees (scikit-learn's HistGradientBoosting).
-
-    Its trees are kept as arrays of nodes, (trees, nodes), because pickles may carry code. `weights` (n,) are
-    of the rows.
-    """
-    from sklearn.ensemble import HistGradientBoostingClassifier
-
-    model = HistGradientBoostingClassifier(
-        max_iter=200, learning_rate=0.06, max_leaf_nodes=15, l2_regularization=1.0,
-        max_features=0.2, early_stopping=False, random_state=seed,
-    )  # fmt: skip
-    model.fit(features, labels, sample_weight=weights)
-    trees = [predictor.nodes for (predictor,) in model._predictors]
-    size = max(map(len, trees))
-    tensors: Tensors = {"baseline": np.asarray(model._baseline_prediction, dtype=np.float64).reshape(())}
-    for field in NODE_FIELDS:
-        padded = [np.pad(nodes[field].astype(np.float64), (0, size - len(nodes))) for nodes in trees]
-        tensors[field] = np.stack(padded)
-    return tensors
-
-
-def boosted_logits(tensors: Tensors, features: Matrix) -> Logits:
-    """Logits (n,) of features (n, dimensions): the leaves' values, summed over the trees."""
-    rows = np.arange(len(features))
-    total = np.full(len(features), float(tensors["baseline"]))
-    integers = ("feature_idx", "left", "right")
-    for tree in range(len(tensors["value"])):
-        node = {name: tensors[name][tree] for name in NODE_FIELDS}
-        feature, left, right = (node[name].astype(np.int64) for name in integers)
-        place = np.zeros(len(features), dtype=np.int64)
-        while not (leaf := node["is_leaf"][place] > 0).all():
-            goes_left = features[rows, feature[place]] <= node["num_threshold"][place]
-            place = np.where(leaf, place, np.where(goes_left, left[place], right[place]))
-        total += node["value"][place]
-    return total

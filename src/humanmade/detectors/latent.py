@@ -100,15 +100,15 @@ def load_autoencoder(name: str) -> LatentAutoencoder:
     Raises:
         UserError: the files are nowhere, or do not fit.
     """
-    looked = list(folders())
+    places = list(folders())
     network = LatentAutoencoder().eval().requires_grad_(False)
     for half in ("encoder", "decoder"):
         file_name = f"{name}_{half}.safetensors"
-        place = next((place for place in looked if (place / file_name).is_file()), None)
+        place = next((place for place in places if (place / file_name).is_file()), None)
         if place is None:
             raise UserError(
                 f"no {file_name}; put it into a folder and name that with --weights or HUMANMADE_WEIGHTS. "
-                f"Looked in: {', '.join(map(str, looked))}"
+                f"Looked in: {', '.join(map(str, places))}"
             )
         try:
             tensors = {key: value.float() for key, value in load_file(place / file_name).items()}
@@ -125,8 +125,8 @@ def counterpart(network: nn.Module, picture: Picture, machine: Machine) -> Pictu
     padded = pad_sides(picture)
     pixels = machine.pixels(torch.from_numpy(padded.copy()).permute(2, 0, 1)[None])
     with machine.autocast():
-        shown = network(pixels)
-    out = shown[0].float().clamp(0, 1).mul(255).round().byte().permute(1, 2, 0).cpu().numpy()
+        remade = network(pixels)
+    out = remade[0].float().clamp(0, 1).mul(255).round().byte().permute(1, 2, 0).cpu().numpy()
     return np.asarray(out[:height, :width])
 
 

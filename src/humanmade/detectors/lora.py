@@ -42,15 +42,13 @@ def insert(backbone: nn.Module, rank: int) -> None:
     """
     backbone.requires_grad_(False)
     backbone.get_classifier().requires_grad_(True)  # type: ignore[operator]
-    found = 0
-    for name, block in list(backbone.named_modules()):
-        if not name.rpartition(".")[0].endswith(("attn", "mlp")) or not isinstance(block, nn.Linear):
-            continue
-        parent, _, own = name.rpartition(".")
-        if own in TUNED:
-            setattr(backbone.get_submodule(parent), own, LowRank(block, rank))
-            found += 1
-    if not found:
+    tuned = False
+    for name, layer in list(backbone.named_modules()):
+        parent, _, attribute = name.rpartition(".")
+        if isinstance(layer, nn.Linear) and parent.endswith(("attn", "mlp")) and attribute in TUNED:
+            setattr(backbone.get_submodule(parent), attribute, LowRank(layer, rank))
+            tuned = True
+    if not tuned:
         raise UserError("recipe: lora needs a transformer of timm's, such as a ViT or a Swin")
 
 
@@ -58,5 +56,5 @@ def merge(network: nn.Module) -> None:
     """Turn every correction into its layer's own weights."""
     for name, module in list(network.named_modules()):
         if isinstance(module, LowRank):
-            parent, _, own = name.rpartition(".")
-            setattr(network.get_submodule(parent), own, module.merged())
+            parent, _, attribute = name.rpartition(".")
+            setattr(network.get_submodule(parent), attribute, module.merged())

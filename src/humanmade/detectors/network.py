@@ -15,14 +15,13 @@ from timm.optim import list_optimizers
 from torch import nn
 
 from humanmade import metrics
-from humanmade.data.loader import TrainingDataset, ViewDataset, fixed_size, view_batches, worker_count
+from humanmade.data.loader import TrainingDataset
 from humanmade.detectors import lora
 from humanmade.detectors.base import Logits, Maps, PictureDetector
-from humanmade.detectors.weights import create_backbone, pretrained_settings
+from humanmade.detectors.weights import create_backbone, input_facts, pretrained_settings
 from humanmade.errors import UserError
 from humanmade.images.augment import Augmentation
 from humanmade.images.corruptions import SELECTING
-from humanmade.progress import progress
 from humanmade.schema import NetworkRecipe
 from humanmade.seeding import stable_seed
 from humanmade.training.budget import Budget
@@ -87,7 +86,7 @@ class Network(PictureDetector):
         dataset = TrainingDataset(train, augment, seed, recipe.augment.pair_sync)
         trainer = Trainer(self.machine.place(network), dataset, recipe, self.machine, seed, self._loss)
         trainer.run(folder, budget, lambda model: self._validate(model, valid), folder.name)
-        facts = self._facts() | {"start": self.start}
+        facts = input_facts(recipe) | {"start": self.start}
         lora.merge(trainer.result)
         save_weights(folder / CHECKPOINT, trainer.result.state_dict(), facts)
         (folder / "last.pt").unlink(missing_ok=True)
@@ -111,9 +110,9 @@ class Network(PictureDetector):
         """The trained network and the facts it was saved with."""
         path = folder / CHECKPOINT
         tensors, facts = load_weights(path)
-        wanted = self._facts()
-        if {key: facts.get(key) for key in wanted} != wanted:
-            raise UserError(f"{path}: was trained as {facts}, not {wanted}")
+        needed = input_facts(self.recipe)
+        if {key: facts.get(key) for key in needed} != needed:
+            raise UserError(f"{path}: was trained as {facts}, not {needed}")
         network = self.build(pretrained=False)
         try:
             network.load_state_dict(tensors)
@@ -146,17 +145,6 @@ class Network(PictureDetector):
         targets = labels * (1 - smoothing) + smoothing / 2
         return F.binary_cross_entropy_with_logits(logits, targets, reduction="sum")
 
-    def _facts(self) -> dict[str, Any]:
-        """What inference depends on; it travels inside the checkpoint."""
-        settings = pretrained_settings(self.recipe.backbone)
-        return {
-            "backbone": self.recipe.backbone,
-            "image_size": self.recipe.image_size,
-            "crop": self.recipe.crop,
-            "mean": list(settings["mean"]),
-            "std": list(settings["std"]),
-        }
-
     def _validate(self, network: nn.Module, valid: pd.DataFrame) -> dict[str, float]:
         if valid.empty:
             return {}
@@ -172,17 +160,12 @@ class Network(PictureDetector):
     def _predict(self, network: nn.Module, rows: pd.DataFrame, views: Sequence[str], what: str) -> Logits:
         """Logits (rows, views)."""
         network.eval()
-        size = self.recipe.inference_batch
-        dataset = ViewDataset(rows, views, self.frame)
-        batches = view_batches(dataset, size, worker_count(self.recipe.workers))
-        out = np.empty((len(rows), len(views)))
-        for start, batch in enumerate(progress(batches, what, "batches", -(-len(rows) // size))):
-            padded = fixed_size(batch, size)
-            for view in range(len(views)):
-                with self.machine.autocast():
-                    logits = network(self.machine.pixels(padded[:, view])).flatten()
-                part = slice(start * size, start * size + len(batch))
-                out[part, view] = logits[: len(batch)].float().cpu().numpy()
+        parts = []
+        for pixels, count in self.batches(rows, views, self.recipe.inference_batch, what):
+            with self.machine.autocast():
+                logits = [network(self.machine.pixels(pixels[:, view])) for view in range(len(views))]
+            parts.append(torch.cat(logits, dim=1)[:count].float().cpu().numpy())
+        out = np.concatenate(parts).astype(np.float64)
         if not np.isfinite(out).all():
             raise UserError("the network's logits are not finite: training diverged; lower lr")
         return out

@@ -14,7 +14,7 @@ from humanmade.data.loader import worker_count
 from humanmade.detectors.base import Maps
 from humanmade.detectors.features import Features, FeatureStore
 from humanmade.detectors.fixed import FixedFeatures, load_head
-from humanmade.detectors.weights import create_backbone, pretrained_settings
+from humanmade.detectors.weights import create_backbone, input_facts
 from humanmade.recipe import require
 from humanmade.schema import ProbeRecipe
 from humanmade.training.checkpoint import digest
@@ -47,21 +47,14 @@ class Probe(FixedFeatures):
     @cached_property
     def store(self) -> FeatureStore:
         key = json.dumps([self.facts, str(self.machine.dtype), self.machine.device.type], sort_keys=True)
-        return FeatureStore(key, self.frame, self.recipe.inference_batch, worker_count(self.recipe.workers))
+        return FeatureStore(
+            key, self.frame, self.recipe.inference_batch, worker_count(self.recipe.workers), self.extract
+        )
 
     @cached_property
     def facts(self) -> dict[str, Any]:
-        recipe, settings = self.recipe, pretrained_settings(self.recipe.backbone)
-        return {
-            "backbone": recipe.backbone,
-            "weights": digest(self.backbone),
-            "image_size": recipe.image_size,
-            "crop": recipe.crop,
-            "layers": recipe.layers,
-            "pool": recipe.pool,
-            "mean": list(settings["mean"]),
-            "std": list(settings["std"]),
-        }
+        own = {"weights": digest(self.backbone), "layers": self.recipe.layers, "pool": self.recipe.pool}
+        return input_facts(self.recipe) | own
 
     @torch.inference_mode()
     def extract(self, pixels: torch.Tensor) -> Features:

@@ -25,7 +25,7 @@ SCALES = (1, 2, 4, 8)
 """Sizes, as divisors of the picture's, at which reconstruction errors are measured."""
 
 
-def error_statistics(pixels: torch.Tensor, shown: torch.Tensor) -> torch.Tensor:
+def error_statistics(pixels: torch.Tensor, remade: torch.Tensor) -> torch.Tensor:
     """How two batches of pictures (n, 3, height, width) of 0 to 1 differ, at several scales.
 
     Returns:
@@ -34,7 +34,7 @@ def error_statistics(pixels: torch.Tensor, shown: torch.Tensor) -> torch.Tensor:
     """
     parts = []
     for scale in SCALES:
-        first, second = (F.avg_pool2d(batch, scale) for batch in (pixels, shown))
+        first, second = (F.avg_pool2d(batch, scale) for batch in (pixels, remade))
         error = (first - second).abs().mean(dim=1).flatten(1)
         detail = (first - F.avg_pool2d(first, 3, 1, 1)).abs().mean(dim=1).flatten(1)
         worst = torch.quantile(error, 0.95, dim=1)
@@ -78,7 +78,7 @@ class Reconstruction(FixedFeatures):
     @cached_property
     def store(self) -> FeatureStore:
         key = json.dumps([self.facts, str(self.machine.dtype), self.machine.device.type], sort_keys=True)
-        return FeatureStore(key, self.frame, 8, worker_count(self.recipe.workers))
+        return FeatureStore(key, self.frame, 8, worker_count(self.recipe.workers), self.extract)
 
     @torch.inference_mode()
     def extract(self, pixels: torch.Tensor) -> Features:

@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import torch
 
 from humanmade.data.loader import worker_count
-from humanmade.detectors import heads
+from humanmade.detectors import boosted, heads
 from humanmade.detectors.base import Logits
 from humanmade.detectors.counterparts import row_weights
-from humanmade.detectors.features import Features, FeatureStore, as_they_are
+from humanmade.detectors.features import FeatureStore
 from humanmade.detectors.fixed import FixedFeatures
 from humanmade.images.decode import Picture
 from humanmade.images.residuals import HIGH_PASS, Plane, high_pass, luminance, neighbouring_pixels
@@ -47,23 +46,19 @@ class Spectrum(FixedFeatures):
     def facts(self) -> dict[str, Any]:
         return {"image_size": self.recipe.image_size, "crop": self.recipe.crop}
 
-    def extract(self, pixels: torch.Tensor) -> Features:
-        """The loader's workers computed the statistics already."""
-        return as_they_are(pixels)
-
     def fit_head(
         self, features: heads.Matrix, rows: pd.DataFrame, seed: int
     ) -> tuple[heads.Tensors, list[dict[str, float]]]:
-        tensors, tried = super().fit_head(features, rows, seed)
+        tensors, log = super().fit_head(features, rows, seed)
         if self.recipe.boosted:
-            trees = heads.fit_boosted(features, rows["label"].to_numpy(), seed, row_weights(rows))
+            trees = boosted.fit(features, rows["label"].to_numpy(), seed, row_weights(rows))
             tensors |= {TREES + name: value for name, value in trees.items()}
-        return tensors, tried
+        return tensors, log
 
     def head_logits(self, tensors: heads.Tensors, features: heads.Matrix) -> Logits:
         linear = super().head_logits(tensors, features)
         trees = {name.removeprefix(TREES): t for name, t in tensors.items() if name.startswith(TREES)}
-        return (linear + heads.boosted_logits(trees, features)) / 2 if trees else linear
+        return (linear + boosted.logits(trees, features)) / 2 if trees else linear
 
 
 def statistics(picture: Picture) -> Vector:

@@ -14,7 +14,7 @@ import pandas as pd
 import torch
 from torch import nn
 
-from humanmade.data.loader import TrainingDataset, ViewDataset, fixed_size, view_batches, worker_count
+from humanmade.data.loader import TrainingDataset
 from humanmade.detectors import heads
 from humanmade.detectors.base import Logits, PictureDetector
 from humanmade.detectors.fixed import fit_linear_head, load_head, save_head
@@ -22,7 +22,6 @@ from humanmade.detectors.reconstruction import error_statistics
 from humanmade.errors import UserError
 from humanmade.images.augment import Augmentation
 from humanmade.images.views import expand
-from humanmade.progress import progress
 from humanmade.schema import VaeRecipe
 from humanmade.seeding import stable_seed
 from humanmade.training.budget import Budget
@@ -127,8 +126,8 @@ class VaeDetector(PictureDetector):
     def _loss(self, network: nn.Module, pixels: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
         """Negative evidence bound a value, summed over a batch: pixels are Gaussian, their deviation 0.1."""
         with self.machine.autocast():
-            shown, mean, log_variance = network(pixels)
-        error = (shown.float() - pixels).square().sum() / (2 * 0.1**2)
+            remade, mean, log_variance = network(pixels)
+        error = (remade.float() - pixels).square().sum() / (2 * 0.1**2)
         return (error + divergence(mean.float(), log_variance.float()).sum()) / pixels[0].numel()
 
     def _watch(self, network: nn.Module, rows: pd.DataFrame) -> dict[str, float]:
@@ -141,16 +140,14 @@ class VaeDetector(PictureDetector):
     def _statistics(self, network: nn.Module, rows: pd.DataFrame, view: str) -> heads.Matrix:
         """Errors of the mean reconstruction at several scales, and the KL term per latent channel."""
         network.eval()
-        dataset = ViewDataset(rows, [view], self.frame)
-        batches = view_batches(dataset, BATCH, worker_count(self.recipe.workers))
         parts = []
-        for batch in progress(batches, "reconstructing", "batches", -(-len(rows) // BATCH)):
-            pixels = self.machine.pixels(fixed_size(batch, BATCH)[:, 0])
+        for batch, count in self.batches(rows, [view], BATCH, "reconstructing"):
+            pixels = self.machine.pixels(batch[:, 0])
             with self.machine.autocast():
                 mean, log_variance = network.encode(pixels)  # type: ignore[operator]
-                shown = network.decode(mean)  # type: ignore[operator]
+                remade = network.decode(mean)  # type: ignore[operator]
             mean, log_variance = mean.float(), log_variance.float()
             kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean(dim=(2, 3))
-            statistics = torch.cat([error_statistics(pixels, shown.float()), torch.log(kl + 1e-4)], dim=1)
-            parts.append(statistics[: len(batch)].cpu().numpy())
+            statistics = torch.cat([error_statistics(pixels, remade.float()), torch.log(kl + 1e-4)], dim=1)
+            parts.append(statistics[:count].cpu().numpy())
         return np.concatenate(parts).astype(np.float64)

@@ -17,6 +17,7 @@ from humanmade import places
 from humanmade.detectors import cnn  # noqa: F401 - registers its networks in timm
 from humanmade.errors import UserError
 from humanmade.files import whole_file
+from humanmade.schema import BackboneRecipe
 
 KAGGLE_INPUT = Path("/kaggle/input")
 LITES = ("tf_efficientnet_lite0", "tf_efficientnet_lite1", "tf_efficientnet_lite2")
@@ -53,8 +54,8 @@ def create_backbone(
 def _create(name: str, pretrained: bool, num_classes: int, options: dict[str, Any]) -> torch.nn.Module:
     if not pretrained:
         return timm.create_model(name, pretrained=False, num_classes=num_classes, **options)
-    file, looked = find_weights(name)
-    network = _from_hub(name, looked, options) if file is None else _from_file(name, file, options)
+    file, searched = find_weights(name)
+    network = _from_hub(name, searched, options) if file is None else _from_file(name, file, options)
     if network.num_classes != num_classes:
         network.reset_classifier(num_classes)
     return network
@@ -79,21 +80,33 @@ def pretrained_settings(name: str) -> dict[str, Any]:
     return dict(settings.to_dict())
 
 
+def input_facts(recipe: BackboneRecipe) -> dict[str, Any]:
+    """What a backbone's answer depends on besides its weights."""
+    settings = pretrained_settings(recipe.backbone)
+    return {
+        "backbone": recipe.backbone,
+        "image_size": recipe.image_size,
+        "crop": recipe.crop,
+        "mean": list(settings["mean"]),
+        "std": list(settings["std"]),
+    }
+
+
 def find_weights(name: str) -> tuple[Path | None, list[str]]:
     """Look for `<name>.safetensors` offline; also tell where it was looked for."""
-    looked: list[str] = []
+    searched: list[str] = []
     for place in folders():
         for file_name in _file_names(name):
             if (place / file_name).is_file():
-                return place / file_name, looked
-        looked.append(f"{place} (no {' or '.join(_file_names(name))})")
+                return place / file_name, searched
+        searched.append(f"{place} (no {' or '.join(_file_names(name))})")
     architecture = name.split(".")[0]
     if architecture in LITES:
         file = _lite_from_package(architecture)
         if file:
-            return file, looked
-        looked.append(f"package {_lite_package(architecture)} (not installed)")
-    return None, looked
+            return file, searched
+        searched.append(f"package {_lite_package(architecture)} (not installed)")
+    return None, searched
 
 
 def _file_names(name: str) -> list[str]:
@@ -129,12 +142,12 @@ def _lite_from_package(name: str) -> Path | None:
     path = places.cache("weights") / f"{name}.safetensors"
     if not path.is_file():
         file = getattr(package, f"EfficientnetLite{number}ModelFile").get_model_file_path()
-        theirs = torch.load(file, weights_only=True)
-        ours = timm.create_model(name, pretrained=False).state_dict()
-        if [tuple(t.shape) for t in theirs.values()] != [tuple(t.shape) for t in ours.values()]:
+        tensors = list(torch.load(file, weights_only=True).values())
+        names = timm.create_model(name, pretrained=False).state_dict()
+        if [tensor.shape for tensor in tensors] != [tensor.shape for tensor in names.values()]:
             raise UserError(f"package {_lite_package(name)}: its tensors are not timm's; install 0.1.0")
         with whole_file(path) as scratch:
-            save_file(dict(zip(ours, (t.contiguous() for t in theirs.values()), strict=True)), scratch)
+            save_file({key: t.contiguous() for key, t in zip(names, tensors, strict=True)}, scratch)
     return path
 
 
@@ -163,9 +176,9 @@ def _from_file(name: str, file: Path, options: dict[str, Any]) -> Any:
         raise UserError(f"{file}: these weights do not fit {name} ({str(error)[:300]})") from None
 
 
-def _from_hub(name: str, looked: list[str], options: dict[str, Any]) -> Any:
+def _from_hub(name: str, searched: list[str], options: dict[str, Any]) -> Any:
     """Let timm download, where that can work."""
-    listing = "".join(f"\n  {place}" for place in looked)
+    listing = "".join(f"\n  {place}" for place in searched)
     advice = "put the file into one of these places, or set pretrained = false"
     if os.environ.get("KAGGLE_KERNEL_RUN_TYPE"):
         raise UserError(

@@ -26,12 +26,12 @@ class Machine:
         device = torch.device("cpu")
         if torch.cuda.is_available():
             # torchrun tells each process of a machine which GPU is its own.
-            own, there = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
-            if own >= there:
+            rank, count = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+            if rank >= count:
                 raise UserError(
-                    f"torchrun: more processes than this machine's {there} GPUs; lower --nproc-per-node"
+                    f"torchrun: more processes than this machine's {count} GPUs; lower --nproc-per-node"
                 )
-            device = torch.device("cuda", own)
+            device = torch.device("cuda", rank)
         torch.backends.cudnn.deterministic = True
         if precision != "auto":
             return cls(device, DTYPES[precision])
@@ -53,5 +53,5 @@ class Machine:
 
     def pixels(self, batch: torch.Tensor) -> torch.Tensor:
         """Move 8-bit pictures here as floats of 0 to 1."""
-        moved = batch.to(self.device, non_blocking=True).float().div_(255)
-        return moved.contiguous(memory_format=torch.channels_last) if moved.ndim == 4 else moved
+        pixels = batch.to(self.device, non_blocking=True).float().div_(255)
+        return pixels.contiguous(memory_format=torch.channels_last)
