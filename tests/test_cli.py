@@ -2,7 +2,6 @@ import json
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pandas as pd
@@ -32,8 +31,8 @@ VERBS = [
 VERBS += ["compare", "audit", "demo", "data", "push", "status", "pull", "submit", "scores", "weights"]
 
 
-def test_help_is_quick_and_free_of_heavy_imports():
-    heavy = ("torch", "timm", "albumentations", "pandas", "numpy", "kaggle")
+def test_help_is_free_of_heavy_imports():
+    heavy = "PIL albumentations cv2 kaggle matplotlib numpy pandas pydantic scipy sklearn timm torch".split()
     code = f"""if True:
         import sys
         from humanmade.cli import main
@@ -42,9 +41,8 @@ def test_help_is_quick_and_free_of_heavy_imports():
         except SystemExit:
             print([name for name in {heavy} if name in sys.modules])
     """
-    began = time.monotonic()
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.endswith("[]\n") and time.monotonic() - began < 3
+    assert done.stdout.endswith("[]\n")
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -55,14 +53,22 @@ def test_every_verb_explains_itself_with_an_example(verb: str, capsys):
 
 
 @pytest.mark.parametrize(
-    "arguments",
-    [["cv", "--nonsense"], ["nonsense"], [], ["cv", "--prevalence", "1.5"], ["cv", "--limit", "0"],
-     ["cv", "--hours", "-1"], ["cv", "--split", "random"], ["blend", "a"]],
-)  # fmt: skip
-def test_bad_arguments_exit_2(arguments: list[str]):
+    ("arguments", "says"),
+    [
+        (["cv", "--nonsense"], "unrecognized arguments: --nonsense"),
+        (["nonsense"], "invalid choice: 'nonsense'"),
+        ([], "the following arguments are required: VERB"),
+        (["cv", "--prevalence", "1.5"], "--prevalence: "),
+        (["cv", "--limit", "0"], "--limit: "),
+        (["cv", "--hours", "-1"], "--hours: "),
+        (["cv", "--split", "random"], "--split: invalid choice: 'random'"),
+        (["blend", "a"], "required: --out"),
+    ],
+)
+def test_bad_arguments_exit_2(arguments: list[str], says: str, capsys):
     with pytest.raises(SystemExit) as end:
         main(arguments)
-    assert end.value.code == 2
+    assert end.value.code == 2 and says in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -215,7 +221,7 @@ def test_without_data_the_demo_says_so_first(tiny_probe: Path, capsys):
     assert out.startswith("no --data and no competition in data/: this is the embedded demo")
     assert "hidden test labels" in out
     assert main(["demo", "mine"]) == 0 and Path("mine/train.csv").is_file()
-    assert main(["demo", "mine"]) == 2
+    assert main(["demo", "mine"]) == 2 and "mine: exists" in capsys.readouterr().err
 
 
 def test_data_holds_the_competition(tiny_probe: Path, competition_folder: MakeFolder, capsys):
@@ -240,5 +246,5 @@ def test_a_look_that_cannot_be_counted_costs_no_scores(
     Path("runs/looks.csv").write_text("this,is,no,ledger\n")
     assert main(["evaluate", "runs/r", "--data", str(folder)]) == 0
     said = capsys.readouterr().out
-    assert "AUC of each source" in said or "AUC  " in said
+    assert "\nAUC  " in said
     assert "not counted as a look: " in said and "looks.csv" in said

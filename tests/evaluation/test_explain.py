@@ -133,15 +133,16 @@ def test_a_sheet_has_a_row_a_source_and_three_columns_a_group(tmp_path: Path):
 def test_maps_come_from_a_fold_that_never_saw_the_picture(tiny_probe: Path, manifest_folder: MakeFolder):
     folder, other = manifest_folder("own", 8), manifest_folder("other", 3, first_seed=900)
     assert main(["cv", str(tiny_probe), "--data", str(folder), "--out", "r"]) == 0
-    from humanmade.run import Run
-
     rows = inventory.attach(manifest.load([folder]))
     honest = explaining.honest_logits(Run.find("r"), rows).set_index("id")
     oof = pd.read_csv("r/oof.csv").set_index("id")
     assert (honest["fold"] == oof.loc[honest.index, "fold"]).all()
     assert np.allclose(honest["logit"], oof.loc[honest.index, "logit"])
     unknown = explaining.honest_logits(Run.find("r"), inventory.attach(manifest.load([other])))
-    assert np.isfinite(unknown["logit"]).all()
+    assert main(["predict", "r", "--data", str(other), "--out", "p.csv"]) == 0
+    predicted = pd.read_csv("p.csv").set_index("id")["logit"]
+    assert np.allclose(unknown["logit"], predicted[unknown["id"]]) and set(unknown["fold"]) == {0}
+    assert set(unknown["id"]) <= set(oof.index), "other pictures under the same names are no known ones"
 
 
 def test_detectors_without_maps_say_so(manifest_folder: MakeFolder, capsys):

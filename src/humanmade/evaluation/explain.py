@@ -22,7 +22,7 @@ from humanmade.errors import UserError
 from humanmade.evaluation import sheet
 from humanmade.evaluation.inference import run_logits
 from humanmade.evaluation.sheet import Cell
-from humanmade.files import read_numbers
+from humanmade.files import read_csv, read_numbers
 from humanmade.images.decode import Picture
 from humanmade.images.views import Frame
 from humanmade.progress import progress
@@ -96,13 +96,15 @@ def require_maps(run: Run) -> None:
 
 
 def honest_logits(run: Run, rows: pd.DataFrame) -> pd.DataFrame:
-    """Give rows `logit` and `fold`: out-of-fold ones where the run has them, else the run's mean.
+    """Give rows `logit` and `fold`: out-of-fold ones where the run has these pictures, else the run's mean.
 
     The fold is the model that is asked for its map; it never trained on the picture.
     """
     if (run.folder / "oof.csv").is_file():
         oof = read_numbers(run.folder / "oof.csv", ("id", "logit", "fold")).set_index("id")
-        if rows["id"].isin(oof.index).all():
+        pictures = read_csv(run.folder / "pictures.csv", ("id", "digest")).set_index("id")["digest"]
+        same = pictures.reindex(rows["id"]).to_numpy() == rows["digest"].to_numpy()
+        if same.all() and rows["id"].isin(oof.index).all():
             known = oof.loc[rows["id"]]
             return rows.assign(logit=known["logit"].to_numpy(), fold=known["fold"].astype(int).to_numpy())
     return rows.assign(logit=run_logits(run, rows), fold=run.finished()[0])
