@@ -1,12 +1,16 @@
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from humanmade.cli import main
 from humanmade.errors import UserError
 from humanmade.images import views
-from humanmade.images.corruptions import CORRUPTIONS, DRAWING
+from humanmade.images.corruptions import CORRUPTIONS, Corruption
 from humanmade.images.histories import history
 from humanmade.images.views import CROPS, Frame, draws, expand, look
-from tests.conftest import scene
+from tests.conftest import MakeFolder, scene
 
 PICTURE = scene(3, (50, 70))
 
@@ -54,7 +58,7 @@ def test_corruptions_repeat_and_only_some_depend_on_the_seed(name: str):
     frame = Frame(40)
     first, again, other = (look(PICTURE, name, frame, seed) for seed in (1, 1, 2))
     assert (first == again).all()
-    assert (first == other).all() == (name not in DRAWING) == (not draws(name))
+    assert (first == other).all() == (not CORRUPTIONS[name].draws) == (not draws(name))
     assert (first != look(PICTURE, "identity", frame)).any()
 
 
@@ -110,3 +114,25 @@ def test_a_history_is_the_same_for_pictures_of_one_size_whatever_they_show():
         first, second = (history(picture, number, 7).astype(int) for picture in flat)
         assert first.shape == second.shape
         assert abs((second - first).mean() - 60) < 4
+
+
+def test_a_new_corruption_and_a_new_view_take_one_entry_each(
+    monkeypatch: pytest.MonkeyPatch, tiny_probe: Path, manifest_folder: MakeFolder
+):
+    def dotted(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        return np.where(rng.random((*picture.shape[:2], 1)) < 0.2, 255, picture).astype(np.uint8)
+
+    monkeypatch.setitem(CORRUPTIONS, "dotted", Corruption(dotted, draws=True))
+    monkeypatch.setitem(views.VIEWS, "inverted", lambda picture: 255 - picture)
+    frame = Frame(40)
+    assert (look(PICTURE, "inverted+hflip", frame) == 255 - look(PICTURE, "hflip", frame)).all()
+    first, again, other = (look(PICTURE, "inverted+dotted", frame, seed) for seed in (1, 1, 2))
+    assert draws("inverted+dotted") and (first == again).all() and (first != other).any()
+    assert expand(["inverted+crop_5"])[1] == "inverted+crop_tl"
+    folder = manifest_folder(pairs=9, test=2)
+    command = ["cv", str(tiny_probe), "--data", str(folder), "--out", "r", "--fold", "0"]
+    assert main([*command, "--set", 'views=["identity", "inverted", "hflip+dotted"]']) == 0
+    assert main(["predict", "r", "--data", str(folder), "--out", "p.csv"]) == 0
+    assert Path("p.csv").read_bytes() == Path("r/test.csv").read_bytes()
+    corrupted = json.loads(Path("r/scores.json").read_text())["corrupted"]
+    assert list(corrupted) == [*CORRUPTIONS, "mean", "worst"] and "dotted" in corrupted

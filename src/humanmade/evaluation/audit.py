@@ -124,7 +124,7 @@ def _duplicates(table: pd.DataFrame) -> pd.DataFrame:
     pairs = near_pairs(table["phash"].to_numpy(dtype=np.uint64))
     first, second = (table.iloc[pairs[:, side]].reset_index(drop=True) for side in (0, 1))
     partners = (first["pair"] == second["pair"]) & (first["pair"] != "")
-    found = pd.DataFrame(
+    table = pd.DataFrame(
         {
             "first": first["id"],
             "second": second["id"],
@@ -133,7 +133,7 @@ def _duplicates(table: pd.DataFrame) -> pd.DataFrame:
             "same_label": first["label"] == second["label"],
         }
     )
-    return found[~partners].reset_index(drop=True)
+    return table[~partners].reset_index(drop=True)
 
 
 def _pairs(train: pd.DataFrame, facts: pd.DataFrame) -> dict[str, float]:

@@ -212,12 +212,12 @@ def randomised_correlation(run: Run, rows: pd.DataFrame, method: str) -> float:
     for module in random.modules():
         if isinstance(module, nn.Linear | nn.Conv2d):
             nn.init.normal_(module.weight, std=float(module.weight.detach().std()) or 0.02)
-    found = []
+    correlations = []
     for index in range(len(rows)):
-        first, second = (activation_map(each, squares[index], method) for each in (network, random))
+        first, second = (activation_map(model, squares[index], method) for model in (network, random))
         if first.std() > 0 and second.std() > 0:
-            found.append(float(spearmanr(first[::4, ::4].ravel(), second[::4, ::4].ravel()).statistic))
-    return float(np.mean(found)) if found else float("nan")
+            correlations.append(float(spearmanr(first[::4, ::4].ravel(), second[::4, ::4].ravel()).statistic))
+    return float(np.mean(correlations)) if correlations else float("nan")
 
 
 def contact_sheet(path: Path, rows: pd.DataFrame, maps: Maps, shown: list[Picture], title: str) -> None:
