@@ -26,10 +26,11 @@ def imported(path: Path) -> list[list[str]]:
 
 
 def test_nothing_imports_upwards():
-    wrong = []
+    wrong, seen = [], 0
     for path in ROOT.rglob("*.py"):
         parts = list(path.relative_to(ROOT).with_suffix("").parts)
         if parts[-1] in ("__main__",):
             continue
+        seen += len(imported(path))
         wrong += [f"{'.'.join(parts)} -> {'.'.join(t)}" for t in imported(path) if floor(t) < floor(parts)]
-    assert not wrong
+    assert not wrong and seen > 200

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import TypeVar
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 LOG_SECONDS = 20.0
@@ -50,6 +53,36 @@ def progress(
         for item in items:
             yield item
             bar.update(size)
+
+
+def in_threads(
+    function: Callable[[S], T],
+    items: Sequence[S],
+    what: str,
+    save: Callable[[list[T]], None],
+    chunk: int,
+    check: Callable[[], None] | None = None,
+) -> None:
+    """Compute results of pictures, a thread a processor, and save them in the order of `items`.
+
+    Args:
+        save: gets `chunk` results at a time; what is finished is saved too when the work is stopped.
+        check: asked after each result; it raises to stop.
+    """
+    waiting: list[T] = []
+    pool = ThreadPoolExecutor(os.cpu_count() or 1)
+    try:
+        for result in progress(pool.map(function, items), what, "pictures", len(items)):
+            waiting.append(result)
+            if len(waiting) == chunk:
+                save(waiting)
+                waiting = []
+            if check:
+                check()
+    finally:
+        pool.shutdown(cancel_futures=True)
+        if waiting:
+            save(waiting)
 
 
 class Waiting:

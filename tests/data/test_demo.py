@@ -37,6 +37,8 @@ def test_hidden_labels_are_of_the_test_pictures(tmp_path: Path):
 def test_the_demo_is_the_same_twice_and_overwrites_nothing(tmp_path: Path):
     one, two = demo.make(tmp_path / "one"), demo.make(tmp_path / "two")
     files = sorted(path.relative_to(one) for path in one.rglob("*") if path.is_file())
+    assert files == sorted(path.relative_to(two) for path in two.rglob("*") if path.is_file())
+    assert len(files) > 400
     assert all((one / name).read_bytes() == (two / name).read_bytes() for name in files)
     with pytest.raises(UserError, match="exists"):
         demo.make(one)

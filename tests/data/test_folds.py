@@ -1,7 +1,9 @@
+from collections import Counter
+
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from humanmade.data import folds
@@ -23,37 +25,51 @@ def paired(count: int, **columns: object) -> pd.DataFrame:
     return table_of(rows).assign(**columns)
 
 
-row = st.fixed_dictionaries(
-    {
-        "label": st.integers(0, 1),
-        "pair": st.sampled_from(["", *"abcdef"]),
-        "group": st.sampled_from(["", *"xyz"]),
-    }
-)
+@st.composite
+def tables(draw: st.DrawFn) -> pd.DataFrame:
+    """Train rows in any order: most are in pairs of two, some in groups of a few, few look alike."""
+    count = draw(st.integers(24, 60))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    pair = rng.permutation([f"p{i // 2}" if i // 2 % 4 else "" for i in range(count)])
+    group = [f"g{i}" if i < count // 8 else "" for i in rng.integers(0, count, count)]
+    scene = np.where(rng.random(count) < 0.1, rng.integers(0, count, count), np.arange(count))
+    # Hashes of one scene lie two bits apart at most, those of different scenes far.
+    phash = np.random.default_rng(5).integers(0, 2**63, count).astype(np.uint64)[scene]
+    phash ^= np.uint64(1) << rng.integers(0, 2, count).astype(np.uint64)
+    rows = table_of([{"label": int(label)} for label in rng.integers(0, 2, count)])
+    return rows.assign(pair=pair, group=group, given=group, scene=scene, phash=phash)
 
 
-@settings(max_examples=60, deadline=None)
-@given(st.lists(row, min_size=12, max_size=50), st.integers(0, 3), st.randoms())
-def test_no_pair_group_or_near_duplicate_crosses(rows, seed, random):
-    near = [random.randrange(30) for _ in rows]
-    # Hashes of one centre lie two bits apart at most, those of different centres far.
-    centres = np.random.default_rng(5).integers(0, 2**63, 30).astype(np.uint64)
-    table = table_of(rows).assign(
-        phash=[centres[n] ^ np.uint64(1 << random.randrange(2)) for n in near], near=near
-    )
-    try:
-        made = folds.make(table, 3, seed, "pairs")
-    except UserError:
-        return  # too few groups of a class
-    assert made.held_out.sum(axis=0).tolist() == [1] * len(table), "each row is held out once"
-    for k in range(3):
-        train, held = made.training(k), made.validation(k)
-        assert len(train) + len(held) == len(table)
-        for column in ("pair", "group", "near"):
-            shared = set(train[column]) & set(held[column]) - {""}
-            assert not shared, column
-    shuffled = table.sample(frac=1, random_state=seed)
-    assert folds.make(shuffled, 3, seed, "pairs").table.equals(made.table), "row order does not matter"
+LINKS = ("pair", "given", "scene")
+"""Columns whose values may not cross; `given` are the groups of the table, which the folds number anew."""
+
+
+def test_no_pair_group_or_near_duplicate_crosses():
+    reached = Counter[str]()
+
+    @settings(max_examples=60)
+    @given(tables(), st.integers(0, 3))
+    def check(table: pd.DataFrame, seed: int) -> None:
+        reached["examples"] += 1
+        try:
+            made = folds.make(table, 3, seed, "pairs")
+        except UserError:
+            assume(False)  # too few groups of a class
+        reached["asserted"] += 1
+        reached.update(name for name in LINKS if table.loc[table[name] != "", name].duplicated().any())
+        assert made.held_out.sum(axis=0).tolist() == [1] * len(table), "each row is held out once"
+        for fold in range(3):
+            train, held_out = made.training(fold), made.validation(fold)
+            assert len(train) + len(held_out) == len(table)
+            for name in LINKS:
+                assert not set(train[name]) & set(held_out[name]) - {""}, name
+        shuffled = table.sample(frac=1, random_state=seed)
+        assert folds.make(shuffled, 3, seed, "pairs").table.equals(made.table), "row order does not matter"
+
+    check()
+    print(dict(reached))
+    assert reached["asserted"] >= reached["examples"] / 2
+    assert all(reached[name] >= reached["examples"] / 3 for name in LINKS)
 
 
 def test_folds_are_stratified_and_follow_the_seed():

@@ -122,11 +122,16 @@ def test_another_ensembles_folder_is_refused(rows: pd.DataFrame, recipe: Path, t
         ensemble(recipe).verify(tmp_path / "fold0")
 
 
-def test_robust_cpu_learns(rows: pd.DataFrame, autoencoder_weights: Path, tmp_path: Path):
-    made = detectors.create(recipes.load("robust_cpu"))
-    made.fit(rows, rows[:0], 0, tmp_path, Budget())
-    logits = made.logits(tmp_path, rows, ["identity"])[:, 0]
-    assert metrics.auc(rows["label"], logits) > 0.9
+def test_robust_cpu_tells_pictures_it_has_not_seen(
+    manifest_folder: MakeFolder, autoencoder_weights: Path, tmp_path: Path
+):
+    table = inventory.attach(manifest.load([manifest_folder("more", pairs=18)]))
+    cut = folds.make(table, 3, 0, "pairs")
+    held_out = cut.validation(0)
+    detector = detectors.create(recipes.load("robust_cpu"))
+    detector.fit(cut.training(0), held_out[:0], 0, tmp_path, Budget())
+    logits = detector.logits(tmp_path, held_out, ["identity"])[:, 0]
+    assert len(held_out) == 12 and metrics.auc(held_out["label"], logits) > 0.9
 
 
 def test_a_run_keeps_its_members_recipes(recipe: Path, tiny_probe: Path, manifest_folder: MakeFolder, capsys):

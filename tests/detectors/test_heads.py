@@ -20,14 +20,18 @@ def test_linear_logits_separate_what_is_linear():
     labels = (FEATURES @ np.arange(8) > 0).astype(np.int64)
     tensors, tried = heads.fit_linear(FEATURES, labels, np.arange(300), linear(1e-6, 1.0), 0)
     assert tried[1]["logloss"] < tried[0]["logloss"]
-    assert ((heads.linear_logits(tensors, FEATURES) > 0) == labels).mean() > 0.95
+    others = RNG.normal(size=(500, 8))
+    assert ((heads.linear_logits(tensors, others) > 0) == (others @ np.arange(8) > 0)).mean() > 0.95
 
 
 def test_a_constant_feature_does_no_harm():
-    tensors, _ = heads.fit_linear(
-        np.column_stack([FEATURES, np.ones(300)]), LABELS, np.arange(300), linear(1.0), 0
-    )
-    assert np.isfinite(heads.linear_logits(tensors, np.column_stack([FEATURES, np.full(300, 2.0)]))).all()
+    more = np.column_stack([FEATURES, np.ones(300)])
+    plain, _ = heads.fit_linear(FEATURES, LABELS, np.arange(300), linear(1.0), 0)
+    tensors, _ = heads.fit_linear(more, LABELS, np.arange(300), linear(1.0), 0)
+    expected = heads.linear_logits(plain, FEATURES)
+    assert np.allclose(heads.linear_logits(tensors, more), expected, atol=1e-3)
+    moved = np.column_stack([FEATURES, np.full(300, 2.0)])
+    assert np.allclose(heads.linear_logits(tensors, moved), expected, atol=1e-3)
 
 
 def test_the_difference_of_means_is_the_limit_of_shrinkage():
@@ -36,8 +40,10 @@ def test_the_difference_of_means_is_the_limit_of_shrinkage():
     difference, _ = heads.fit_linear(FEATURES, labels, np.arange(300), linear(1.0, head="difference"), 0)
     cosine = strong["weight"] @ difference["weight"] / np.linalg.norm(strong["weight"])
     assert cosine / np.linalg.norm(difference["weight"]) > 0.999
-    logits = heads.linear_logits(difference, FEATURES)
-    assert ((logits > 0) == labels).mean() > 0.8, "the logits are calibrated, not only ordered"
+    others = RNG.normal(size=(500, 8))
+    truth = others @ np.arange(8) + RNG.normal(size=500) > 0
+    logits = heads.linear_logits(difference, others)
+    assert ((logits > 0) == truth).mean() > 0.8, "the logits are calibrated, not only ordered"
 
 
 def test_weights_count_like_copies():

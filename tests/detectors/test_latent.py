@@ -62,6 +62,7 @@ def test_the_verb_writes_pairs_and_goes_on(autoencoder_weights: Path, manifest_f
     command = ["reconstruct", str(folder), "out", "--weights", str(autoencoder_weights)]
     assert main([*command, "--limit", "2"]) == 0
     first = {path.name: path.stat().st_mtime_ns for path in Path("out/images").iterdir()}
+    assert len(first) == 4
     assert main(command) == 2 and "manifest.csv already" in capsys.readouterr().err
     Path("out/manifest.csv").unlink()
     assert main(command) == 0

@@ -29,7 +29,9 @@ def test_only_corrections_and_the_head_learn():
     whole = sum(p.numel() for p in network.parameters())
     lora.insert(network, 2)
     learning = {name for name, p in network.named_parameters() if p.requires_grad}
-    assert all(name.endswith((".up", ".down")) or name.startswith("head.") for name in learning)
+    endings = {name.rpartition(".")[2] for name in learning}
+    assert endings == {"up", "down", "weight", "bias"}
+    assert {name for name in learning if not name.endswith((".up", ".down"))} == {"head.weight", "head.bias"}
     assert sum(p.numel() for p in network.parameters() if p.requires_grad) < whole / 5
 
 

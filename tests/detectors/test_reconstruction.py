@@ -41,10 +41,11 @@ def test_reconstruction_scores_pictures(rows: pd.DataFrame, autoencoder_weights:
     made = detectors.create(recipe)
     assert isinstance(made, Reconstruction)
     made.prepare(rows, rows, ["identity", "hflip"], Budget())
-    made.fit(rows, rows[:0], 0, tmp_path / "fold0", Budget())
+    train, held_out = rows[rows["pair"] < "p6"], rows[rows["pair"] >= "p6"]
+    made.fit(train, held_out[:0], 0, tmp_path / "fold0", Budget())
     made.verify(tmp_path / "fold0")
-    logits = detectors.create(recipe).logits(tmp_path / "fold0", rows, ["identity", "hflip"])
-    assert logits.shape == (24, 2) and ((logits[:, 0] > 0) == (rows["label"] == 1)).mean() > 0.8
+    logits = detectors.create(recipe).logits(tmp_path / "fold0", held_out, ["identity", "hflip"])
+    assert logits.shape == (8, 2) and ((logits[:, 0] > 0) == (held_out["label"] == 1)).mean() > 0.7
     other = detectors.create(recipes.change(recipe, image_size=40))
     with pytest.raises(UserError, match="image_size"):
         other.verify(tmp_path / "fold0")

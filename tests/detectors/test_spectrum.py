@@ -1,4 +1,3 @@
-import time
 from pathlib import Path
 
 import cv2
@@ -46,17 +45,6 @@ def test_co_occurrence_ignores_mirroring_and_sign():
     assert np.allclose(base, spectrum._co_occurrence(residual[:, ::-1]))
     assert np.allclose(base, spectrum._co_occurrence(residual[::-1]))
     assert (base**2).sum() == pytest.approx(2, abs=1e-5), "two directions, each a distribution"
-
-
-def test_sixty_pictures_a_second_on_two_cores():
-    picture = np.random.default_rng(0).integers(0, 256, (256, 256, 3)).astype(np.uint8)
-    spectrum.statistics(picture)
-    seconds = []
-    for _ in range(10):
-        began = time.process_time()
-        spectrum.statistics(picture)
-        seconds.append(time.process_time() - began)
-    assert 2 / np.median(seconds) > 60
 
 
 def test_it_learns_an_up_sampler(manifest_folder: MakeFolder, tmp_path: Path):

@@ -10,6 +10,7 @@ from humanmade.commands import main
 from humanmade.data import inventory, manifest
 from humanmade.evaluation import audit as auditing
 from humanmade.evaluation import audit_facts
+from humanmade.evaluation.sheet import GAP, SIDE
 from tests.conftest import MakeFolder, scene
 
 
@@ -123,17 +124,19 @@ def test_pairs_by_their_hashes(manifest_folder: MakeFolder):
     assert any("content can tell the label" in line for line in audited(loose).verdict)
 
 
-def test_duplicates_are_drawn_side_by_side(manifest_folder: MakeFolder, tmp_path: Path):
+def test_duplicates_are_drawn_one_above_the_other(manifest_folder: MakeFolder, tmp_path: Path):
     folder = manifest_folder(pairs=4, test=2)
     table = pd.read_csv(folder / "manifest.csv")
     (folder / table["path"].iloc[-1]).write_bytes((folder / table["path"].iloc[0]).read_bytes())
     rows = inventory.attach(manifest.load([folder]))
     found = auditing.audit(rows)
     assert auditing.draw_duplicates(tmp_path / "twins.png", found, rows) == len(found.duplicates) > 0
-    sheet = np.asarray(Image.open(tmp_path / "twins.png"))
+    sheet = np.asarray(Image.open(tmp_path / "twins.png").convert("RGB")).astype(int)
     across = found.duplicates[found.duplicates["first_split"] != found.duplicates["second_split"]]
     assert len(across) >= 1
-    first, second = sheet[8:136, 8:136].astype(int), sheet[8:136, 140:268].astype(int)
+    tall = SIDE * 48 // 64
+    inside, top = slice(GAP, GAP + SIDE), GAP + GAP // 2
+    first, second = sheet[top : top + tall, inside], sheet[top + tall + 2 : top + 2 * tall + 2, inside]
     assert first.std() > 10 and np.abs(first - second).mean() < 8, "the test picture and its twin come first"
     clean = inventory.attach(manifest.load([manifest_folder("clean", pairs=3, first_seed=50)]))
     assert auditing.draw_duplicates(tmp_path / "none.png", auditing.audit(clean), clean) == 0

@@ -16,6 +16,7 @@ from humanmade.data.loader import ViewDataset
 from humanmade.detectors.network import Normalised
 from humanmade.detectors.probe import Probe
 from humanmade.evaluation import explain as explaining
+from humanmade.evaluation.sheet import GAP, LINE, SIDE
 from humanmade.images.views import Frame
 from humanmade.run import Run
 from humanmade.training.budget import Budget
@@ -52,7 +53,7 @@ def test_every_family_gets_a_map_of_the_pictures_size(backbone: str, size: int, 
     pixels = torch.randint(0, 256, (1, 3, size, size), dtype=torch.uint8)
     shown = explaining.activation_map(network, pixels, method)
     assert shown.shape == (size, size) and np.isfinite(shown).all()
-    assert shown.min() >= 0 and shown.max() <= 1 + 1e-6
+    assert shown.min() >= 0 and 0.5 < shown.max() <= 1 + 1e-6 and shown.std() > 0.01
 
 
 def test_a_map_follows_the_place_that_decides():
@@ -101,22 +102,47 @@ def test_the_verb_draws_a_sheet_and_checks_itself(tiny_network: Path, manifest_f
     out = capsys.readouterr().out
     assert "sanity: rank correlation with maps of random weights" in out and "4 sources" in out
     sheet = np.asarray(Image.open("r/explain-layercam.png"))
-    assert sheet.shape[0] > 4 * 2 * explaining.TILE and sheet.std() > 20
+    assert sheet.shape[0] > 4 * 2 * SIDE and sheet.std() > 20
     assert main(["explain", "r", "--data", str(folder), "--out", "r/explain-layercam.png"]) == 2
+
+
+def test_a_sheet_has_a_row_a_source_and_three_columns_a_group(tmp_path: Path):
+    chosen = pd.DataFrame(
+        {
+            "kind": ["gan", "gan", "photos"],
+            "group": ["surest hits", "most doubtful", "worst mistakes"],
+            "label": [1, 1, 0],
+            "logit": [3.0, 0.1, 2.0],
+        }
+    )
+    shown = [np.full((32, 32, 3), (red, 200, 0), np.uint8) for red in (0, 100, 200)]
+    maps = np.zeros((3, 32, 32), np.float32)
+    maps[:, :16] = 1
+    explaining.contact_sheet(tmp_path / "s.png", chosen, maps, shown, "title")
+    pixels = np.asarray(Image.open(tmp_path / "s.png").convert("RGB")).astype(int)
+    assert pixels.shape[1] == GAP + 9 * (SIDE + GAP)
+    for red, column in ((0, 3), (100, 6), (200, 0)):
+        rows, columns = np.nonzero((pixels == [red, 200, 0]).all(axis=2))
+        assert columns.min() == GAP + column * (SIDE + GAP) and np.ptp(columns) == SIDE - 1
+        top, bottom = (pixels[rows.max() + y, columns.min() + 9] for y in (20, SIDE - 20))
+        assert top.sum() > bottom.sum() + 200, "below it, its map: bright where the detector looks"
+    yellow = np.nonzero((np.abs(pixels - [255, 215, 0]) < 9).all(axis=2))
+    assert yellow[1].max() < GAP + SIDE and yellow[0].min() > len(pixels) - 3 * LINE, "the photo is a mistake"
 
 
 def test_maps_come_from_a_fold_that_never_saw_the_picture(tiny_probe: Path, manifest_folder: MakeFolder):
     folder, other = manifest_folder("own", 8), manifest_folder("other", 3, first_seed=900)
     assert main(["cv", str(tiny_probe), "--data", str(folder), "--out", "r"]) == 0
-    from humanmade.run import Run
-
     rows = inventory.attach(manifest.load([folder]))
     honest = explaining.honest_logits(Run.find("r"), rows).set_index("id")
     oof = pd.read_csv("r/oof.csv").set_index("id")
     assert (honest["fold"] == oof.loc[honest.index, "fold"]).all()
     assert np.allclose(honest["logit"], oof.loc[honest.index, "logit"])
     unknown = explaining.honest_logits(Run.find("r"), inventory.attach(manifest.load([other])))
-    assert np.isfinite(unknown["logit"]).all()
+    assert main(["predict", "r", "--data", str(other), "--out", "p.csv"]) == 0
+    predicted = pd.read_csv("p.csv").set_index("id")["logit"]
+    assert np.allclose(unknown["logit"], predicted[unknown["id"]]) and set(unknown["fold"]) == {0}
+    assert set(unknown["id"]) <= set(oof.index), "other pictures under the same names are no known ones"
 
 
 def test_detectors_without_maps_say_so(manifest_folder: MakeFolder, capsys):

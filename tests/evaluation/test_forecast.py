@@ -108,8 +108,6 @@ def test_runs_are_ranked_by_a_model_or_by_a_rule(monkeypatch: pytest.MonkeyPatch
 
 
 def test_what_is_shipped_is_what_the_table_gives():
-    if not TABLE.is_file():
-        pytest.skip("docs/tables/forecast.csv is not there; humanmade bench --calibrate makes it")
     rows = calibration.usable(calibration.read(TABLE))
     assert calibration.chosen(rows, calibration.judge(rows)) == (forecasting.MODEL, forecasting.RANKING)
 

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.metrics import roc_auc_score
 
 from humanmade.commands import main
 from humanmade.evaluation import held_out
@@ -63,12 +64,14 @@ def test_counterparts_of_held_out_photos(
     folder = manifest_folder(pairs=9)
     assert main(["cv", str(tiny_probe), "--data", str(folder), "--out", "r"]) == 0
     scores = json.loads(Path("r/scores.json").read_text())
-    assert 0 <= scores["shifted"]["counterparts"] <= 1
+    aucs = []
     for fold in range(3):
         table = pd.read_csv(f"r/fold{fold}/counterparts.csv")
         held_out = pd.read_csv(f"r/fold{fold}/oof.csv")["id"]
         assert set(table["id"].str.partition("#")[0]) <= set(held_out)
         assert table["label"].mean() == 0.5
+        aucs.append(roc_auc_score(table["label"], table["logit"]))
+    assert scores["shifted"]["counterparts"] == pytest.approx(np.mean(aucs))
 
 
 def test_the_clock_of_the_forecast_costs_no_fold(

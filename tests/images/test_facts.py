@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from humanmade.images.facts import SHOWN, STORED, shown_facts, stored_facts
+from humanmade.images.facts import SHOWN, STORED, shown_facts, spread, stored_facts
 from tests.conftest import scene
 
 PICTURE = scene(1, (60, 60))
@@ -43,3 +43,16 @@ def test_what_a_picture_looks_like():
     assert list(facts) == list(SHOWN)
     assert flat == {"brightness": 99, "contrast": 0, "saturation": 0, "sharpness": 0}
     assert all(facts[name] > 0 for name in SHOWN)
+
+
+def test_facts_by_hand():
+    halves = np.zeros((40, 40, 3), np.uint8)
+    halves[:, 20:] = (200, 110, 0)
+    grey = round(0.299 * 200 + 0.587 * 110)
+    facts = {name: float(value) for name, value in shown_facts(halves).items()}
+    assert facts["brightness"] == facts["contrast"] == grey / 2 and facts["saturation"] == 100
+    # The Laplacian is the step on one side of the edge, minus the step on the other.
+    assert facts["sharpness"] == pytest.approx(grey * np.sqrt(2 / 40), abs=1e-3)
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 256, (31, 57, 3)).astype(np.uint8)
+    assert (spread(noise) == noise.max(axis=2) - noise.min(axis=2)).all()

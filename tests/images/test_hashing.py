@@ -1,6 +1,5 @@
-import time
-
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -48,9 +47,18 @@ def test_recompressed_pictures_are_near_and_other_scenes_are_not():
     assert (base ^ phash(second)).bit_count() > NEAR
 
 
-def test_eighty_thousand_hashes_take_seconds():
+def test_of_eighty_thousand_hashes_few_pairs_are_compared(monkeypatch: pytest.MonkeyPatch):
+    compared = 0
+
+    def count(bits: np.ndarray) -> np.ndarray:
+        nonlocal compared
+        compared += len(bits)
+        assert compared < 100 * len(hashes), "and not the 3.2 thousand million pairs there are"
+        return popcount(bits)
+
+    popcount = np.bitwise_count
+    monkeypatch.setattr(np, "bitwise_count", count)
     hashes = np.random.default_rng(0).integers(0, 2**63, 80_000).astype(np.uint64)
     hashes[40_000:] = hashes[:40_000] ^ np.uint64(0b1011)
-    began = time.monotonic()
     assert len(near_pairs(hashes)) >= 40_000
-    assert time.monotonic() - began < 60
+    assert compared >= 40_000

@@ -1,11 +1,16 @@
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
+from humanmade.commands import main
 
 from humanmade.errors import UserError
-from humanmade.images.corruptions import CORRUPTIONS, DRAWING
+from humanmade.images import views
+from humanmade.images.corruptions import CORRUPTIONS, Corruption
 from humanmade.images.histories import history
 from humanmade.images.views import CROPS, Frame, draws, expand, look
-from tests.conftest import scene
+from tests.conftest import MakeFolder, scene
 
 PICTURE = scene(3, (50, 70))
 
@@ -53,7 +58,7 @@ def test_corruptions_repeat_and_only_some_depend_on_the_seed(name: str):
     frame = Frame(40)
     first, again, other = (look(PICTURE, name, frame, seed) for seed in (1, 1, 2))
     assert (first == again).all()
-    assert (first == other).all() == (name not in DRAWING) == (not draws(name))
+    assert (first == other).all() == (not CORRUPTIONS[name].draws) == (not draws(name))
     assert (first != look(PICTURE, "identity", frame)).any()
 
 
@@ -64,17 +69,30 @@ def test_both_members_of_a_pair_get_the_same_draw():
     assert (noises[0] == noises[1]).all()
 
 
+@pytest.mark.parametrize("crop", CROPS)
 @pytest.mark.parametrize("shape", [(20000, 1), (3, 15000)])
-def test_very_long_pictures_cost_no_more_than_square_ones(shape: tuple[int, int]):
-    for crop in CROPS:
-        assert look(scene(1, (40, 40)).repeat(1, 0)[:1, :1].repeat(shape[0], 0).repeat(shape[1], 1),
-                    "identity", Frame(224, crop)).shape == (224, 224, 3)  # fmt: skip
+def test_very_long_pictures_cost_no_more_than_square_ones(
+    crop: str, shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+):
+    sizes: list[int] = []
+    resize = views.cv2.resize
+
+    def watched(picture: np.ndarray, size: tuple[int, int], interpolation: int) -> np.ndarray:
+        sizes.extend((size[0] * size[1], picture.size // 3))
+        return resize(picture, size, interpolation=interpolation)
+
+    monkeypatch.setattr(views.cv2, "resize", watched)
+    picture = np.full((*shape, 3), 90, np.uint8)
+    shown = look(picture, "identity", Frame(224, crop))
+    assert shown.shape == (224, 224, 3) and (shown == 90).all()
+    assert max(sizes, default=0) <= 224 * 224, "neither what is resized nor what comes of it is larger"
 
 
 @pytest.mark.parametrize("view", ["webp_75", "screenshot", "jpeg_75"])
 def test_pictures_longer_than_a_codec_takes(view: str):
     long = np.tile(scene(1, (24, 64)), (1, 300, 1))
-    assert look(long, view, Frame(16)).shape == (16, 16, 3)
+    shown, plain = (look(long, name, Frame(16)).astype(float) for name in (view, "identity"))
+    assert shown.shape == (16, 16, 3) and np.abs(shown - plain).mean() < 40
 
 
 def test_histories_repeat_by_seed_and_number_and_are_all_different():
@@ -96,3 +114,25 @@ def test_a_history_is_the_same_for_pictures_of_one_size_whatever_they_show():
         first, second = (history(picture, number, 7).astype(int) for picture in flat)
         assert first.shape == second.shape
         assert abs((second - first).mean() - 60) < 4
+
+
+def test_a_new_corruption_and_a_new_view_take_one_entry_each(
+    monkeypatch: pytest.MonkeyPatch, tiny_probe: Path, manifest_folder: MakeFolder
+):
+    def dotted(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        return np.where(rng.random((*picture.shape[:2], 1)) < 0.2, 255, picture).astype(np.uint8)
+
+    monkeypatch.setitem(CORRUPTIONS, "dotted", Corruption(dotted, draws=True))
+    monkeypatch.setitem(views.VIEWS, "inverted", lambda picture: 255 - picture)
+    frame = Frame(40)
+    assert (look(PICTURE, "inverted+hflip", frame) == 255 - look(PICTURE, "hflip", frame)).all()
+    first, again, other = (look(PICTURE, "inverted+dotted", frame, seed) for seed in (1, 1, 2))
+    assert draws("inverted+dotted") and (first == again).all() and (first != other).any()
+    assert expand(["inverted+crop_5"])[1] == "inverted+crop_tl"
+    folder = manifest_folder(pairs=9, test=2)
+    command = ["cv", str(tiny_probe), "--data", str(folder), "--out", "r", "--fold", "0"]
+    assert main([*command, "--set", 'views=["identity", "inverted", "hflip+dotted"]']) == 0
+    assert main(["predict", "r", "--data", str(folder), "--out", "p.csv"]) == 0
+    assert Path("p.csv").read_bytes() == Path("r/test.csv").read_bytes()
+    corrupted = json.loads(Path("r/scores.json").read_text())["corrupted"]
+    assert list(corrupted) == [*CORRUPTIONS, "mean", "worst"] and "dotted" in corrupted

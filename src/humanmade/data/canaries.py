@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +11,8 @@ import pandas as pd
 
 from humanmade import places, shards
 from humanmade.data.loader import read_picture
-from humanmade.errors import UserError
 from humanmade.images.canaries import PARTS, VERSION, Vector, describe
-from humanmade.progress import progress
+from humanmade.progress import in_threads
 
 Check = Callable[[], None]
 """Asked between two pictures; it raises to stop, and what is finished is kept."""
@@ -31,37 +28,22 @@ def numbers(rows: pd.DataFrame, check: Check | None = None) -> dict[str, npt.NDA
         UserError: a picture cannot be read.
     """
     folder = places.cache("canaries") / str(VERSION)
-    numbers, known = shards.read(folder)
-    lacking = rows[~rows["digest"].isin(numbers.keys())].drop_duplicates("digest")
+    places_of, vectors = shards.read(folder)
+    lacking = rows[~rows["digest"].isin(places_of.keys())].drop_duplicates("digest")
     if len(lacking):
-        _compute(lacking, folder, check)
-        numbers, known = shards.read(folder)
-    own = known[np.array([numbers[digest] for digest in rows["digest"]], dtype=np.int64)]
-    return {name: np.asarray(own[:, part], np.float32) for name, part in PARTS.items()}
+        pairs = list(zip(lacking["digest"], lacking["path"], strict=True))
+        in_threads(_described, pairs, "canaries", lambda described: _save(folder, described), SHARD, check)
+        places_of, vectors = shards.read(folder)
+    chosen = vectors[np.array([places_of[digest] for digest in rows["digest"]], dtype=np.int64)]
+    return {name: np.asarray(chosen[:, part], np.float32) for name, part in PARTS.items()}
 
 
-def _compute(rows: pd.DataFrame, folder: Path, check: Check | None) -> None:
-    """Describe pictures in threads (decoders release the interpreter), saving as it goes."""
-    waiting: dict[str, Vector] = {}
-    pool = ThreadPoolExecutor(os.cpu_count() or 1)
-    found = zip(rows["digest"], pool.map(_look, rows["path"]), strict=True)
-    try:
-        for digest, vector in progress(found, "canaries", "pictures", len(rows)):
-            waiting[digest] = vector
-            if len(waiting) == SHARD:
-                shards.write(folder, list(waiting), np.stack(list(waiting.values())))
-                waiting = {}
-            if check:
-                check()
-    finally:
-        pool.shutdown(cancel_futures=True)
-        if waiting:
-            shards.write(folder, list(waiting), np.stack(list(waiting.values())))
+def _described(pair: tuple[str, str]) -> tuple[str, Vector]:
+    """The digest and the numbers of the picture with this digest and path."""
+    digest, path = pair
+    picture = read_picture(path)
+    return digest, describe(picture, Path(path).stat().st_size)
 
 
-def _look(path: str) -> Vector:
-    try:
-        size = Path(path).stat().st_size
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error})") from None
-    return describe(read_picture(path), size)
+def _save(folder: Path, described: list[tuple[str, Vector]]) -> None:
+    shards.write(folder, [digest for digest, _ in described], np.stack([vector for _, vector in described]))

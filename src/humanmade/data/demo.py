@@ -22,6 +22,7 @@ from PIL import Image
 
 from humanmade import competition, files
 from humanmade.errors import UserError
+from humanmade.images.corruptions import rescale, resize
 from humanmade.images.decode import Picture, decode
 from humanmade.seeding import stable_seed
 
@@ -60,9 +61,7 @@ def _through(small: float, up: int) -> Callable[[Picture], Picture]:
 
     def reconstruct(picture: Picture) -> Picture:
         height, width = picture.shape[:2]
-        size = (round(width * small), round(height * small))
-        down = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-        return np.asarray(cv2.resize(down, (width, height), interpolation=up), dtype=np.uint8)
+        return resize(rescale(picture, small, cv2.INTER_AREA), height, width, up)
 
     return reconstruct
 
@@ -109,21 +108,21 @@ def make(folder: Path) -> Path:
 
 def _photographs() -> dict[str, Picture]:
     """Decode the photographs inside the wheels of scikit-image and scikit-learn."""
-    places = []
+    folders = []
     for package, below in (("skimage", "data"), ("sklearn", "datasets/images")):
         spec = find_spec(package)
         if spec is None or spec.origin is None:
             raise UserError(
                 f"the demo needs the photographs that {package} ships; pip install 'humanmade[demo]'"
             )
-        places.append(Path(spec.origin).parent / below)
-    found = {}
+        folders.append(Path(spec.origin).parent / below)
+    photos = {}
     for name in (*TRAIN_PHOTOS, *TEST_PHOTOS):
-        file = next((place / name for place in places if (place / name).is_file()), None)
-        if file is None:
-            raise UserError(f"the demo's photograph {name} is not in {places[0]} or {places[1]}")
-        found[name] = decode(file.read_bytes())
-    return found
+        path = next((folder / name for folder in folders if (folder / name).is_file()), None)
+        if path is None:
+            raise UserError(f"the demo's photograph {name} is not in {folders[0]} or {folders[1]}")
+        photos[name] = decode(path.read_bytes())
+    return photos
 
 
 def _write_train(folder: Path, photos: dict[str, Picture]) -> None:
@@ -162,8 +161,8 @@ def _write_test(folder: Path, photos: dict[str, Picture]) -> None:
         shutil.copyfile(pictures / name, hidden / name)
     ids = [f"{contest.pictures[1]}/{name}" for name, _, _ in rows]
     files.write_csv(folder / contest.test_table, pd.DataFrame({contest.test_column: ids}))
-    known = pd.DataFrame(rows, columns=["path", "label", "source"])
-    files.write_csv(folder / HIDDEN / "manifest.csv", known.assign(path="images/" + known["path"]))
+    table = pd.DataFrame(rows, columns=["path", "label", "source"])
+    files.write_csv(folder / HIDDEN / "manifest.csv", table.assign(path="images/" + table["path"]))
 
 
 def _crops(

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from humanmade.errors import UserError
-from humanmade.images.hashing import near_pairs
+from humanmade.images.hashing import chains, near_pairs
 
 Mask = npt.NDArray[np.bool_]
 
@@ -66,14 +66,13 @@ def make(table: pd.DataFrame, count: int, seed: int, split: str) -> Folds:
     train = table[table["split"] == "train"].sort_values("id")
     rows = pd.concat([train, table[table["split"] == "extra"].sort_values("id")], ignore_index=True)
     rows["group"] = join_groups(rows)
-    own = rows["group"].to_numpy()[: len(train)]
-    by_source, ours = split == "source", rows[: len(train)]
-    held_out = hold_sources_out(ours) if by_source else _by_group(rows, own, count, seed)
-    fold = np.where(held_out.any(axis=0), held_out.argmax(axis=0), -1)
-    assert (fold >= 0).all(), "a train row is in no fold"
-    folds = Folds(pd.DataFrame({"id": ours["id"], "fold": fold, "group": own}), held_out, rows, by_source)
-    for k in range(len(folds)):
-        _check_classes(folds, k, split)
+    train, by_source = rows[: len(train)], split == "source"
+    held_out = hold_sources_out(train) if by_source else _by_group(train, count, seed)
+    assert held_out.any(axis=0).all(), "a train row is in no fold"
+    table = train[["id"]].assign(fold=held_out.argmax(axis=0), group=train["group"])
+    folds = Folds(table, held_out, rows, by_source)
+    for fold in range(len(folds)):
+        _check_classes(folds, fold, split)
     return folds
 
 
@@ -84,11 +83,8 @@ def join_groups(rows: pd.DataFrame) -> npt.NDArray[np.int64]:
 
     links = [near_pairs(rows["phash"].to_numpy(dtype=np.uint64))]
     for column in ("pair", "group"):
-        named = rows.index[rows[column] != ""].to_numpy()
-        codes = pd.factorize(rows.loc[named, column])[0]
-        order = np.argsort(codes, kind="stable")
-        same = codes[order[:-1]] == codes[order[1:]]
-        links.append(np.stack([named[order[:-1][same]], named[order[1:][same]]], axis=1))
+        named = np.flatnonzero(rows[column] != "")
+        links.append(named[chains(pd.factorize(rows[column].iloc[named])[0])])
     edges = np.concatenate(links)
     graph = coo_array((np.ones(len(edges)), (edges[:, 0], edges[:, 1])), shape=(len(rows), len(rows)))
     return connected_components(graph, directed=False)[1].astype(np.int64)
@@ -140,8 +136,8 @@ def stratified_groups(
     return list(StratifiedGroupKFold(count).split(labels, labels, place[codes]))
 
 
-def _by_group(rows: pd.DataFrame, groups: npt.NDArray[np.int64], count: int, seed: int) -> Mask:
-    labels = rows["label"].to_numpy()[: len(groups)]
+def _by_group(rows: pd.DataFrame, count: int, seed: int) -> Mask:
+    labels, groups = rows["label"].to_numpy(), rows["group"].to_numpy()
     distinct = len(np.unique(groups))
     fewest = min(len(np.unique(groups[labels == label])) for label in (0, 1))
     if fewest < count:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,7 @@ from humanmade.errors import UserError
 from humanmade.images.decode import BrokenPictureError, decode, is_truncated_jpeg
 from humanmade.images.facts import SHOWN, STORED, shown_facts, stored_facts
 from humanmade.images.hashing import phash
-from humanmade.progress import progress, warn
+from humanmade.progress import in_threads, warn
 
 COLUMNS = [
     *("path", "size", "mtime", "digest", "phash", "width", "height", "truncated", "error"),
@@ -53,22 +52,15 @@ def attach(table: pd.DataFrame, skip_broken: bool = False) -> pd.DataFrame:
 def survey(paths: Sequence[str]) -> pd.DataFrame:
     """Facts of pictures (`COLUMNS`, all text), in any order, read from the cache or the files."""
     absolute = {path: os.path.abspath(path) for path in dict.fromkeys(paths)}
-    by_folder: dict[str, list[str]] = {}
-    for path in absolute.values():
-        by_folder.setdefault(os.path.dirname(path), []).append(path)
-    known = {folder: _load_cache(folder) for folder in by_folder}
-    fresh = {folder: _changed(members, known[folder]) for folder, members in by_folder.items()}
-    total = sum(map(len, fresh.values()))
-    if total:
-        _read_new(fresh, known, total)
-    facts = pd.concat(known.values(), ignore_index=True).set_index("path")
+    folders = dict.fromkeys(map(os.path.dirname, absolute.values()))
+    caches = {folder: _load_cache(folder) for folder in folders}
+    known = pd.concat(caches.values(), ignore_index=True)
+    stamps = dict(zip(known["path"], zip(known["size"], known["mtime"], strict=True), strict=True))
+    changed = [path for path in absolute.values() if stamps.get(path) != _stamp(path)]
+    if changed:
+        in_threads(_examine, changed, "reading pictures", lambda rows: _store(rows, caches), CHUNK)
+    facts = pd.concat(caches.values(), ignore_index=True).set_index("path")
     return facts.loc[list(absolute.values())].reset_index(drop=True).assign(path=list(absolute))
-
-
-def _changed(paths: list[str], known: pd.DataFrame) -> list[str]:
-    """The files that the cache does not know, or not as they are now."""
-    seen = dict(zip(known["path"], known["size"] + "/" + known["mtime"], strict=True))
-    return [path for path in paths if seen.get(path) != "/".join(_stamp(path))]
 
 
 def _stamp(path: str) -> tuple[str, str]:
@@ -76,29 +68,12 @@ def _stamp(path: str) -> tuple[str, str]:
     return str(stat.st_size), str(stat.st_mtime_ns)
 
 
-def _read_new(fresh: dict[str, list[str]], known: dict[str, pd.DataFrame], total: int) -> None:
-    """Read what the cache lacks, in threads (decoders release the interpreter), saving as it goes."""
-    waiting: list[tuple[str, dict[str, str]]] = []
-    pool = ThreadPoolExecutor(os.cpu_count() or 1)
-    jobs = ((folder, path) for folder, paths in fresh.items() for path in paths)
-    results = pool.map(lambda job: (job[0], _examine(job[1])), jobs)
-    try:
-        for result in progress(results, "reading pictures", "pictures", total):
-            waiting.append(result)
-            if len(waiting) == CHUNK:
-                _store(waiting, known)
-                waiting = []
-    finally:
-        pool.shutdown(cancel_futures=True)
-        _store(waiting, known)
-
-
-def _store(results: list[tuple[str, dict[str, str]]], known: dict[str, pd.DataFrame]) -> None:
-    for folder in {folder for folder, _ in results}:
-        rows = pd.DataFrame([row for parent, row in results if parent == folder], columns=COLUMNS)
-        merged = pd.concat([known[folder], rows], ignore_index=True)
-        known[folder] = merged.drop_duplicates("path", keep="last", ignore_index=True)
-        files.write_csv(_cache_file(folder), known[folder])
+def _store(rows: list[dict[str, str]], caches: dict[str, pd.DataFrame]) -> None:
+    facts = pd.DataFrame(rows, columns=COLUMNS)
+    for folder, part in facts.groupby(facts["path"].map(os.path.dirname)):
+        merged = pd.concat([caches[folder], part], ignore_index=True)
+        caches[folder] = merged.drop_duplicates("path", keep="last", ignore_index=True)
+        files.write_csv(_cache_file(folder), caches[folder])
 
 
 def _examine(path: str) -> dict[str, str]:

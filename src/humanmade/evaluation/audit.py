@@ -5,21 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pandas as pd
-from PIL import Image, ImageDraw, ImageFont
 
 from humanmade.data import inventory
 from humanmade.data.folds import join_groups
 from humanmade.data.loader import read_picture
 from humanmade.errors import UserError
-from humanmade.evaluation import audit_facts, canaries, distance
-from humanmade.files import whole_file
+from humanmade.evaluation import audit_facts, canaries, distance, sheet
+from humanmade.evaluation.sheet import Cell
 from humanmade.images.facts import SHOWN
 from humanmade.images.hashing import near_pairs
 from humanmade.progress import warn
 from humanmade.scores import Distance
+
+PER_ROW = 8
+"""Near-duplicates side by side on their sheet."""
 
 LOOSE = "pairs do not share their content, so content can tell the label."
 
@@ -95,30 +96,20 @@ def _distance(train: pd.DataFrame, test: pd.DataFrame) -> Distance | None:
 
 
 def draw_duplicates(path: Path, found: Audit, table: pd.DataFrame, most: int = 24) -> int:
-    """Draw near-duplicates side by side, test against train first; how many are drawn."""
+    """Draw near-duplicates one above the other, test against train first; how many are drawn."""
     across = found.duplicates["first_split"] != found.duplicates["second_split"]
     chosen_pairs = pd.concat([found.duplicates[across], found.duplicates[~across]]).head(most)
     if chosen_pairs.empty:
         return 0
-    files_of = dict(zip(table["id"], table["path"], strict=True))
-    columns, tile = 4, 128
-    rows = -(-len(chosen_pairs) // columns)
-    sheet = Image.new("RGB", (columns * (2 * tile + 24) + 8, rows * (tile + 40) + 8), "white")
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(11)
-    for number, pair in enumerate(chosen_pairs.to_dict("records")):
-        left, top = 8 + number % columns * (2 * tile + 24), 8 + number // columns * (tile + 40)
-        for side, name in enumerate((pair["first"], pair["second"])):
-            picture = read_picture(files_of[name])
-            small = cv2.resize(picture, (tile, tile), interpolation=cv2.INTER_AREA)
-            sheet.paste(Image.fromarray(small), (left + side * (tile + 4), top))
-            draw.text((left + side * (tile + 4), top + tile + 14), name[-20:], "black", font=font)
-        said = f"{pair['first_split']} / {pair['second_split']}"
-        if said == "train / train" and not pair["same_label"]:
-            said += ", opposite labels"
-        draw.text((left, top + tile + 1), said, "black", font=font)
-    with whole_file(path) as scratch:
-        sheet.save(scratch, "PNG")
-    return len(chosen_pairs)
+    paths = dict(zip(table["id"], table["path"], strict=True))
+    cells = []
+    for pair in chosen_pairs.to_dict("records"):
+        names, splits = (pair["first"], pair["second"]), (pair["first_split"], pair["second_split"])
+        opposite = splits == ("train", "train") and not pair["same_label"]
+        caption = "\n".join([" / ".join(splits), *names, *["opposite labels"] * opposite])
+        cells.append(Cell(tuple(read_picture(paths[name]) for name in names), caption, opposite))
+    sheet.draw(path, [("", cells[k : k + PER_ROW]) for k in range(0, len(cells), PER_ROW)])
+    return len(cells)
 
 
 def _duplicates(table: pd.DataFrame) -> pd.DataFrame:

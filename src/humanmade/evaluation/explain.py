@@ -5,26 +5,27 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import torch
 import torch.nn.functional as F
-from PIL import Image, ImageDraw, ImageFont
+from matplotlib import colormaps
 from torch import nn
 
 from humanmade import detectors
 from humanmade.data.loader import ViewDataset
 from humanmade.detectors.base import PictureDetector
 from humanmade.errors import UserError
+from humanmade.evaluation import sheet
 from humanmade.evaluation.evaluate import labelled_rows
 from humanmade.evaluation.inference import run_logits
-from humanmade.files import read_numbers, whole_file
+from humanmade.evaluation.sheet import Cell
+from humanmade.files import read_csv, read_numbers
+from humanmade.images.decode import Picture
 from humanmade.progress import progress
-from humanmade.run import OOF, SCORES, Run
+from humanmade.run import OOF, PICTURES, SCORES, Run
 from humanmade.sensitivity import MOST
 
 Maps = npt.NDArray[np.float32]
@@ -37,7 +38,6 @@ GROUPS = ("worst mistakes", "surest hits", "most doubtful")
 PER_GROUP = 3
 SANITY_ROWS = 6
 """Pictures whose maps are compared with those of random weights."""
-TILE = 128
 
 SANE = 0.5
 """Rank correlation of the maps with those of random weights, above which they show the picture's
@@ -122,19 +122,21 @@ def mapped(run: Run) -> PictureDetector:
 
 
 def honest_logits(run: Run, rows: pd.DataFrame) -> pd.DataFrame:
-    """Give rows `logit` and `fold`: out-of-fold ones where the run has them, else the run's mean.
+    """Give rows `logit` and `fold`: out-of-fold ones where the run has these pictures, else the run's mean.
 
     The fold is the model that is asked for its map; it never trained on the picture.
     """
     if (run.folder / OOF).is_file():
         oof = read_numbers(run.folder / OOF, ("id", "logit", "fold")).set_index("id")
-        if rows["id"].isin(oof.index).all():
+        pictures = read_csv(run.folder / PICTURES, ("id", "digest")).set_index("id")["digest"]
+        same = pictures.reindex(rows["id"]).to_numpy() == rows["digest"].to_numpy()
+        if same.all() and rows["id"].isin(oof.index).all():
             known = oof.loc[rows["id"]]
             return rows.assign(logit=known["logit"].to_numpy(), fold=known["fold"].astype(int).to_numpy())
     return rows.assign(logit=run_logits(run, rows), fold=run.finished()[0])
 
 
-def explain(run: Run, rows: pd.DataFrame, method: str) -> tuple[Maps, list[Any]]:
+def explain(run: Run, rows: pd.DataFrame, method: str) -> tuple[Maps, list[Picture]]:
     """Heat maps of rows, and the squares they were made of.
 
     Args:
@@ -234,50 +236,32 @@ def randomised_correlation(run: Run, rows: pd.DataFrame, method: str) -> float:
     for module in random.modules():
         if isinstance(module, nn.Linear | nn.Conv2d):
             nn.init.normal_(module.weight, std=float(module.weight.detach().std()) or 0.02)
-    found = []
+    correlations = []
     for index in range(len(rows)):
-        first, second = (activation_map(each, squares[index], method) for each in (network, random))
+        first, second = (activation_map(model, squares[index], method) for model in (network, random))
         if first.std() > 0 and second.std() > 0:
-            found.append(float(spearmanr(first[::4, ::4].ravel(), second[::4, ::4].ravel()).statistic))
-    return float(np.mean(found)) if found else float("nan")
+            correlations.append(float(spearmanr(first[::4, ::4].ravel(), second[::4, ::4].ravel()).statistic))
+    return float(np.mean(correlations)) if correlations else float("nan")
 
 
-def contact_sheet(path: Path, rows: pd.DataFrame, maps: Maps, shown: list[Any], title: str) -> None:
-    """Draw chosen pictures above their maps: a band a source, a column group each of `GROUPS`."""
-    kinds = list(dict.fromkeys(rows["kind"]))
-    width, band = 3 * (PER_GROUP * TILE + 16) + 16, 2 * TILE + 44
-    sheet = Image.new("RGB", (width, 56 + band * len(kinds)), "white")
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)
-    draw.text((16, 8), title, "black", font=ImageFont.load_default(16))
-    for column, group in enumerate(GROUPS):
-        draw.text((16 + column * (PER_GROUP * TILE + 16), 32), group, "black", font=font)
-    for number, kind in enumerate(kinds):
-        top = 56 + number * band
-        draw.text((16, top), str(kind), "black", font=font)
-        for column, group in enumerate(GROUPS):
-            members = np.flatnonzero((rows["kind"] == kind) & (rows["group"] == group))
-            for place, index in enumerate(members):
-                left = 16 + column * (PER_GROUP * TILE + 16) + place * TILE
-                tile = cv2.resize(np.ascontiguousarray(shown[index]), (TILE - 4, TILE - 4))
-                heat = cv2.resize(maps[index], (TILE - 4, TILE - 4))
-                sheet.paste(Image.fromarray(tile), (left, top + 20))
-                sheet.paste(Image.fromarray(_overlay(tile, heat)), (left, top + 20 + TILE - 2))
-                right = (rows["logit"].iloc[index] > 0) == (rows["label"].iloc[index] == 1)
-                draw.text(
-                    (left + 3, top + 20 + TILE * 2 - 20),
-                    f"{rows['logit'].iloc[index]:+.2f}",
-                    "white" if right else "yellow",
-                    font=font,
-                    stroke_width=2,
-                    stroke_fill="black",
-                )
-    with whole_file(path) as scratch:
-        sheet.save(scratch, "PNG")
+def contact_sheet(path: Path, rows: pd.DataFrame, maps: Maps, shown: list[Picture], title: str) -> None:
+    """Draw chosen pictures above their maps: a row a source, `PER_GROUP` columns each of `GROUPS`."""
+    cells = [
+        Cell((picture, _overlay(picture, heat)), f"{logit:+.2f}", (logit > 0) != (label == 1))
+        for picture, heat, logit, label in zip(shown, maps, rows["logit"], rows["label"], strict=True)
+    ]
+    places = rows.groupby(["kind", "group"]).indices
+    drawn: list[sheet.Row] = []
+    for kind in rows["kind"].unique():
+        members = [list(places.get((kind, group), []))[:PER_GROUP] for group in GROUPS]
+        padded = [[*part, *[None] * (PER_GROUP - len(part))] for part in members]
+        drawn.append((str(kind), [None if k is None else cells[k] for part in padded for k in part]))
+    sheet.draw(path, drawn, title, {PER_GROUP * k: group for k, group in enumerate(GROUPS)})
 
 
-def _overlay(tile: npt.NDArray[np.uint8], heat: Maps) -> npt.NDArray[np.uint8]:
-    colours = cv2.applyColorMap((heat.clip(0, 1) * 255).astype(np.uint8), cv2.COLORMAP_INFERNO)[:, :, ::-1]
-    return np.asarray(tile * 0.45 + colours * 0.55).astype(np.uint8)
+def _overlay(picture: Picture, heat: npt.NDArray[np.float32]) -> Picture:
+    colours = colormaps["inferno"](heat.clip(0, 1))[..., :3] * 255
+    return np.asarray(picture * 0.45 + colours * 0.55).astype(np.uint8)
 
 
 def _unit(values: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:

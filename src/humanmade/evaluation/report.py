@@ -57,7 +57,6 @@ def report(runs: Sequence[Run], submitted: Sequence[ledger.Row], audit: Audit | 
     """
     try:
         import jinja2
-        import matplotlib.figure  # noqa: F401 - is it there?
     except ImportError as error:
         raise UserError(f"report needs {error.name}: pip install 'humanmade[report]'") from None
     table = comparing.compare(runs, submitted)

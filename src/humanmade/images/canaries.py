@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from humanmade.images.decode import Picture
+from humanmade.images.facts import spread
 from humanmade.images.residuals import Plane, luminance
 
 Vector = npt.NDArray[np.float32]
@@ -37,7 +38,7 @@ def describe(picture: Picture, size: int) -> Vector:
         size: of its file, in bytes.
     """
     native, squashed = _middle(picture), _squashed(picture, SIDE)
-    found = {
+    numbers = {
         "colour": _colour(squashed),
         "thumbnail": _squashed(picture, 8).ravel() / 255.0,
         "sharpness": _sharpness(luminance(native)),
@@ -45,7 +46,7 @@ def describe(picture: Picture, size: int) -> Vector:
         "bytes": _bytes(picture, native, size),
         "drawing": _drawing(squashed),
     }
-    return np.concatenate([found[name] for name in CANARIES]).astype(np.float32)
+    return np.concatenate([numbers[name] for name in CANARIES]).astype(np.float32)
 
 
 def _colour(picture: Picture) -> npt.NDArray[np.float64]:
@@ -87,8 +88,7 @@ def _drawing(picture: Picture) -> npt.NDArray[np.float64]:
     counts = np.sort(_colours(picture, 16))[::-1]
     most = np.searchsorted(np.cumsum(counts), 0.9 * counts.sum()) + 1
     strong = np.percentile(strength, 99)
-    red, green, blue = cv2.split(picture)
-    saturation = cv2.subtract(cv2.max(cv2.max(red, green), blue), cv2.min(cv2.min(red, green), blue)) / 255
+    saturation = spread(picture) / 255
     return np.array(
         [
             *((strength < level).mean() for level in (1, 4)),

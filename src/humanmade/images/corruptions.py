@@ -8,6 +8,7 @@ members of a pair and both classes meet the same one.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -18,7 +19,12 @@ from humanmade.seeding import stable_seed
 LONGEST = {"jpeg": 65_500, "webp": 16_383}
 """Longest side in pixels that a codec takes; longer pictures are brought down to it first."""
 
-Corruption = Callable[[Picture, np.random.Generator], Picture]
+
+class Corruption(NamedTuple):
+    """What is done to a picture, and whether it draws at random or is the same whatever the seed."""
+
+    apply: Callable[[Picture, np.random.Generator], Picture]
+    draws: bool = False
 
 
 def recompress(picture: Picture, codec: str, quality: int) -> Picture:
@@ -37,6 +43,11 @@ def rescale(picture: Picture, factor: float, method: int | None = None) -> Pictu
     height, width = (max(1, round(side * factor)) for side in picture.shape[:2])
     if method is None:
         method = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
+    return resize(picture, height, width, method)
+
+
+def resize(picture: Picture, height: int, width: int, method: int) -> Picture:
+    """Resize by a `cv2.INTER_*`, whatever the strides of the picture."""
     picture = np.ascontiguousarray(picture)
     return np.asarray(cv2.resize(picture, (width, height), interpolation=method), dtype=np.uint8)
 
@@ -54,8 +65,7 @@ def noise(picture: Picture, sigma: float, rng: np.random.Generator) -> Picture:
 
 def _down_up(picture: Picture, _: np.random.Generator) -> Picture:
     height, width = picture.shape[:2]
-    small = rescale(picture, 0.5)
-    return np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC), np.uint8)
+    return resize(rescale(picture, 0.5), height, width, cv2.INTER_CUBIC)
 
 
 def _crop(picture: Picture, rng: np.random.Generator) -> Picture:
@@ -63,8 +73,7 @@ def _crop(picture: Picture, rng: np.random.Generator) -> Picture:
     height, width = picture.shape[:2]
     top, left = (rng.random(2) * 0.3 * (height, width)).astype(int)
     part = picture[top : top + max(1, int(height * 0.7)), left : left + max(1, int(width * 0.7))]
-    part = np.ascontiguousarray(part)
-    return np.asarray(cv2.resize(part, (width, height), interpolation=cv2.INTER_CUBIC), np.uint8)
+    return resize(part, height, width, cv2.INTER_CUBIC)
 
 
 def _colour(picture: Picture, rng: np.random.Generator) -> Picture:
@@ -88,29 +97,26 @@ def _repost(picture: Picture, rng: np.random.Generator) -> Picture:
 
 
 CORRUPTIONS: dict[str, Corruption] = {
-    "jpeg90": lambda picture, _: recompress(picture, "jpeg", 90),
-    "jpeg70": lambda picture, _: recompress(picture, "jpeg", 70),
-    "jpeg50": lambda picture, _: recompress(picture, "jpeg", 50),
-    "jpeg30": lambda picture, _: recompress(picture, "jpeg", 30),
-    "webp50": lambda picture, _: recompress(picture, "webp", 50),
-    "blur1": lambda picture, _: blur(picture, 1.0),
-    "down2up": _down_up,
-    "noise8": lambda picture, rng: noise(picture, 8, rng),
-    "crop70": _crop,
-    "colour20": _colour,
-    "messenger": _messenger,
-    "screenshot": _screenshot,
-    "repost": _repost,
+    "jpeg90": Corruption(lambda picture, _: recompress(picture, "jpeg", 90)),
+    "jpeg70": Corruption(lambda picture, _: recompress(picture, "jpeg", 70)),
+    "jpeg50": Corruption(lambda picture, _: recompress(picture, "jpeg", 50)),
+    "jpeg30": Corruption(lambda picture, _: recompress(picture, "jpeg", 30)),
+    "webp50": Corruption(lambda picture, _: recompress(picture, "webp", 50)),
+    "blur1": Corruption(lambda picture, _: blur(picture, 1.0)),
+    "down2up": Corruption(_down_up),
+    "noise8": Corruption(lambda picture, rng: noise(picture, 8, rng), draws=True),
+    "crop70": Corruption(_crop, draws=True),
+    "colour20": Corruption(_colour, draws=True),
+    "messenger": Corruption(_messenger),
+    "screenshot": Corruption(_screenshot, draws=True),
+    "repost": Corruption(_repost, draws=True),
 }
-
+"""The grid, in the order of its scores; a new entry here is all that a new corruption takes."""
 
 SELECTING = ("jpeg50", "down2up", "noise8", "messenger")
 """Corruptions under which epochs and members are chosen; the chain `repost` is kept for judging alone."""
 
-DRAWING = frozenset({"noise8", "crop70", "colour20", "screenshot", "repost"})
-"""Corruptions that draw at random; the others do the same whatever the seed."""
-
 
 def corrupt(picture: Picture, name: str, seed: int) -> Picture:
     """Apply one corruption of the grid; the seed (of a pair) decides every draw in it."""
-    return CORRUPTIONS[name](picture, np.random.default_rng(stable_seed(name, seed)))
+    return CORRUPTIONS[name].apply(picture, np.random.default_rng(stable_seed(name, seed)))

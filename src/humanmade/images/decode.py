@@ -43,8 +43,8 @@ def decode(data: bytes) -> Picture:
                 raise BrokenPictureError(f"{pixels:,} pixels, more than {MAX_PIXELS:,}")
             profile = image.info.get("icc_profile")
             image.load()
-            upright = ImageOps.exif_transpose(image)
-            return np.array(_to_srgb(_to_rgb(upright), profile), dtype=np.uint8)
+            ImageOps.exif_transpose(image, in_place=True)
+            return np.array(_to_srgb(_to_rgb(image), profile), dtype=np.uint8)
     except BrokenPictureError:
         raise
     # Decoders meet hostile bytes with errors of many kinds; each means that this is no picture.
@@ -95,7 +95,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         layered = image.convert("RGBA")
         white = Image.new("RGBA", layered.size, "white")
         return Image.alpha_composite(white, layered).convert("RGB")
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")  # Pillow would copy
 
 
 def _from_deep_grey(image: Image.Image) -> Image.Image:

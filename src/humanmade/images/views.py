@@ -12,12 +12,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 
 from humanmade.errors import UserError
-from humanmade.images.corruptions import CORRUPTIONS, DRAWING, corrupt, recompress, rescale
+from humanmade.images.corruptions import CORRUPTIONS, corrupt, recompress, rescale, resize
 from humanmade.images.decode import Picture
 from humanmade.images.histories import history
 
@@ -27,16 +28,32 @@ CROPS = ("native", "resize", "squash")
 
 RESIZE_MARGIN = 8 / 7
 
-_FLIPS: dict[str, Callable[[Picture], Picture]] = {
+VIEWS: dict[str, Callable[[Picture], Picture]] = {
     "identity": lambda picture: picture,
     "hflip": lambda picture: picture[:, ::-1],
     "vflip": lambda picture: picture[::-1],
     "rot180": lambda picture: picture[::-1, ::-1],
 }
+"""Operations without a number; a new entry here is all that a new view takes."""
+
+NUMBERED: dict[str, tuple[float, float, Callable[[Picture, float], Picture]]] = {
+    "scale": (0.1, 4, rescale),
+    "jpeg": (1, 100, lambda picture, quality: recompress(picture, "jpeg", int(quality))),
+    "webp": (1, 100, lambda picture, quality: recompress(picture, "webp", int(quality))),
+}
+"""Operations with a number behind their name: its least, its most, and what is done."""
+
 FIVE_CROPS = "crop_5"
 _CORNERS = {"crop_tl": (0, 0), "crop_tr": (0, 1), "crop_bl": (1, 0), "crop_br": (1, 1)}
-_NUMBERED = re.compile(r"(scale|jpeg|webp)_(\d+(?:\.\d+)?)")
+_NUMBER = re.compile(r"([a-z]+)_(\d+(?:\.\d+)?)")
 _HISTORY = re.compile(r"history_([1-9]\d?)")
+
+
+class Operation(NamedTuple):
+    """What a part of a view does to a picture under a seed, and whether it depends on the seed."""
+
+    apply: Callable[[Picture, int], Picture]
+    draws: bool = False
 
 
 @dataclass(frozen=True)
@@ -49,11 +66,11 @@ class Frame:
     def cut(self, picture: Picture, top: float = 0.5, left: float = 0.5) -> Picture:
         """Cut the square at a relative position; a picture too small is mirrored at its edges."""
         if self.crop == "squash":
-            return _resize(picture, self.size, self.size)
+            return _resize(picture, self.size)
         if self.crop == "resize":
             # Only what will be seen is resized, so a very long picture costs no more than a square one.
             part = _square(picture, max(1, round(min(picture.shape[:2]) / RESIZE_MARGIN)), top, left)
-            return _resize(part, self.size, self.size)
+            return _resize(part, self.size)
         return _square(pad_to(picture, self.size), self.size, top, left)
 
 
@@ -80,21 +97,21 @@ def expand(names: Sequence[str]) -> tuple[str, ...]:
     """
     if not names:
         raise UserError("views: at least one view is needed, such as identity")
-    out: list[str] = []
+    expanded: list[str] = []
     for name in names:
         parts = name.split("+")
         for part in parts:
-            _check(part)
+            if part != FIVE_CROPS:
+                operation(part)
         for crop in ("identity", *_CORNERS) if FIVE_CROPS in parts else ("identity",):
-            kept = [crop if part == FIVE_CROPS else part for part in parts]
-            out.append("+".join(part for part in kept if part != "identity") or "identity")
-    return tuple(dict.fromkeys(out))
+            chosen = [crop if part == FIVE_CROPS else part for part in parts]
+            expanded.append("+".join(part for part in chosen if part != "identity") or "identity")
+    return tuple(dict.fromkeys(expanded))
 
 
 def draws(view: str) -> bool:
     """Whether a view's outcome depends on its seed."""
-    parts = view.split("+")
-    return not DRAWING.isdisjoint(parts) or any(map(_HISTORY.fullmatch, parts))
+    return any(operation(part).draws for part in view.split("+"))
 
 
 def look(picture: Picture, view: str, frame: Frame, seed: int = 0) -> Picture:
@@ -104,38 +121,35 @@ def look(picture: Picture, view: str, frame: Frame, seed: int = 0) -> Picture:
     """
     top = left = 0.5
     for part in view.split("+"):
-        numbered, drawn = _NUMBERED.fullmatch(part), _HISTORY.fullmatch(part)
-        if part in _FLIPS:
-            picture = _FLIPS[part](picture)
-        elif part in _CORNERS:
-            top, left = _CORNERS[part]
-        elif numbered and numbered[1] == "scale":
-            picture = rescale(picture, float(numbered[2]))
-        elif numbered:
-            picture = recompress(picture, numbered[1], int(float(numbered[2])))
-        elif drawn:
-            picture = history(picture, int(drawn[1]), seed)
-        else:
-            picture = corrupt(picture, part, seed)
+        top, left = _CORNERS.get(part, (top, left))
+        picture = operation(part).apply(picture, seed)
     return np.ascontiguousarray(frame.cut(picture, top, left))
 
 
-def _check(part: str) -> None:
-    numbered = _NUMBERED.fullmatch(part)
-    if numbered:
-        value = float(numbered[2])
-        good = 0.1 <= value <= 4 if numbered[1] == "scale" else 1 <= value <= 100
-        if not good:
-            raise UserError(f"views: '{part}' is out of range (scale 0.1 to 4, quality 1 to 100)")
-        return
-    known = [*_FLIPS, *_CORNERS, FIVE_CROPS, *CORRUPTIONS]
-    if part not in known and not _HISTORY.fullmatch(part):
-        known += ["scale_0.5", "jpeg_75", "webp_75", "history_1"]
+def operation(part: str) -> Operation:
+    """What a part of a view's name stands for; corners of `_CORNERS` leave the picture to the crop.
+
+    Raises:
+        UserError: no operation has this name, or its number is out of range.
+    """
+    if part in _CORNERS:
+        return Operation(lambda picture, _: picture)
+    if part in VIEWS:
+        return Operation(lambda picture, _: VIEWS[part](picture))
+    if part in CORRUPTIONS:
+        return Operation(lambda picture, seed: corrupt(picture, part, seed), CORRUPTIONS[part].draws)
+    if match := _HISTORY.fullmatch(part):
+        return Operation(lambda picture, seed: history(picture, int(match[1]), seed), draws=True)
+    numbered = _NUMBER.fullmatch(part)
+    if numbered is None or numbered[1] not in NUMBERED:
+        known = [*VIEWS, *_CORNERS, FIVE_CROPS, *CORRUPTIONS, "scale_0.5", "jpeg_75", "webp_75", "history_1"]
         raise UserError(f"views: unknown view '{part}'; known: {', '.join(known)}")
+    (least, most, apply), value = NUMBERED[numbered[1]], float(numbered[2])
+    if not least <= value <= most:
+        raise UserError(f"views: '{part}' is out of range (scale 0.1 to 4, quality 1 to 100)")
+    return Operation(lambda picture, _: apply(picture, value))
 
 
-def _resize(picture: Picture, height: int, width: int) -> Picture:
-    shrinking = height * width < picture.shape[0] * picture.shape[1]
-    method = cv2.INTER_AREA if shrinking else cv2.INTER_CUBIC
-    picture = np.ascontiguousarray(picture)
-    return np.asarray(cv2.resize(picture, (width, height), interpolation=method), dtype=np.uint8)
+def _resize(picture: Picture, side: int) -> Picture:
+    shrinking = side * side < picture.shape[0] * picture.shape[1]
+    return resize(picture, side, side, cv2.INTER_AREA if shrinking else cv2.INTER_CUBIC)
