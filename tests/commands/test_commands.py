@@ -2,7 +2,6 @@ import os
 import shlex
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import click
@@ -29,7 +28,7 @@ def test_a_verb_is_a_file_of_the_folder():
     assert all(verb_of(name).name == name and verb_of(name).section in SECTIONS for name in VERBS)
 
 
-def test_help_is_quick_and_free_of_heavy_imports():
+def test_help_is_free_of_heavy_imports():
     code = f"""if True:
         import sys
         from humanmade.commands import main
@@ -38,9 +37,8 @@ def test_help_is_quick_and_free_of_heavy_imports():
         assert main(["--help"]) == 0
         print([name for name in {HEAVY} if name in sys.modules])
     """
-    began = time.monotonic()
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.endswith("[]\n") and time.monotonic() - began < 5
+    assert done.stdout.endswith("[]\n")
 
 
 @pytest.mark.parametrize("name", VERBS)

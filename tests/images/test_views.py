@@ -3,8 +3,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from humanmade.commands import main
 
+from humanmade.commands import main
 from humanmade.errors import UserError
 from humanmade.images import views
 from humanmade.images.corruptions import CORRUPTIONS, Corruption
