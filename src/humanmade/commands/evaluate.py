@@ -52,8 +52,8 @@ def evaluate(
     scores = evaluation.evaluate(rows, logits, prevalence)
     if out:
         evaluation.save(out, rows, logits)
-    count, sentence = looks.told("evaluate", data, rows, run, scores)
+    number, sentence = looks.count("evaluate", data, rows, run, scores)
     if json:
-        print(files.to_json(scores | {"looks": count, "look": sentence}))
+        print(files.to_json(scores | {"looks": number, "look": sentence}))
     else:
         print(f"{evaluation.as_text(scores)}\n{sentence}")
