@@ -72,3 +72,10 @@ def test_recipes_of_older_kits_are_read_unless_they_used_what_is_gone(tmp_path: 
     old.write_text('detector = "probe"\ncounterparts = [1.0]\ncounterpart_compression = 0.7\n')
     with pytest.raises(UserError, match="uses counterpart_compression, which the kit no longer has"):
         recipes.load(str(old))
+
+
+def test_options_change_a_recipe_last_and_a_source_split_counts_its_own_folds():
+    recipe = recipes.with_options("probe_lite0", ["folds=3", "seeds=7"], folds=4, split="pairs", seed=None)
+    assert (recipe.folds, recipe.split, recipe.seeds) == (4, "pairs", [7])
+    with pytest.raises(UserError, match="--folds: a source split has as many folds"):
+        recipes.with_options("probe_lite0", ["split=source"], folds=4, split=None, seed=None)

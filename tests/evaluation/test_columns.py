@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from humanmade.cli import main
 
+from humanmade.commands import main
 from humanmade.evaluation import columns
 from humanmade.evaluation.columns import Metric
 from tests.conftest import MakeFolder

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from humanmade.cli import main
 
+from humanmade.commands import main
 from humanmade.images.corruptions import CORRUPTIONS
 from humanmade.run import Run
 from tests.conftest import MakeFolder
