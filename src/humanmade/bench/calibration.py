@@ -85,14 +85,14 @@ def read(path: Path) -> pd.DataFrame:
     Raises:
         UserError: it lacks one, or a cell is no number.
     """
-    table = files.read_csv(path, (*NAMES, *FACTS, *MEASURED))[[*NAMES, *FACTS, *MEASURED]]
-    for column in (*FACTS, *MEASURED):
+    measured = [*FACTS, *MEASURED]
+    table = files.read_csv(path, (*NAMES, *measured))[[*NAMES, *measured]]
+    for column in measured:
         numbers = pd.to_numeric(table[column].replace("", "nan"), errors="coerce")
-        bad = numbers.isna() & (table[column] != "")
-        if bad.any():
-            line = int(bad.to_numpy().argmax())
+        bad = table.index[numbers.isna() & (table[column] != "")]
+        if len(bad):
             raise UserError(
-                f"{path}: line {line + 2}: column '{column}' is '{table[column].iloc[line]}'; expected a "
+                f"{path}: line {bad[0] + 2}: column '{column}' is '{table[column][bad[0]]}'; expected a "
                 "number, or nothing where it is unknown"
             )
         table[column] = numbers

@@ -103,7 +103,11 @@ def worlds(bench: Bench) -> list[World]:
         _world(
             JOINED.join(names[folder] for folder in folders),
             inventory.attach(manifest.load(folders)),
-            {name: judge for name, judge in judges.items() if name not in {names[each] for each in folders}},
+            {
+                name: judge
+                for name, judge in judges.items()
+                if name not in {names[folder] for folder in folders}
+            },
         )
         for folders in [*((folder,) for folder in bench.data), *pairs]
     ]
@@ -143,9 +147,9 @@ def shift(world: World, name: str, rows: pd.DataFrame) -> float:
     if name not in world.shifts:
         train = world.table[world.table["split"] == "train"]
         try:
-            far = distance.measure(train, rows)
+            measured = distance.measure(train, rows)
         except UserError as error:
             warn_once(f"the forecasts take every set for wholly shifted: {error}")
-            far = None
-        world.shifts[name] = far.shift if far else 1.0
+            measured = None
+        world.shifts[name] = measured.shift if measured else 1.0
     return world.shifts[name]
