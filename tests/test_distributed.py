@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import humanmade
 from humanmade.commands import main
 from tests.conftest import MakeFolder
 
@@ -22,7 +23,7 @@ def torchrun(*arguments: object) -> subprocess.CompletedProcess[str]:
     """`humanmade cv` on two processes of this machine, one thread each."""
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--local-addr", "127.0.0.1"]
     command = [*launch, "--nproc-per-node", "2", "-m", "humanmade", "cv", *map(str, arguments)]
-    package = Path(main.__code__.co_filename).parents[1]
+    package = Path(humanmade.__file__).parents[1]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(package)}
     return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120, check=False)
 

@@ -113,3 +113,10 @@ def test_help_reads_no_recipe():
         command = [sys.executable, "-c", code, *words]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_options_change_a_recipe_last_and_a_source_split_counts_its_own_folds():
+    recipe = recipes.with_options("probe_lite0", ["folds=3", "seeds=7"], folds=4, split="pairs", seed=None)
+    assert (recipe.folds, recipe.split, recipe.seeds) == (4, "pairs", [7])
+    with pytest.raises(UserError, match="--folds: a source split has as many folds"):
+        recipes.with_options("probe_lite0", ["split=source"], folds=4, split=None, seed=None)

@@ -224,7 +224,7 @@ def sentence(seen: Seen) -> str:
     )
 
 
-def told(
+def count(
     verb: str, folders: Sequence[Path], rows: pd.DataFrame, run: Run, scores: Mapping[str, Any]
 ) -> tuple[int | None, str]:
     """Count a look of one run and put it into words; scores that took minutes are not lost if it fails.

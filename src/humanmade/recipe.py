@@ -209,8 +209,8 @@ def with_options(
         UserError: as `load`, or a number of folds for a source split.
     """
     options = {"folds": folds, "split": split, "seeds": seed}
-    given = [f"{key}={value}" for key, value in options.items() if value is not None]
-    recipe = load(name, [*settings, *given])
+    changes = [f"{key}={value}" for key, value in options.items() if value is not None]
+    recipe = load(name, [*settings, *changes])
     if folds is not None and recipe.split == "source":
         raise UserError("--folds: a source split has as many folds as the data has sources; leave it out")
     return recipe

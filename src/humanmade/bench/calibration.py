@@ -62,18 +62,18 @@ MEASURED = ("auc", "zeros", "ones")
 """What a row knows of the set."""
 
 
-def refuse_besides(given: Sequence[str]) -> None:
+def refuse_besides(names: Sequence[str]) -> None:
     """Refuse what an earlier bench's table leaves without a use.
 
     Args:
-        given: names of the arguments and options of `humanmade bench` that stand on the command line.
+        names: of the arguments and options of `humanmade bench` that stand on the command line.
 
     Raises:
         UserError: `calibrate` is not among them, or something is that only measuring reads.
     """
-    if "calibrate" not in given:
+    if "calibrate" not in names:
         raise UserError("--table: only --calibrate reads it; give both")
-    surplus = [name for name in given if name not in ("table", "calibrate", "markdown", "title")]
+    surplus = [name for name in names if name not in ("table", "calibrate", "markdown", "title")]
     if surplus:
         name = "recipes" if surplus[0] == "recipes" else f"--{surplus[0]}"
         raise UserError(f"{name}: with --table nothing is measured; leave one of them out")

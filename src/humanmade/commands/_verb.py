@@ -7,13 +7,16 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 import click
 from click.core import ParameterSource
 
 from humanmade import places
 from humanmade.competition import CURRENT
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+Decorator = Callable[[Function], Function]
 
 Section = Literal["Train", "Judge", "Submit", "Kaggle", "Other"]
 SECTIONS: tuple[Section, ...] = get_args(Section)
@@ -40,7 +43,7 @@ class Number(click.ParamType):
     """A number in a range, or a word that stands for one."""
 
     kind: type[int] | type[float]
-    good: Callable[[Any], bool]
+    valid: Callable[[Any], bool]
     name: str
     """What is expected, in words."""
     word: str = ""
@@ -51,7 +54,7 @@ class Number(click.ParamType):
             return value
         with contextlib.suppress(ValueError):
             number = self.kind(value)
-            if self.good(number):
+            if self.valid(number):
                 return number
         self.fail(f"'{value}' is not {self.name}.", param, ctx)
 
@@ -66,12 +69,12 @@ FOLD = Number(int, lambda fold: fold >= 0, "a fold's number, or all", "all")
 THRESHOLD = Number(float, math.isfinite, "a number, or oof", "oof")
 
 
-def option(usage: str, what: str, kind: Any = str, *, name: str | None = None, **settings: Any) -> Any:
+def option(usage: str, text: str, kind: Any = str, *, name: str | None = None, **settings: Any) -> Decorator:
     """An option as its help shows it.
 
     Args:
         usage: `--out CSV`; without a value, such as `--json`, it is a flag.
-        what: it does.
+        text: what it does.
         kind: how the value is read: a type of click, or the list of values to choose from.
         name: of the function's argument, where it is not the option's.
         settings: of `click.option`; `multiple` is said in the help.
@@ -86,22 +89,22 @@ def option(usage: str, what: str, kind: Any = str, *, name: str | None = None, *
     if settings.get("default") == "":
         settings.setdefault("show_default", False)
     if settings.get("multiple"):
-        what += "; repeatable"
-    return click.option(*names, *([name] if name else []), help=what, **settings)
+        text += "; repeatable"
+    return click.option(*names, *([name] if name else []), help=text, **settings)
 
 
-def data(required: bool = False) -> Any:
+def data(required: bool = False) -> Decorator:
     """`--data`."""
-    what = "a data folder: the competition's layout or a manifest.csv"
-    return option("--data D", what, PATH, multiple=True, required=required)
+    text = "a data folder: the competition's layout or a manifest.csv"
+    return option("--data D", text, PATH, multiple=True, required=required)
 
 
-def skip_broken(what: str = "leave out pictures that cannot be read") -> Any:
+def skip_broken(text: str = "leave out pictures that cannot be read") -> Decorator:
     """`--skip-broken`, with what becomes of them."""
-    return option("--skip-broken", what)
+    return option("--skip-broken", text)
 
 
-def _look_there(context: click.Context, _: click.Parameter, folder: Path | None) -> None:
+def _use_weights(context: click.Context, _: click.Parameter, folder: Path | None) -> None:
     context.with_resource(places.weights_in(folder))
 
 
@@ -110,7 +113,7 @@ weights = option(
     "folder of pretrained weights, looked in first",
     PATH,
     expose_value=False,
-    callback=_look_there,
+    callback=_use_weights,
     show_default="HUMANMADE_WEIGHTS",
 )
 """Pretrained weights are looked for there while the verb runs; its function is not given the folder."""
@@ -125,7 +128,7 @@ prevalence = option(
 settings = option("--set key=value", "override a recipe key", name="settings", multiple=True)
 
 
-def given(context: click.Context) -> list[str]:
+def on_command_line(context: click.Context) -> list[str]:
     """Names of the arguments and options that stand on the command line."""
     names = [parameter.name or "" for parameter in context.command.params]
     # Click before 8.2 takes arguments that may be many, and are none, for given.

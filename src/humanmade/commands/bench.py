@@ -2,7 +2,7 @@ from pathlib import Path
 
 import click
 
-from humanmade.commands._verb import COUNT, FOLD, PATH, argument, data, given, option, verb, weights
+from humanmade.commands._verb import COUNT, FOLD, PATH, argument, data, on_command_line, option, verb, weights
 
 
 @verb("Judge", 'humanmade bench probe_lite0 "probe_lite0 head=difference" --data train --shifted wild')
@@ -54,7 +54,7 @@ def bench(
     from humanmade.bench.worlds import BENCH, Bench
 
     if table:
-        calibration.refuse_besides(given(context))
+        calibration.refuse_besides(on_command_line(context))
         blocks = calibration.report(calibration.read(table))
     else:
         lines = measure.read_lines(recipes)

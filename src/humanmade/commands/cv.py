@@ -61,13 +61,13 @@ def cv(
 
     budget, ranks = Budget(hours), team()
     with ranks.first():
-        chosen = choice.data_or_demo(data)
-    job = recipes.with_options(recipe or chosen.recipe, settings, folds=folds, split=split, seed=seed)
+        selection = choice.data_or_demo(data)
+    job = recipes.with_options(recipe or selection.recipe, settings, folds=folds, split=split, seed=seed)
     with ranks.first():
-        table = inventory.attach(manifest.load(chosen.folders, extra, limit), skip_broken)
+        table = inventory.attach(manifest.load(selection.folders, extra, limit), skip_broken)
     run = Run(out or RUNS / job.name)
     cross_validate(job, table, run, Options(fold, prevalence, budget))
     if ranks.leads:
         print(scorecard.as_text(run, table))
-        if chosen.hidden and run.finished():
-            print(lesson.as_text(run, chosen.hidden))
+        if selection.hidden and run.finished():
+            print(lesson.as_text(run, selection.hidden))

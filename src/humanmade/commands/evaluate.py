@@ -55,8 +55,8 @@ def evaluate(
     if out:
         evaluation.save(out, rows, logits)
     values = asdict(scores)
-    count, sentence = looks.told("evaluate", data, rows, run, values)
+    number, sentence = looks.count("evaluate", data, rows, run, values)
     if json:
-        print(files.to_json(values | {"looks": count, "look": sentence}))
+        print(files.to_json(values | {"looks": number, "look": sentence}))
     else:
         print(f"{evaluation.as_text(scores)}\n{sentence}")
