@@ -44,10 +44,9 @@ class Folds:
         held_out = self.validation(fold)
         rows = self.rows[~self.rows["group"].isin(held_out["group"])]
         if self.by_source:
-            named = set(zip(held_out["label"], held_out["source"], strict=True))
-            extra = rows["split"] == "extra"
-            known = [pair in named for pair in zip(rows["label"], rows["source"], strict=True)]
-            rows = rows[~(extra & np.array(known))]
+            sources = pd.MultiIndex.from_frame(held_out[["label", "source"]])
+            same_source = pd.MultiIndex.from_frame(rows[["label", "source"]]).isin(sources)
+            rows = rows[~((rows["split"] == "extra") & same_source)]
         assert set(rows["id"]).isdisjoint(held_out["id"])
         assert set(rows["group"]).isdisjoint(held_out["group"])
         return rows
@@ -103,12 +102,12 @@ def hold_sources_out(rows: pd.DataFrame) -> Mask:
     Raises:
         UserError: rows without a source, or fewer than two generators or photo sources.
     """
-    unnamed = rows["source"] == ""
+    unnamed = int((rows["source"] == "").sum())
     generators, photos = sources_by_label(rows)
-    if len(generators) < 2 or len(photos) < 2 or unnamed.any():
+    if len(generators) < 2 or len(photos) < 2 or unnamed:
         raise UserError(
             f"--split source: the data names {len(generators)} generators and {len(photos)} photo "
-            f"sources ({unnamed.sum()} rows without one); it needs two of each at least, in the "
+            f"sources ({unnamed} rows without one); it needs two of each at least, in the "
             "manifest's column source"
         )
     pairs = [
@@ -162,9 +161,9 @@ def _check_classes(folds: Folds, fold: int, split: str) -> None:
         ("trains on", folds.training(fold)),
         ("holds out", folds.validation(fold)),
     )
-    for what, rows in parts:
+    for verb, rows in parts:
         if rows["label"].nunique() < 2:
             raise UserError(
-                f"fold {fold} of --split {split} {what} {len(rows)} pictures, not of both classes; "
+                f"fold {fold} of --split {split} {verb} {len(rows)} pictures, not of both classes; "
                 "use fewer folds, or check the columns pair, group and source"
             )

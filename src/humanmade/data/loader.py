@@ -57,10 +57,10 @@ class ViewDataset(Dataset[torch.Tensor]):
 
     def __getitem__(self, index: int) -> torch.Tensor:
         picture = read_picture(self.paths[index])
-        shown = [look(picture, view, self.frame, self.seeds[index]) for view in self.views]
+        squares = [look(picture, view, self.frame, self.seeds[index]) for view in self.views]
         if self.transform:
-            return torch.from_numpy(np.stack([self.transform(each) for each in shown]))
-        return torch.from_numpy(np.stack(shown)).permute(0, 3, 1, 2)
+            return torch.from_numpy(np.stack([self.transform(square) for square in squares]))
+        return torch.from_numpy(np.stack(squares)).permute(0, 3, 1, 2)
 
 
 class TrainingDataset(Dataset[tuple[torch.Tensor, float]]):

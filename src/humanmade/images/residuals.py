@@ -55,5 +55,5 @@ def neighbouring_pixels(picture: Picture) -> npt.NDArray[np.float32]:
         (height, width, 3) in grey levels.
     """
     height, width = picture.shape[:2]
-    kept = np.repeat(np.repeat(picture[::2, ::2], 2, axis=0), 2, axis=1)[:height, :width]
-    return picture.astype(np.float32) - kept
+    upsampled = np.repeat(np.repeat(picture[::2, ::2], 2, axis=0), 2, axis=1)[:height, :width]
+    return picture.astype(np.float32) - upsampled
