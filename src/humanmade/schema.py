@@ -218,11 +218,9 @@ class ProbeRecipe(BackboneRecipe, LinearHeadRecipe):
 
 
 class SpectrumRecipe(LinearHeadRecipe):
-    """Residual and frequency statistics with a linear and a boosted head."""
+    """Residual and frequency statistics with a linear head."""
 
     detector: Literal["spectrum"] = "spectrum"
-    boosted: bool = True
-    """Average the linear head's logits with those of gradient-boosted trees."""
 
 
 class ReconstructionRecipe(TensorRecipe, LinearHeadRecipe):

@@ -147,7 +147,7 @@ def test_maps_come_from_a_fold_that_never_saw_the_picture(tiny_probe: Path, mani
 
 def test_detectors_without_maps_say_so(manifest_folder: MakeFolder, capsys):
     folder = manifest_folder(pairs=8)
-    changes = ["--set", "image_size=32", "--set", "workers=0", "--set", "boosted=false", "--folds", "2"]
+    changes = ["--set", "image_size=32", "--set", "workers=0", "--folds", "2"]
     assert main(["cv", "spectrum", "--data", str(folder), "--out", "r", *changes]) == 0
     assert main(["explain", "r", "--data", str(folder)]) == 2
     assert "a 'spectrum' detector has no heat maps" in capsys.readouterr().err

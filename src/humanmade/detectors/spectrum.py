@@ -1,4 +1,4 @@
-"""Statistics of residuals and frequencies, with a linear and a boosted head: no network at all."""
+"""Statistics of residuals and frequencies, with a linear head: no network at all."""
 
 from __future__ import annotations
 
@@ -7,20 +7,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from humanmade.data.loader import worker_count
-from humanmade.detectors import boosted, heads
-from humanmade.detectors.base import Logits
-from humanmade.detectors.counterparts import row_weights
 from humanmade.detectors.features import FeatureStore
 from humanmade.detectors.fixed import FixedFeatures
 from humanmade.images.decode import Picture
 from humanmade.images.residuals import HIGH_PASS, Plane, high_pass, luminance, neighbouring_pixels
 from humanmade.schema import SpectrumRecipe
-
-TREES = "trees."
-"""Prefix of the boosted head's tensors, which share a file with the linear one's."""
 
 RINGS = 32
 """Frequencies of the azimuthal average, from 0 to the corner."""
@@ -45,20 +38,6 @@ class Spectrum(FixedFeatures):
     @property
     def facts(self) -> dict[str, Any]:
         return {"image_size": self.recipe.image_size, "crop": self.recipe.crop}
-
-    def fit_head(
-        self, features: heads.Matrix, rows: pd.DataFrame, seed: int
-    ) -> tuple[heads.Tensors, list[dict[str, float]]]:
-        tensors, log = super().fit_head(features, rows, seed)
-        if self.recipe.boosted:
-            trees = boosted.fit(features, rows["label"].to_numpy(), seed, row_weights(rows))
-            tensors |= {TREES + name: value for name, value in trees.items()}
-        return tensors, log
-
-    def head_logits(self, tensors: heads.Tensors, features: heads.Matrix) -> Logits:
-        linear = super().head_logits(tensors, features)
-        trees = {name.removeprefix(TREES): t for name, t in tensors.items() if name.startswith(TREES)}
-        return (linear + boosted.logits(trees, features)) / 2 if trees else linear
 
 
 def statistics(picture: Picture) -> Vector:
