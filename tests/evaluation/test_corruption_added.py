@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from humanmade.commands import main
-from humanmade.images.corruptions import CORRUPTIONS
+from humanmade.images.corruptions import CORRUPTIONS, Corruption
 from humanmade.run import Run
 from tests.conftest import MakeFolder
 
@@ -22,7 +22,7 @@ def test_a_new_corruption_leaves_older_runs_readable(
     cv = ["cv", str(tiny_probe), "--data", folder]
     older = ["--fold", "0"] if added_before_the_last_fold else []
     assert main([*cv, "--out", "runs/old", *older]) == 0
-    monkeypatch.setitem(CORRUPTIONS, "mirror", lambda picture, _: picture[:, ::-1])
+    monkeypatch.setitem(CORRUPTIONS, "mirror", Corruption(lambda picture, _: picture[:, ::-1]))
     assert main([*cv, "--set", "head=difference", "--out", "runs/new"]) == 0
     capsys.readouterr()
     assert main([*cv, "--out", "runs/old"]) == 0, "continued"
