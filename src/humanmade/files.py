@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import math
@@ -16,6 +17,9 @@ from humanmade.errors import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
+
+DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG, errno.EACCES, errno.EPERM}
+"""What a disk answers that does not take a file."""
 
 
 @contextlib.contextmanager
@@ -31,7 +35,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     try:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.")
     except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror}); choose another place") from None
+        raise _unwritable(path, error) from None
     os.close(handle)
     scratch = Path(name)
     try:
@@ -41,8 +45,24 @@ def whole_file(path: Path) -> Iterator[Path]:
         os.umask(umask)
         scratch.chmod(0o666 & ~umask)
         scratch.replace(path)
+    except Exception as error:
+        if _is_of_the_disk(error):
+            raise _unwritable(path, error) from None
+        raise
     finally:
         scratch.unlink(missing_ok=True)
+
+
+def _is_of_the_disk(error: Exception) -> bool:
+    """Whether a disk that is full, read-only or broken caused it; libraries that write put it into words."""
+    if isinstance(error, OSError) and error.errno in DISK_ERRORS:
+        return True
+    return any(word in str(error) for word in ("No space left", "os error 28", "failed writing file"))
+
+
+def _unwritable(path: Path, error: Exception) -> UserError:
+    reason = getattr(error, "strerror", None) or str(error).strip().splitlines()[0]
+    return UserError(f"{path}: cannot be written ({reason}); make room or choose another place, and go on")
 
 
 def make_folder(path: Path) -> Path:
