@@ -18,7 +18,6 @@ KINDS = {
         "test.csv",
         "corrupted.csv",
         "canaries.json",
-        "outlook.json",
         "submission.csv",
     ),
     *("a shard of the cache", "a table of the cache"),
