@@ -28,7 +28,7 @@ def embed(rows: pd.DataFrame, budget: Budget | None = None) -> Embedding:
     assert isinstance(recipe, ProbeRecipe)
     probe = Probe(recipe)
     probe.store.compute(rows, ["identity"], budget)
-    return probe.store.get(rows, "identity").astype(np.float32)
+    return probe.store.get(rows, "identity")
 
 
 def standardised(embedding: Embedding, reference: Embedding) -> Embedding:

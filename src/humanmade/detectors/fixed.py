@@ -60,9 +60,9 @@ class FixedFeatures(PictureDetector):
     def _fit(self, train: pd.DataFrame, valid: pd.DataFrame, seed: int, folder: Path, budget: Budget) -> int:
         names = self.histories
         self.store.compute(train, names, budget)
-        features = np.concatenate([self.store.get(train, name) for name in names]).astype(np.float64)
+        features = self.store.matrix(train, names)
         # The views of a picture are one group, so inner folds keep them together.
-        tensors, log = self.fit_head(features, pd.concat([train] * len(names)), seed)
+        tensors, log = fit_linear_head(features, pd.concat([train] * len(names)), self.recipe, seed)
         save_head(folder, tensors, self.facts)
         write_text(folder / "log.jsonl", "".join(json.dumps(line) + "\n" for line in log))
         return len(train)
@@ -73,24 +73,14 @@ class FixedFeatures(PictureDetector):
     def logits(self, folder: Path, rows: pd.DataFrame, views: Sequence[str]) -> Logits:
         tensors = load_head(folder, self.facts)
         self.store.compute(rows, views)
-        features = (self.store.get(rows, view).astype(np.float64) for view in views)
-        return np.column_stack([self.head_logits(tensors, matrix) for matrix in features])
-
-    def fit_head(
-        self, features: heads.Matrix, rows: pd.DataFrame, seed: int
-    ) -> tuple[heads.Tensors, list[dict[str, float]]]:
-        """Fit the head; also give the lines of its log."""
-        return fit_linear_head(features, rows, self.recipe, seed)
-
-    def head_logits(self, tensors: heads.Tensors, features: heads.Matrix) -> Logits:
-        """Logits (n,) of features (n, dimensions)."""
-        return heads.linear_logits(tensors, features)
+        features = (self.store.get(rows, view) for view in views)
+        return np.column_stack([heads.linear_logits(tensors, matrix) for matrix in features])
 
 
 def fit_linear_head(
     features: heads.Matrix, rows: pd.DataFrame, recipe: LinearHeadRecipe, seed: int
 ) -> tuple[heads.Tensors, list[dict[str, float]]]:
-    """Fit a linear head to rows' labels, their groups kept together."""
+    """Fit a linear head to rows' labels, their groups kept together; `features` are standardised in place."""
     labels, groups = rows["label"].to_numpy(), rows["group"].to_numpy()
     return heads.fit_linear(features, labels, groups, recipe, seed, row_weights(rows))
 

@@ -150,4 +150,4 @@ class VaeDetector(PictureDetector):
             kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean(dim=(2, 3))
             statistics = torch.cat([error_statistics(pixels, remade.float()), torch.log(kl + 1e-4)], dim=1)
             parts.append(statistics[:count].cpu().numpy())
-        return np.concatenate(parts).astype(np.float64)
+        return np.concatenate(parts)
