@@ -27,7 +27,7 @@ def embed(rows: pd.DataFrame, budget: Budget | None = None) -> Embedding:
     recipe = recipes.load(REFERENCE)
     assert isinstance(recipe, ProbeRecipe)
     probe = Probe(recipe)
-    probe.store.compute(rows, ["identity"], budget)
+    probe.compute(rows, ["identity"], budget)
     return probe.store.get(rows, "identity")
 
 

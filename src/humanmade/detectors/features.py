@@ -31,6 +31,10 @@ CODE_VERSION = 1
 """Raise when the same key would give other values: views, decoding or pooling changed."""
 
 
+class NotFiniteError(Exception):
+    """Features hold infinities or are no numbers, as where half precision overflows."""
+
+
 class FeatureStore:
     """Features by content of the picture and by view, for one backbone."""
 
@@ -70,6 +74,7 @@ class FeatureStore:
         """Compute what is missing; a picture is decoded once for all its missing views.
 
         Raises:
+            NotFiniteError: some features are not finite.
             OutOfTimeError: the budget is used up; full shards of what was computed are kept.
         """
         lacking = {view: self._lacking(rows, view) for view in views}
@@ -84,6 +89,8 @@ class FeatureStore:
         for batch in progress(batches, "features", "pictures", len(todo), self.batch):
             padded = fixed_size(batch, self.batch)
             done.append([self.extract(padded[:, v])[: len(batch)] for v in range(len(needed))])
+            if not all(np.isfinite(part).all() for part in done[-1]):
+                raise NotFiniteError
             if sum(len(part[0]) for part in done) >= SHARD:
                 todo, done = self._store(todo, needed, done), []
             if budget and budget.over:
