@@ -137,3 +137,14 @@ def test_features_that_are_no_numbers_are_refused(rows: pd.DataFrame, tiny_probe
     next(made.backbone.parameters()).data[:] = torch.nan
     with pytest.raises(UserError, match="features are not finite, even in fp32"):
         made.prepare(rows, rows, ["identity"], Budget())
+
+
+@pytest.mark.cuda
+def test_features_in_fp16_on_a_gpu_are_those_of_fp32(rows: pd.DataFrame, tiny_probe: Path):
+    found = []
+    for precision in ("fp16", "fp32"):
+        made = probe(tiny_probe, f"precision={precision}")
+        made.prepare(rows, rows, ["identity"], Budget())
+        found.append(made.store.get(rows, "identity"))
+        assert made.machine.device.type == "cuda" and str(made.machine.dtype)[-2:] == precision[-2:]
+    assert np.allclose(*found, rtol=0.02, atol=0.02 * np.abs(found[1]).max())
