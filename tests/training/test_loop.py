@@ -192,7 +192,7 @@ def test_a_step_that_overflows_in_fp16_is_skipped(tmp_path: Path):
 def test_fp16_that_overflows_again_and_again_is_given_up(tmp_path: Path):
     made = trainer(HALF, epochs=40)
     overflowing(made, range(2, 1000))
-    with pytest.raises(UserError, match='in 50 steps in a row, to step 5[02]; set precision = "fp32"'):
+    with pytest.raises(UserError, match=r'in 50 steps in a row, to step 5[02]; set precision = "fp32"'):
         made.run(tmp_path, Budget(), evaluate, "fold")
 
 
