@@ -120,3 +120,24 @@ def test_options_change_a_recipe_last_and_a_source_split_counts_its_own_folds():
     assert (recipe.folds, recipe.split, recipe.seeds) == (4, "pairs", [7])
     with pytest.raises(UserError, match="--folds: a source split has as many folds"):
         recipes.with_options("probe_lite0", ["split=source"], folds=4, split=None, seed=None)
+
+
+KAGGLE = [
+    *("convnext_tiny", "efficientnet", "efficientnet_lite0", "resnet", "swin", "vit", "trace_kaggle"),
+    *("lora_dinov2", "lora_dinov2_l", "degraded_dinov3_l", "degraded_pe_core_l", "probe_clip_l"),
+    *("probe_dinov2_b", "probe_dinov3_b", "probe_dinov3_l", "probe_pe_core_b", "probe_pe_core_l"),
+    *("probe_siglip2_b", "robust_kaggle"),
+]
+
+
+@pytest.mark.parametrize("name", KAGGLE)
+def test_recipes_for_kaggle_keep_both_gpus_busy_and_heads_in_memory(name: str):
+    recipe = recipes.load(name)
+    assert recipe.folds % 2 == 0, "the odd fold would leave one of two GPUs idle"
+    if isinstance(recipe, ProbeRecipe):
+        blocks, width = (24, 1024) if "large" in recipe.backbone else (12, 768)
+        assert 3 <= len(recipe.layers) <= 4 and blocks / 3 <= min(recipe.layers) < blocks
+        rows = 79_950 * 3 / 4 * len(recipe.histories)
+        assert rows * (len(recipe.layers) + 1) * width * 4 * 1.3 < 6e9, (
+            "with the output, and what fitting takes"
+        )

@@ -1,25 +1,48 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from humanmade import shards
+from humanmade.shards import Shards
+
+ROWS = np.arange(12, dtype=np.float16).reshape(6, 2)
+
+
+def written(folder: Path) -> Shards:
+    made = Shards(folder)
+    made.write(["c", "a", "b"], ROWS[:3])
+    made.write(["d", "e", "f"], ROWS[3:])
+    return made
 
 
 def test_rows_come_back_under_their_names(tmp_path: Path):
-    rows = np.arange(12, dtype=np.float16).reshape(6, 2)
-    shards.write(tmp_path / "a", ["c", "a", "b"], rows[:3])
-    shards.write(tmp_path / "a", ["d", "e", "f"], rows[3:])
-    places, read = shards.read(tmp_path / "a")
-    assert read.dtype == np.float16 and set(places) == set("abcdef")
-    assert (read[[places[name] for name in "cabdef"]] == rows).all()
-    assert shards.read(tmp_path / "nothing")[0] == {}
+    for found in (written(tmp_path / "a"), Shards(tmp_path / "a")):
+        assert set(found.places) == set("abcdef") and "a" in found and "g" not in found
+        assert (found.get(list("fcabdea")) == ROWS[[5, 0, 1, 2, 3, 4, 1]]).all()
+    assert Shards(tmp_path / "nothing").get([]).shape == (0, 0)
+
+
+def test_rows_are_written_into_a_part_of_a_larger_matrix(tmp_path: Path):
+    matrix = np.full((4, 2), -1, np.float32)
+    written(tmp_path).fill(["f", "a"], matrix[1:3])
+    assert matrix.tolist() == [[-1, -1], [10, 11], [2, 3], [-1, -1]]
+
+
+def test_a_file_is_read_once_however_its_rows_are_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    made, opened, plain = written(tmp_path), [], shards.safe_open
+    monkeypatch.setattr(shards, "safe_open", lambda path, kind: opened.append(path) or plain(path, kind))
+    made.get(list("afbecd"))
+    assert sorted(opened) == sorted(tmp_path.glob("*.safetensors"))
 
 
 def test_a_damaged_file_is_removed_and_the_others_stand(tmp_path: Path):
-    shards.write(tmp_path, ["a"], np.ones((1, 2)))
+    Shards(tmp_path).write(["a"], np.ones((1, 2)))
     (whole,) = tmp_path.glob("*.safetensors")
-    shards.write(tmp_path, ["b"], np.zeros((1, 2)))
+    Shards(tmp_path).write(["b"], np.zeros((1, 2)))
     (other,) = set(tmp_path.glob("*.safetensors")) - {whole}
     other.write_bytes(other.read_bytes()[:50])
-    places, read = shards.read(tmp_path)
-    assert places == {"a": 0} and (read == 1).all() and not other.exists()
+    found = Shards(tmp_path)
+    assert (found.get(["a"]) == 1).all() and not other.exists()
+    with pytest.raises(KeyError):
+        found.get(["b"])

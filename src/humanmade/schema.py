@@ -155,6 +155,10 @@ class LinearHeadRecipe(PictureRecipe):
     after drawn histories of compression and scaling, both members of a pair alike."""
 
 
+class FrozenRecipe(TensorRecipe, LinearHeadRecipe):
+    """Keys of the detectors with a linear head on what a frozen network computes."""
+
+
 class TrainedRecipe(TensorRecipe):
     """Keys of the detectors that the training loop trains."""
 
@@ -169,6 +173,8 @@ class TrainedRecipe(TensorRecipe):
     warmup: Share = 0.1
     """Share of all steps in which the learning rate rises from nearly 0."""
     batch_size: Annotated[int, Field(ge=2)] = 32
+    deterministic: bool = False
+    """On CUDA, kernels that repeat themselves, not the fastest. Bytes are promised on the CPU alone."""
     accumulate: Count = 1
     """Batches whose gradients make one step."""
     clip_grad: Annotated[float, Field(ge=0)] = 1.0
@@ -207,7 +213,7 @@ class NetworkRecipe(BackboneRecipe, TrainedRecipe):
     augment: Augment = Augment()
 
 
-class ProbeRecipe(BackboneRecipe, LinearHeadRecipe):
+class ProbeRecipe(BackboneRecipe, FrozenRecipe):
     """A frozen timm backbone with a linear head on pooled features of several depths."""
 
     detector: Literal["probe"] = "probe"
@@ -223,7 +229,7 @@ class SpectrumRecipe(LinearHeadRecipe):
     detector: Literal["spectrum"] = "spectrum"
 
 
-class ReconstructionRecipe(TensorRecipe, LinearHeadRecipe):
+class ReconstructionRecipe(FrozenRecipe):
     """What a pretrained autoencoder does to a picture, with a linear head."""
 
     detector: Literal["reconstruction"] = "reconstruction"

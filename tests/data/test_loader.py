@@ -41,9 +41,9 @@ AUGMENT = Augmentation(Frame(32), Augment(chain=2, severity=0.8, scale_range=[0.
 def batches(folder, workers: int, epoch: int = 0, pair_sync: bool = True) -> list[torch.Tensor]:
     rows = manifest.load([folder])
     dataset = loader.TrainingDataset(rows, AUGMENT, 3, pair_sync)
-    dataset.epoch = epoch
     plan = loader.plan_epoch(dataset.keys, 6, 1, 3, epoch)
-    return [pixels for pixels, _ in loader.training_batches(dataset, plan, workers)]
+    draws = [[(epoch, row) for row in batch] for step in plan for batch in step]
+    return [pixels for pixels, _ in loader.training_batches(dataset, draws, workers)]
 
 
 def test_draws_do_not_depend_on_workers(manifest_folder: MakeFolder):
@@ -55,9 +55,7 @@ def test_draws_do_not_depend_on_workers(manifest_folder: MakeFolder):
 def test_each_epoch_draws_anew(manifest_folder: MakeFolder):
     rows = manifest.load([manifest_folder(pairs=3)])
     dataset = loader.TrainingDataset(rows, AUGMENT, 3, True)
-    first = [dataset[index][0] for index in range(6)]
-    dataset.epoch = 1
-    assert not any(torch.equal(pixels, dataset[index][0]) for index, pixels in enumerate(first))
+    assert not any(torch.equal(dataset[0, row][0], dataset[1, row][0]) for row in range(6))
 
 
 def test_members_of_a_pair_share_their_draws_only_when_asked(manifest_folder: MakeFolder):
@@ -67,8 +65,8 @@ def test_members_of_a_pair_share_their_draws_only_when_asked(manifest_folder: Ma
         dataset = loader.TrainingDataset(
             rows, lambda p, seed, drawn=drawn: drawn.update([seed]) or p, 0, sync
         )
-        for index in range(len(dataset)):
-            dataset[index]
+        for row in range(len(dataset)):
+            dataset[0, row]
         assert len(drawn) == seeds
 
 

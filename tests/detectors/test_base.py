@@ -9,7 +9,7 @@ import pytest
 from humanmade import detectors
 from humanmade import recipe as recipes
 from humanmade.data import folds, inventory, manifest
-from humanmade.detectors.base import Detector, PictureDetector
+from humanmade.detectors.base import Detector, PictureDetector, watched
 from humanmade.schema import KINDS
 from humanmade.training.budget import Budget
 from tests.conftest import MakeFolder
@@ -37,3 +37,14 @@ def test_counterparts_join_what_is_learned_from_and_nothing_else(
     training, predicted, train, valid = calls
     assert len(training) == len(train) == len(rows) + 4
     assert predicted is rows and valid.equals(rows[:2])
+
+
+def test_between_epochs_a_fixed_sample_of_many_rows_is_looked_at():
+    few = pd.DataFrame({"id": [f"{i}" for i in range(2000)], "label": 0})
+    assert watched(few) is few
+    many = pd.DataFrame(
+        {"id": [f"{i}" for i in range(6000)], "label": [int(i % 3 == 0) for i in range(6000)]}
+    )
+    seen = watched(many)
+    assert seen["label"].value_counts().to_dict() == {0: 1000, 1: 1000}
+    assert sorted(watched(many[::-1])["id"]) == sorted(seen["id"])

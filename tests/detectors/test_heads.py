@@ -1,3 +1,4 @@
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ from humanmade.errors import UserError
 from humanmade.schema import LinearHeadRecipe
 
 RNG = np.random.default_rng(0)
-FEATURES = RNG.normal(size=(300, 8))
+FEATURES = RNG.normal(size=(300, 8)).astype(np.float32)
 LABELS = ((FEATURES[:, 0] > 0) ^ (FEATURES[:, 1] > 0.3)).astype(np.int64)
 
 
@@ -16,18 +17,23 @@ def linear(*shrinkage: float, **more: Any) -> LinearHeadRecipe:
     return LinearHeadRecipe(detector="probe", shrinkage=list(shrinkage), **more)
 
 
+def fit(features: heads.Matrix, *others: Any) -> tuple[heads.Tensors, list[dict[str, float]]]:
+    """`fit_linear` on a copy, as it works in place."""
+    return heads.fit_linear(features.copy(), *others)
+
+
 def test_linear_logits_separate_what_is_linear():
     labels = (FEATURES @ np.arange(8) > 0).astype(np.int64)
-    tensors, tried = heads.fit_linear(FEATURES, labels, np.arange(300), linear(1e-6, 1.0), 0)
+    tensors, tried = fit(FEATURES, labels, np.arange(300), linear(1e-6, 1.0), 0)
     assert tried[1]["logloss"] < tried[0]["logloss"]
     others = RNG.normal(size=(500, 8))
     assert ((heads.linear_logits(tensors, others) > 0) == (others @ np.arange(8) > 0)).mean() > 0.95
 
 
 def test_a_constant_feature_does_no_harm():
-    more = np.column_stack([FEATURES, np.ones(300)])
-    plain, _ = heads.fit_linear(FEATURES, LABELS, np.arange(300), linear(1.0), 0)
-    tensors, _ = heads.fit_linear(more, LABELS, np.arange(300), linear(1.0), 0)
+    more = np.column_stack([FEATURES, np.ones(300, np.float32)])
+    plain, _ = fit(FEATURES, LABELS, np.arange(300), linear(1.0), 0)
+    tensors, _ = fit(more, LABELS, np.arange(300), linear(1.0), 0)
     expected = heads.linear_logits(plain, FEATURES)
     assert np.allclose(heads.linear_logits(tensors, more), expected, atol=1e-3)
     moved = np.column_stack([FEATURES, np.full(300, 2.0)])
@@ -36,8 +42,8 @@ def test_a_constant_feature_does_no_harm():
 
 def test_the_difference_of_means_is_the_limit_of_shrinkage():
     labels = (FEATURES @ np.arange(8) + RNG.normal(size=300) > 0).astype(np.int64)
-    strong, _ = heads.fit_linear(FEATURES, labels, np.arange(300), linear(1e-7), 0)
-    difference, _ = heads.fit_linear(FEATURES, labels, np.arange(300), linear(1.0, head="difference"), 0)
+    strong, _ = fit(FEATURES, labels, np.arange(300), linear(1e-7), 0)
+    difference, _ = fit(FEATURES, labels, np.arange(300), linear(1.0, head="difference"), 0)
     cosine = strong["weight"] @ difference["weight"] / np.linalg.norm(strong["weight"])
     assert cosine / np.linalg.norm(difference["weight"]) > 0.999
     others = RNG.normal(size=(500, 8))
@@ -52,8 +58,8 @@ def test_weights_count_like_copies():
     index = np.repeat(np.arange(300), copies)
     for head in ("logistic", "difference"):
         recipe = linear(0.01, head=head)
-        weighed, _ = heads.fit_linear(FEATURES, labels, np.arange(300), recipe, 0, copies.astype(float))
-        copied, _ = heads.fit_linear(FEATURES[index], labels[index], index, recipe, 0)
+        weighed, _ = fit(FEATURES, labels, np.arange(300), recipe, 0, copies.astype(float))
+        copied, _ = fit(FEATURES[index], labels[index], index, recipe, 0)
         first, second = (heads.linear_logits(each, FEATURES) for each in (weighed, copied))
         assert np.allclose(first, second, atol=1e-3), head
 
@@ -61,4 +67,44 @@ def test_weights_count_like_copies():
 def test_too_few_groups_to_choose_by_are_refused():
     labels, groups = np.array([0, 1, 0, 1]), np.array([0, 0, 1, 1])
     with pytest.raises(UserError, match=r"shrinkage = \[0.1, 1.0\]; expected one value: .* only 2 groups"):
-        heads.fit_linear(FEATURES[:4], labels, groups, linear(0.1, 1.0), 0)
+        fit(FEATURES[:4], labels, groups, linear(0.1, 1.0), 0)
+
+
+def test_it_is_the_fit_of_scikit_learn():
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    features = FEATURES * np.arange(1, 9) + 100
+    weights = RNG.uniform(0.5, 1.5, 300)
+    model = make_pipeline(StandardScaler(), LogisticRegression(C=0.01))
+    double = features.astype(np.float64)
+    model.fit(
+        double, LABELS, standardscaler__sample_weight=weights, logisticregression__sample_weight=weights
+    )
+    tensors, _ = fit(features.astype(np.float32), LABELS, np.arange(300), linear(0.01), 0, weights)
+    assert np.allclose(
+        heads.linear_logits(tensors, features), model.decision_function(double), rtol=0, atol=1e-3
+    )
+
+
+@pytest.mark.parametrize("recipe", [linear(0.01), linear(0.01, 0.1), linear(1.0, head="difference")])
+def test_a_fit_holds_little_beside_the_features(monkeypatch: pytest.MonkeyPatch, recipe: LinearHeadRecipe):
+    monkeypatch.setattr(heads, "BLOCK", 2**16)
+    monkeypatch.setattr(heads, "CHOOSING", 1000)
+    features = RNG.normal(size=(20_000, 128)).astype(np.float32)
+    labels = (features[:, 0] > 0).astype(np.int64)
+    fit(FEATURES, LABELS, np.arange(300), recipe, 0)  # imports
+    tracemalloc.start()
+    heads.fit_linear(features, labels, np.arange(20_000), recipe, 0)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 0.3 * features.nbytes
+
+
+def test_groups_that_choose_the_shrinkage_are_whole(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(heads, "CHOOSING", 10)
+    groups = np.repeat(np.arange(20), 3)
+    chosen = heads._some_groups(groups)
+    assert len(chosen) == 9 and (np.unique(groups[chosen], return_counts=True)[1] == 3).all()
+    assert heads._some_groups(groups[:10]).tolist() == list(range(10))

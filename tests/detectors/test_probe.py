@@ -3,6 +3,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from PIL import Image
 
 from humanmade import detectors
@@ -107,3 +108,43 @@ def test_corrupted_views_are_kept_by_their_draw(rows: pd.DataFrame, tiny_probe: 
     made.prepare(twin, twin, ["noise8", "jpeg50"], Budget())
     noisy, plain = made.store.get(twin, "noise8"), made.store.get(twin, "jpeg50")
     assert (noisy[0] != noisy[1]).any() and (plain[0] == plain[1]).all()
+
+
+def overflowing(made: Probe) -> None:
+    """Make the backbone's numbers too large for half precision, though not for float32."""
+    for block in made.backbone.modules():
+        if isinstance(block, torch.nn.BatchNorm2d):
+            block.weight.data *= 1e8
+            break
+
+
+def test_a_backbone_that_overflows_in_fp16_is_computed_in_fp32(
+    rows: pd.DataFrame, tiny_probe: Path, capsys: pytest.CaptureFixture[str]
+):
+    half, whole = probe(tiny_probe, "precision=fp16", "name=half"), probe(tiny_probe)
+    for made in (half, whole):
+        overflowing(made)
+        made.prepare(rows, rows, ["identity"], Budget())
+        made.prepare(rows, rows, ["hflip"], Budget())
+    found = half.store.get(rows, "identity")
+    assert np.isfinite(found).all() and (found == whole.store.get(rows, "identity")).all()
+    assert half.store.key == whole.store.key, "kept as what it is"
+    assert capsys.readouterr().err.count("half: features overflow in half precision") == 1
+
+
+def test_features_that_are_no_numbers_are_refused(rows: pd.DataFrame, tiny_probe: Path):
+    made = probe(tiny_probe)
+    next(made.backbone.parameters()).data[:] = torch.nan
+    with pytest.raises(UserError, match="features are not finite, even in fp32"):
+        made.prepare(rows, rows, ["identity"], Budget())
+
+
+@pytest.mark.cuda
+def test_features_in_fp16_on_a_gpu_are_those_of_fp32(rows: pd.DataFrame, tiny_probe: Path):
+    found = []
+    for precision in ("fp16", "fp32"):
+        made = probe(tiny_probe, f"precision={precision}")
+        made.prepare(rows, rows, ["identity"], Budget())
+        found.append(made.store.get(rows, "identity"))
+        assert made.machine.device.type == "cuda" and str(made.machine.dtype)[-2:] == precision[-2:]
+    assert np.allclose(*found, rtol=0.02, atol=0.02 * np.abs(found[1]).max())

@@ -2,7 +2,15 @@ import pytest
 import torch
 
 from humanmade.errors import UserError
-from humanmade.training.device import Machine
+from humanmade.training.device import Machine, choose_kernels
+
+
+@pytest.fixture(autouse=True)
+def chosen(monkeypatch: pytest.MonkeyPatch) -> list[torch.device]:
+    """GPUs that were made this process's own."""
+    devices: list[torch.device] = []
+    monkeypatch.setattr(torch.cuda, "set_device", devices.append)
+    return devices
 
 
 def test_a_gpu_without_bf16_units_gets_fp16_and_a_scaler(monkeypatch: pytest.MonkeyPatch):
@@ -33,12 +41,19 @@ def test_pixels_are_scaled_and_channels_last():
     assert batch.max() == 1 and batch.is_contiguous(memory_format=torch.channels_last)
 
 
-def test_each_rank_has_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch):
+def test_each_rank_has_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch, chosen: list[torch.device]):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     for rank in (0, 1):
         monkeypatch.setenv("LOCAL_RANK", str(rank))
-        assert Machine.pick("fp16").device == torch.device("cuda", rank)
+        assert Machine.pick("fp16").device == torch.device("cuda", rank) == chosen[-1]
     monkeypatch.setenv("LOCAL_RANK", "2")
     with pytest.raises(UserError, match="more processes than this machine's 2 GPUs"):
         Machine.pick()
+
+
+def test_the_fastest_kernels_are_chosen_unless_a_recipe_wants_the_same_ones():
+    Machine.pick("fp32")
+    assert torch.backends.cudnn.benchmark and not torch.backends.cudnn.deterministic
+    choose_kernels(deterministic=True)
+    assert torch.backends.cudnn.deterministic and not torch.backends.cudnn.benchmark

@@ -1,4 +1,6 @@
 import json
+from collections.abc import Collection
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -7,14 +9,17 @@ import pytest
 import torch
 
 from humanmade import recipe as recipes
-from humanmade.data.loader import TrainingDataset
+from humanmade.data import loader
+from humanmade.data.loader import TrainingDataset, training_batches
 from humanmade.detectors.network import Network
+from humanmade.errors import UserError
 from humanmade.schema import NetworkRecipe
 from humanmade.training.budget import Budget, OutOfTimeError
-from humanmade.training.device import Machine
-from humanmade.training.loop import Trainer
+from humanmade.training.device import DTYPES, Machine
+from humanmade.training.loop import Trainer, _average
 
 MACHINE = Machine(torch.device("cpu"), torch.float32)
+HALF = Machine(torch.device("cpu"), torch.float16)
 
 
 class Rows(TrainingDataset):
@@ -26,9 +31,10 @@ class Rows(TrainingDataset):
         )
         super().__init__(rows, lambda picture, seed: picture, 0, True)
 
-    def __getitem__(self, index: int) -> tuple[torch.Tensor, float]:
-        value = 200 if self.labels[index] else 40
-        return torch.full((3, 4, 4), value + index, dtype=torch.uint8), float(self.labels[index])
+    def __getitem__(self, draw: tuple[int, int]) -> tuple[torch.Tensor, float]:
+        _, row = draw
+        value = 200 if self.labels[row] else 40
+        return torch.full((3, 4, 4), value + row, dtype=torch.uint8), float(self.labels[row])
 
 
 def network() -> torch.nn.Module:
@@ -49,9 +55,9 @@ def recipe_of(**changes: object) -> NetworkRecipe:
     return built
 
 
-def trainer(**changes: object) -> Trainer:
-    detector = Network(recipe_of(precision="fp32", **changes))
-    return Trainer(network(), Rows(), detector.recipe, MACHINE, 0, detector._loss)
+def trainer(machine: Machine = MACHINE, **changes: object) -> Trainer:
+    recipe = recipe_of(precision={v: k for k, v in DTYPES.items()}[machine.dtype], **changes)
+    return Trainer(machine.place(network()), Rows(), recipe, machine, 0, Network(recipe)._loss)
 
 
 def evaluate(model: torch.nn.Module) -> dict[str, float]:
@@ -110,7 +116,7 @@ def test_accumulated_batches_make_the_gradient_of_one_large_batch():
         made.network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(48, 1))
         torch.nn.init.zeros_(made.network[1].weight)
         made._update = lambda: None  # type: ignore[method-assign]
-        next(made._epoch(0))
+        next(made._epoch(0, training_batches(made.dataset, made._draws(0), 0)))
         return made.network[1].weight.grad.clone()
 
     # Batches of 4, 4 and 3: the tail weighs by its pictures, not as a whole batch.
@@ -157,3 +163,79 @@ def test_patience_without_held_out_rows_trains_all_epochs(tmp_path: Path):
     patient.run(tmp_path / "patient", Budget(), lambda model: {}, "fold")
     plain.run(tmp_path / "plain", Budget(), lambda model: {}, "fold")
     assert len(patient.log) == 4 and weights(patient.result) == weights(plain.result)
+
+
+def overflowing(made: Trainer, steps: Collection[int]) -> None:
+    """Let the loss of these steps overflow."""
+    plain = made.loss
+    made.loss = lambda *shown: plain(*shown) * (torch.inf if made.step in steps else 1)
+
+
+def test_a_step_that_overflows_in_fp16_is_skipped(tmp_path: Path):
+    made = trainer(HALF, epochs=2)
+    made.scaler = torch.amp.GradScaler("cpu", init_scale=64)  # which these gradients bear
+    overflowing(made, {1})
+    before: list[bytes] = []
+    update = made._update
+
+    def watched() -> None:
+        before.append(weights(torch.nn.ParameterList(made.network.parameters())))
+        update()
+
+    made._update = watched  # type: ignore[method-assign]
+    made.run(tmp_path, Budget(), evaluate, "fold")
+    same = [one == two for one, two in pairwise(before)]
+    assert same == [False, True, False, False, False]
+    assert all(np.isfinite(line["loss"]) for line in made.log) and made.skipped == 0
+
+
+def test_fp16_that_overflows_again_and_again_is_given_up(tmp_path: Path):
+    made = trainer(HALF, epochs=40)
+    overflowing(made, range(2, 1000))
+    with pytest.raises(UserError, match=r'in 50 steps in a row, to step 5[02]; set precision = "fp32"'):
+        made.run(tmp_path, Budget(), evaluate, "fold")
+
+
+def test_a_loss_that_is_no_number_ends_the_training(tmp_path: Path):
+    made = trainer()
+    overflowing(made, {1})
+    with pytest.raises(UserError, match="training diverged by step 3"):
+        made.run(tmp_path, Budget(), evaluate, "fold")
+
+
+def test_the_average_reaches_the_decay_of_the_recipe():
+    for decay, steps in ((0.999, 5000), (0.95, 120), (0.5, 9)):
+        average = _average(network(), decay, steps)
+        assert average.get_decay(steps // 2 + 2) == pytest.approx(decay, abs=1e-9)
+        assert average.get_decay(steps // 4) < decay
+    assert 0.98 < _average(network(), 0.9999, 100).get_decay(100) < 0.9999, "the mean of all 100 steps"
+
+
+def test_workers_serve_all_epochs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    started = []
+    plain = loader.DataLoader
+    monkeypatch.setattr(loader, "DataLoader", lambda *a, **k: started.append(k) or plain(*a, **k))
+    two, none = trainer(workers=2), trainer()
+    two.run(tmp_path / "two", Budget(), evaluate, "fold")
+    none.run(tmp_path / "none", Budget(), evaluate, "fold")
+    assert len(started) == 2 and weights(two.result) == weights(none.result)
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("deterministic", [False, True])
+def test_an_epoch_in_fp16_on_a_gpu(tmp_path: Path, deterministic: bool):
+    made = trainer(Machine.pick("fp16"), epochs=1, deterministic=deterministic)
+    made.run(tmp_path, Budget(), evaluate, "fold")
+    assert np.isfinite(made.log[0]["loss"]) and made.scaler.is_enabled()
+    assert torch.backends.cudnn.benchmark != deterministic
+    assert all(value.isfinite().all() for value in made.result.state_dict().values())
+
+
+@pytest.mark.cuda
+def test_the_scaler_skips_a_step_on_a_gpu(tmp_path: Path):
+    made = trainer(Machine.pick("fp16"), epochs=2)
+    made.scaler = torch.amp.GradScaler("cuda", init_scale=64)
+    overflowing(made, {1})
+    made.run(tmp_path, Budget(), evaluate, "fold")
+    assert made.scaler.get_scale() == 32
+    assert all(np.isfinite(line["loss"]) for line in made.log)

@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from humanmade import places, shards
+from humanmade import places
 from humanmade.data.loader import read_picture
 from humanmade.images.canaries import PARTS, VERSION, Vector, describe
 from humanmade.progress import in_threads
+from humanmade.shards import Shards
 
 Check = Callable[[], None]
 """Asked between two pictures; it raises to stop, and what is finished is kept."""
@@ -27,15 +28,13 @@ def numbers(rows: pd.DataFrame, check: Check | None = None) -> dict[str, npt.NDA
     Raises:
         UserError: a picture cannot be read.
     """
-    folder = places.cache("canaries") / str(VERSION)
-    places_of, vectors = shards.read(folder)
-    lacking = rows[~rows["digest"].isin(places_of.keys())].drop_duplicates("digest")
+    known = Shards(places.cache("canaries") / str(VERSION))
+    lacking = rows[~rows["digest"].isin(known.places.keys())].drop_duplicates("digest")
     if len(lacking):
         pairs = list(zip(lacking["digest"], lacking["path"], strict=True))
-        in_threads(_described, pairs, "canaries", lambda described: _save(folder, described), SHARD, check)
-        places_of, vectors = shards.read(folder)
-    chosen = vectors[np.array([places_of[digest] for digest in rows["digest"]], dtype=np.int64)]
-    return {name: np.asarray(chosen[:, part], np.float32) for name, part in PARTS.items()}
+        in_threads(_described, pairs, "canaries", lambda described: _save(known, described), SHARD, check)
+    chosen = known.get(rows["digest"].tolist())
+    return {name: chosen[:, part] for name, part in PARTS.items()}
 
 
 def _described(pair: tuple[str, str]) -> tuple[str, Vector]:
@@ -45,5 +44,5 @@ def _described(pair: tuple[str, str]) -> tuple[str, Vector]:
     return digest, describe(picture, Path(path).stat().st_size)
 
 
-def _save(folder: Path, described: list[tuple[str, Vector]]) -> None:
-    shards.write(folder, [digest for digest, _ in described], np.stack([vector for _, vector in described]))
+def _save(known: Shards, described: list[tuple[str, Vector]]) -> None:
+    known.write([digest for digest, _ in described], np.stack([vector for _, vector in described]))

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,9 @@ from humanmade.images.views import Frame, look
 from humanmade.seeding import stable_seed
 
 Transform = Callable[[Picture], npt.NDArray[np.float32]]
+
+Draw = tuple[int, int]
+"""One showing of a training picture: in which epoch, and the number of its row."""
 
 Plan = list[list[list[int]]]
 """An epoch: steps, of batches whose gradients are accumulated, of row numbers."""
@@ -75,18 +79,19 @@ class TrainingDataset(Dataset[tuple[torch.Tensor, float]]):
     ) -> None:
         self.paths, self.labels = rows["path"].tolist(), rows["label"].tolist()
         self.keys = pair_keys(rows) if pair_sync else rows["id"].tolist()
-        self.augment, self.seed, self.epoch = augment, seed, 0
+        self.augment, self.seed = augment, seed
 
     def __len__(self) -> int:
         return len(self.paths)
 
-    def __getitem__(self, index: int) -> tuple[torch.Tensor, float]:
+    def __getitem__(self, draw: Draw) -> tuple[torch.Tensor, float]:
+        epoch, row = draw
         picture = self.augment(
-            read_picture(self.paths[index]),
-            stable_seed("augment", self.seed, self.epoch, self.keys[index]),
+            read_picture(self.paths[row]),
+            stable_seed("augment", self.seed, epoch, self.keys[row]),
         )
         pixels = torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)
-        return pixels, float(self.labels[index])
+        return pixels, float(self.labels[row])
 
 
 def pair_keys(rows: pd.DataFrame) -> list[str]:
@@ -122,16 +127,21 @@ def plan_epoch(units: Sequence[str], batch: int, accumulate: int, seed: int, epo
 
 
 def training_batches(
-    dataset: TrainingDataset, plan: Plan, workers: int
-) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Batches of a plan in order: pixels (n, 3, size, size) uint8 and labels (n,)."""
-    batches = [batch for step in plan for batch in step]
-    yield from DataLoader(dataset, batch_sampler=batches, num_workers=workers, worker_init_fn=_quiet_worker)
+    dataset: TrainingDataset, batches: Iterable[list[Draw]], workers: int
+) -> Generator[tuple[torch.Tensor, torch.Tensor], None, None]:
+    """Batches in order: pixels (n, 3, size, size) uint8 and labels (n,); workers serve until the last."""
+    yield from _loader(dataset, workers, batch_sampler=batches)
 
 
 def view_batches(dataset: ViewDataset, batch: int, workers: int) -> Iterator[torch.Tensor]:
     """Batches (n, views, 3, size, size) in the order of the rows; the last may be smaller."""
-    yield from DataLoader(dataset, batch_size=batch, num_workers=workers, worker_init_fn=_quiet_worker)
+    yield from _loader(dataset, workers, batch_size=batch)
+
+
+def _loader(dataset: Dataset[Any], workers: int, **how: Any) -> DataLoader[Any]:
+    # From pinned memory a GPU copies while it computes.
+    pinned = torch.cuda.is_available()
+    return DataLoader(dataset, num_workers=workers, pin_memory=pinned, worker_init_fn=_quiet_worker, **how)
 
 
 def fixed_size(pixels: torch.Tensor, size: int) -> torch.Tensor:

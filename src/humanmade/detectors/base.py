@@ -19,12 +19,16 @@ from humanmade.images.views import Frame
 from humanmade.progress import progress
 from humanmade.recipe import Recipe
 from humanmade.schema import PictureRecipe
+from humanmade.seeding import sample
 from humanmade.training.budget import Budget
 
 Logits = npt.NDArray[np.float64]
 
 Maps: TypeAlias = Literal["exact", "gradient"]
 """Heat maps (`humanmade.evaluation.explain`) by `PictureDetector.patch_logits` or from `network`."""
+
+WATCHED = 2000
+"""Held-out rows that are looked at between epochs, at most; a fold's final scores are of all of them."""
 
 
 class Detector(ABC):
@@ -74,6 +78,14 @@ class Detector(ABC):
     def member_logits(self, folder: Path, rows: pd.DataFrame, views: Sequence[str]) -> dict[str, Logits]:
         """What `logits` gives under the name "", and beside it each member's own of an ensemble."""
         return {"": self.logits(folder, rows, views)}
+
+
+def watched(valid: pd.DataFrame) -> pd.DataFrame:
+    """The held-out rows that are looked at between epochs: of many a fixed sample, half of each class."""
+    if len(valid) <= WATCHED:
+        return valid
+    sides = [valid[valid["label"] == label] for label in (0, 1)]
+    return pd.concat([side[sample(side["id"].tolist(), WATCHED // 2, "watch")] for side in sides])
 
 
 class PictureDetector(Detector):

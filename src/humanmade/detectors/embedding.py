@@ -27,8 +27,8 @@ def embed(rows: pd.DataFrame, budget: Budget | None = None) -> Embedding:
     recipe = recipes.load(REFERENCE)
     assert isinstance(recipe, ProbeRecipe)
     probe = Probe(recipe)
-    probe.store.compute(rows, ["identity"], budget)
-    return probe.store.get(rows, "identity").astype(np.float32)
+    probe.compute(rows, ["identity"], budget)
+    return probe.store.get(rows, "identity")
 
 
 def standardised(embedding: Embedding, reference: Embedding) -> Embedding:

@@ -11,10 +11,11 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 
-from humanmade import places, shards
+from humanmade import places
 from humanmade.data.loader import Transform, ViewDataset, draw_keys, fixed_size, view_batches, view_seed
 from humanmade.images.views import Frame, draws
 from humanmade.progress import progress
+from humanmade.shards import Shards, Vectors
 from humanmade.training.budget import Budget
 
 Features = npt.NDArray[np.floating]
@@ -28,6 +29,10 @@ DRAWN = "drawn"
 
 CODE_VERSION = 1
 """Raise when the same key would give other values: views, decoding or pooling changed."""
+
+
+class NotFiniteError(Exception):
+    """Features hold infinities or are no numbers, as where half precision overflows."""
 
 
 class FeatureStore:
@@ -52,17 +57,24 @@ class FeatureStore:
         self.key = f"{CODE_VERSION}|{key}|{frame.size}|{frame.crop}|{batch}"
         self.frame, self.batch, self.workers = frame, batch, workers
         self.extract, self.transform = extract, transform
-        self.memory: dict[str, tuple[dict[str, int], Features]] = {}
+        self.views: dict[str, Shards] = {}
 
-    def get(self, rows: pd.DataFrame, view: str) -> Features:
+    def get(self, rows: pd.DataFrame, view: str) -> Vectors:
         """Features (rows, dimensions) of rows whose features were computed."""
-        places, features = self._load(view)
-        return features[[places[name] for name in _names(rows, view)]]
+        return self._view(view).get(_names(rows, view))
+
+    def matrix(self, rows: pd.DataFrame, views: Sequence[str]) -> Vectors:
+        """Features (views x rows, dimensions), view after view, in one matrix that nothing else holds."""
+        out = np.empty((len(views) * len(rows), self._view(views[0]).width), np.float32)
+        for number, view in enumerate(views):
+            self._view(view).fill(_names(rows, view), out[number * len(rows) :][: len(rows)])
+        return out
 
     def compute(self, rows: pd.DataFrame, views: Sequence[str], budget: Budget | None = None) -> None:
         """Compute what is missing; a picture is decoded once for all its missing views.
 
         Raises:
+            NotFiniteError: some features are not finite.
             OutOfTimeError: the budget is used up; full shards of what was computed are kept.
         """
         lacking = {view: self._lacking(rows, view) for view in views}
@@ -77,6 +89,8 @@ class FeatureStore:
         for batch in progress(batches, "features", "pictures", len(todo), self.batch):
             padded = fixed_size(batch, self.batch)
             done.append([self.extract(padded[:, v])[: len(batch)] for v in range(len(needed))])
+            if not all(np.isfinite(part).all() for part in done[-1]):
+                raise NotFiniteError
             if sum(len(part[0]) for part in done) >= SHARD:
                 todo, done = self._store(todo, needed, done), []
             if budget and budget.over:
@@ -85,30 +99,25 @@ class FeatureStore:
             self._store(todo, needed, done)
 
     def _lacking(self, rows: pd.DataFrame, view: str) -> npt.NDArray[np.bool_]:
-        places, _ = self._load(view)
-        return np.array([name not in places for name in _names(rows, view)], dtype=bool)
+        known = self._view(view)
+        return np.array([name not in known for name in _names(rows, view)], dtype=bool)
 
     def _store(self, todo: pd.DataFrame, views: Sequence[str], done: list[list[Features]]) -> pd.DataFrame:
         """Write finished pictures, one file a view, and return what is left to do."""
         count = sum(len(part[0]) for part in done)
         for index, view in enumerate(views):
             features = np.concatenate([part[index] for part in done])
-            names = _names(todo[:count], view)
-            shards.write(self._folder(view), names, features)
-            places, known = self._load(view)
-            fresh = {name: len(known) + i for i, name in enumerate(names)}
-            merged = np.concatenate([known, features]) if len(known) else features
-            self.memory[view] = (places | fresh, merged)
+            self._view(view).write(_names(todo[:count], view), features)
         return todo[count:]
 
     def _folder(self, view: str) -> Path:
         name = hashlib.sha256(f"{self.key}|{view}".encode()).hexdigest()[:32]
         return places.cache("features") / name
 
-    def _load(self, view: str) -> tuple[dict[str, int], Features]:
-        if view not in self.memory:
-            self.memory[view] = shards.read(self._folder(view))
-        return self.memory[view]
+    def _view(self, view: str) -> Shards:
+        if view not in self.views:
+            self.views[view] = Shards(self._folder(view))
+        return self.views[view]
 
 
 def _names(rows: pd.DataFrame, view: str) -> list[str]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +14,19 @@ import numpy as np
 import pandas as pd
 import torch
 
+from humanmade.data.loader import worker_count
 from humanmade.detectors import heads
 from humanmade.detectors.base import Logits, PictureDetector
 from humanmade.detectors.counterparts import row_weights
-from humanmade.detectors.features import FeatureStore
+from humanmade.detectors.features import Features, FeatureStore, NotFiniteError
 from humanmade.errors import UserError
 from humanmade.files import write_text
 from humanmade.images.views import expand
-from humanmade.schema import LinearHeadRecipe
+from humanmade.progress import warn_once
+from humanmade.schema import FrozenRecipe, LinearHeadRecipe
 from humanmade.training.budget import Budget
 from humanmade.training.checkpoint import load_weights, save_weights
+from humanmade.training.device import Machine
 
 HEAD = "head.safetensors"
 
@@ -41,6 +46,10 @@ class FixedFeatures(PictureDetector):
     def store(self) -> FeatureStore:
         """Where the features are kept."""
 
+    def compute(self, rows: pd.DataFrame, views: Sequence[str], budget: Budget | None = None) -> None:
+        """Compute the features that are missing, as `FeatureStore.compute` does."""
+        self.store.compute(rows, views, budget)
+
     @property
     def histories(self) -> tuple[str, ...]:
         """The views that the head learns from."""
@@ -53,16 +62,16 @@ class FixedFeatures(PictureDetector):
         # Rows that are in both are decoded once for all their views.
         both = training[training["id"].isin(predicted["id"])]
         all_views = list(dict.fromkeys([*self.histories, *views]))
-        self.store.compute(both, all_views, budget)
-        self.store.compute(training, self.histories, budget)
-        self.store.compute(predicted, views, budget)
+        self.compute(both, all_views, budget)
+        self.compute(training, self.histories, budget)
+        self.compute(predicted, views, budget)
 
     def _fit(self, train: pd.DataFrame, valid: pd.DataFrame, seed: int, folder: Path, budget: Budget) -> int:
         names = self.histories
-        self.store.compute(train, names, budget)
-        features = np.concatenate([self.store.get(train, name) for name in names]).astype(np.float64)
+        self.compute(train, names, budget)
+        features = self.store.matrix(train, names)
         # The views of a picture are one group, so inner folds keep them together.
-        tensors, log = self.fit_head(features, pd.concat([train] * len(names)), seed)
+        tensors, log = fit_linear_head(features, pd.concat([train] * len(names)), self.recipe, seed)
         save_head(folder, tensors, self.facts)
         write_text(folder / "log.jsonl", "".join(json.dumps(line) + "\n" for line in log))
         return len(train)
@@ -72,25 +81,56 @@ class FixedFeatures(PictureDetector):
 
     def logits(self, folder: Path, rows: pd.DataFrame, views: Sequence[str]) -> Logits:
         tensors = load_head(folder, self.facts)
-        self.store.compute(rows, views)
-        features = (self.store.get(rows, view).astype(np.float64) for view in views)
-        return np.column_stack([self.head_logits(tensors, matrix) for matrix in features])
+        self.compute(rows, views)
+        features = (self.store.get(rows, view) for view in views)
+        return np.column_stack([heads.linear_logits(tensors, matrix) for matrix in features])
 
-    def fit_head(
-        self, features: heads.Matrix, rows: pd.DataFrame, seed: int
-    ) -> tuple[heads.Tensors, list[dict[str, float]]]:
-        """Fit the head; also give the lines of its log."""
-        return fit_linear_head(features, rows, self.recipe, seed)
 
-    def head_logits(self, tensors: heads.Tensors, features: heads.Matrix) -> Logits:
-        """Logits (n,) of features (n, dimensions)."""
-        return heads.linear_logits(tensors, features)
+class FrozenFeatures(FixedFeatures):
+    """Features that a frozen network computes: in half precision, but where that overflows."""
+
+    recipe: FrozenRecipe
+    batch: int
+    """Pictures that go through the network at once."""
+
+    def __init__(self, recipe: FrozenRecipe) -> None:
+        super().__init__(recipe)
+        self.machine = Machine.pick(recipe.precision)
+
+    @abstractmethod
+    def extract(self, pixels: torch.Tensor) -> Features:
+        """Features (n, dimensions) of pictures (n, 3, size, size) uint8."""
+
+    @cached_property
+    def store(self) -> FeatureStore:
+        key = json.dumps([self.facts, str(self.machine.dtype), self.machine.device.type], sort_keys=True)
+        return FeatureStore(key, self.frame, self.batch, worker_count(self.recipe.workers), self.extract)
+
+    def compute(self, rows: pd.DataFrame, views: Sequence[str], budget: Budget | None = None) -> None:
+        """Compute the features that are missing.
+
+        Of a network whose numbers half precision cannot hold, all are computed again in float32, and
+        kept under that name.
+
+        Raises:
+            UserError: in float32 they are not finite either.
+        """
+        try:
+            super().compute(rows, views, budget)
+        except NotFiniteError:
+            name = self.recipe.name
+            if self.machine.dtype == torch.float32:
+                raise UserError(f"{name}: features are not finite, even in fp32; use other weights") from None
+            warn_once(f"{name}: features overflow in half precision; they are computed in fp32")
+            self.machine = replace(self.machine, dtype=torch.float32)
+            del self.store
+            super().compute(rows, views, budget)
 
 
 def fit_linear_head(
     features: heads.Matrix, rows: pd.DataFrame, recipe: LinearHeadRecipe, seed: int
 ) -> tuple[heads.Tensors, list[dict[str, float]]]:
-    """Fit a linear head to rows' labels, their groups kept together."""
+    """Fit a linear head to rows' labels, their groups kept together; `features` are standardised in place."""
     labels, groups = rows["label"].to_numpy(), rows["group"].to_numpy()
     return heads.fit_linear(features, labels, groups, recipe, seed, row_weights(rows))
 

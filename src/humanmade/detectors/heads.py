@@ -1,8 +1,13 @@
-"""What stands on top of fixed features: a linear classifier, saved as plain tensors."""
+"""What stands on top of fixed features: a linear classifier, saved as plain tensors.
+
+At full size the features fill most of the memory there is (240,000 rows of 2,048 values are 2 GB), so
+there is one matrix of them, float32, worked on in place and by blocks of rows.
+"""
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from collections.abc import Iterator
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -13,13 +18,18 @@ from humanmade.errors import UserError
 from humanmade.schema import LinearHeadRecipe
 
 Tensors: TypeAlias = dict[str, npt.NDArray[np.float64]]
-Matrix: TypeAlias = npt.NDArray[np.float64]
+Matrix: TypeAlias = npt.NDArray[np.float32]
+Vector: TypeAlias = npt.NDArray[np.float64]
 Integers: TypeAlias = npt.NDArray[np.int64]
-
-C = "logisticregression__C"
 
 INNER_FOLDS = 3
 """Folds of the training rows by which the shrinkage is chosen."""
+
+CHOOSING = 10_000
+"""Rows that the shrinkage is chosen by, at most: more of them choose the same, and take longer."""
+
+BLOCK = 2**20
+"""Values that are held in float64 at once (8 MB)."""
 
 
 def fit_linear(
@@ -28,12 +38,12 @@ def fit_linear(
     groups: Integers,
     recipe: LinearHeadRecipe,
     seed: int,
-    weights: Matrix | None = None,
+    weights: Vector | None = None,
 ) -> tuple[Tensors, list[dict[str, float]]]:
     """Fit a linear head on standardised features.
 
     Args:
-        features: (n, dimensions).
+        features: (n, dimensions), rows side by side in memory; standardised here, in place.
         labels: (n,) of 0 and 1.
         groups: (n,), what must not be split.
         recipe: which head; its shrinkage is chosen by inner folds if there are several.
@@ -42,51 +52,101 @@ def fit_linear(
     Returns:
         Tensors for `linear_logits`, and what each shrinkage scored.
     """
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.preprocessing import StandardScaler
-
     weights = np.ones(len(labels)) if weights is None else weights
-    scaler = StandardScaler().fit(features, sample_weight=weights)
-    standard = scaler.transform(features)
     log: list[dict[str, float]] = []
+    if recipe.head == "logistic" and len(recipe.shrinkage) > 1:
+        log = _try_shrinkages(features, labels, groups, weights, recipe, seed)
+    # Equal scores go to the stronger shrinkage.
+    c = min(log, key=lambda line: line["logloss"])["shrinkage"] if log else recipe.shrinkage[0]
+    mean, scale = standardise(features, weights)
     if recipe.head == "difference":
-        one, zero = (np.average(standard[labels == k], axis=0, weights=weights[labels == k]) for k in (1, 0))
-        direction = (one - zero) / max(float(np.linalg.norm(one - zero)), 1e-12)
-        along = LogisticRegression(C=1.0).fit((standard @ direction)[:, None], labels, weights)
+        direction = _contrast(features, labels, weights)
+        along = _logistic((features @ direction)[:, None], labels, weights, 1.0)
         weight, bias = direction * along.coef_[0, 0], along.intercept_[0]
     else:
-        c = recipe.shrinkage[0]
-        if len(recipe.shrinkage) > 1:
-            c, log = _choose_shrinkage(features, labels, groups, weights, recipe, seed)
-        model = LogisticRegression(C=c, max_iter=1000).fit(standard, labels, weights)
+        model = _logistic(features, labels, weights, c)
         weight, bias = model.coef_[0], model.intercept_[0]
-    tensors = {"mean": scaler.mean_, "scale": scaler.scale_, "weight": weight, "bias": np.asarray(bias)}
+    tensors = {"mean": mean, "scale": scale, "weight": weight, "bias": np.asarray(bias)}
     return {name: np.asarray(value, np.float64) for name, value in tensors.items()}, log
 
 
-def _choose_shrinkage(
+def standardise(features: Matrix, weights: Vector) -> tuple[Vector, Vector]:
+    """Bring columns to weighted mean 0 and deviation 1 in place; the mean and deviation that they had.
+
+    A column that is constant but for rounding (scikit-learn's rule) keeps its scale.
+    """
+    shares = weights / weights.sum()
+    mean, variance = np.zeros(features.shape[1]), np.zeros(features.shape[1])
+    for rows in _blocks(features):
+        mean += shares[rows] @ features[rows].astype(np.float64)
+    for rows in _blocks(features):
+        variance += shares[rows] @ np.square(features[rows] - mean)
+    rounding = np.finfo(np.float64).eps * len(features)
+    constant = variance <= rounding * variance + (rounding * mean) ** 2
+    scale = np.where(constant, 1.0, np.sqrt(variance))
+    for rows in _blocks(features):
+        features[rows] = (features[rows] - mean) / scale
+    return mean, scale
+
+
+def _contrast(features: Matrix, labels: Integers, weights: Vector) -> Matrix:
+    """Unit vector (dimensions,) from the weighted mean of class 0 to that of class 1."""
+    sides = [np.where(labels == label, weights, 0.0) for label in (0, 1)]
+    signed = sides[1] / sides[1].sum() - sides[0] / sides[0].sum()
+    contrast = np.zeros(features.shape[1])
+    for rows in _blocks(features):
+        contrast += signed[rows] @ features[rows].astype(np.float64)
+    return np.asarray(contrast / max(float(np.linalg.norm(contrast)), 1e-12), np.float32)
+
+
+def _logistic(features: Matrix, labels: Integers, weights: Vector, c: float) -> Any:
+    """scikit-learn's model; its default solver, lbfgs, takes a float32 matrix as it is, without a copy."""
+    from sklearn.linear_model import LogisticRegression
+
+    return LogisticRegression(C=c, max_iter=1000).fit(features, labels, weights)
+
+
+def _try_shrinkages(
     features: Matrix,
     labels: Integers,
     groups: Integers,
-    weights: Matrix,
+    weights: Vector,
     recipe: LinearHeadRecipe,
     seed: int,
-) -> tuple[float, list[dict[str, float]]]:
-    """The C that scores best on inner folds; equal scores go to the stronger shrinkage."""
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.model_selection import GridSearchCV
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
+) -> list[dict[str, float]]:
+    """What each C, the smallest first, scores on inner folds of at most `CHOOSING` rows."""
+    some = _some_groups(groups)
+    check_groups(labels[some], groups[some], recipe)
+    grid = sorted(recipe.shrinkage)
+    losses = []
+    for inner, outer in stratified_groups(labels[some], groups[some], INNER_FOLDS, seed):
+        train, held_out = some[inner], some[outer]
+        heads = _heads(features[train], labels[train], weights[train], grid)
+        shown, signs = features[held_out], 1 - 2 * labels[held_out]
+        losses.append([np.logaddexp(0, signs * linear_logits(head, shown)).mean() for head in heads])
+    means = np.mean(losses, axis=0)
+    return [{"shrinkage": c, "logloss": float(loss)} for c, loss in zip(grid, means, strict=True)]
 
-    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
-    check_groups(labels, groups, recipe)
-    splits = stratified_groups(labels, groups, INNER_FOLDS, seed)
-    grid = {C: sorted(recipe.shrinkage)}
-    search = GridSearchCV(model, grid, scoring="neg_log_loss", cv=splits, refit=False)
-    search.fit(features, labels, logisticregression__sample_weight=weights)
-    scores = [float(score) for score in search.cv_results_["mean_test_score"]]
-    log = [{"shrinkage": c, "logloss": -score} for c, score in zip(grid[C], scores, strict=True)]
-    return float(search.best_params_[C]), log
+
+def _heads(part: Matrix, labels: Integers, weights: Vector, grid: list[float]) -> list[Tensors]:
+    """A head for each C; `part` is standardised in place."""
+    mean, scale = standardise(part, weights)
+    models = [_logistic(part, labels, weights, c) for c in grid]
+    return [
+        {"mean": mean, "scale": scale, "weight": model.coef_[0], "bias": model.intercept_[0]}
+        for model in models
+    ]
+
+
+def _some_groups(groups: Integers) -> Integers:
+    """Numbers of the rows of a fixed sample of whole groups, of `CHOOSING` rows at most."""
+    _, codes, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    room, taken = CHOOSING, np.zeros(len(sizes), dtype=np.bool_)
+    for group in np.random.default_rng(0).permutation(len(sizes)):
+        if sizes[group] <= room:
+            taken[group] = True
+            room -= sizes[group]
+    return np.flatnonzero(taken[codes])
 
 
 def check_groups(labels: Integers, groups: Integers, recipe: LinearHeadRecipe) -> None:
@@ -101,5 +161,14 @@ def check_groups(labels: Integers, groups: Integers, recipe: LinearHeadRecipe) -
 
 def linear_logits(tensors: Tensors, features: Matrix) -> Logits:
     """Logits (n,) of features (n, dimensions)."""
-    standard = (features - tensors["mean"]) / tensors["scale"]
-    return np.asarray(standard @ tensors["weight"] + tensors["bias"])
+    logits = np.empty(len(features))
+    for rows in _blocks(features):
+        logits[rows] = (features[rows] - tensors["mean"]) / tensors["scale"] @ tensors["weight"]
+    return logits + tensors["bias"]
+
+
+def _blocks(features: Matrix) -> Iterator[slice]:
+    """Slices of rows that hold `BLOCK` values or fewer, one row at least."""
+    rows = max(1, BLOCK // features.shape[1])
+    for start in range(0, len(features), rows):
+        yield slice(start, start + rows)

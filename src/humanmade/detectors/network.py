@@ -17,7 +17,7 @@ from torch import nn
 from humanmade import metrics
 from humanmade.data.loader import TrainingDataset
 from humanmade.detectors import lora
-from humanmade.detectors.base import Logits, Maps, PictureDetector
+from humanmade.detectors.base import Logits, Maps, PictureDetector, watched
 from humanmade.detectors.weights import create_backbone, input_facts, pretrained_settings
 from humanmade.errors import UserError
 from humanmade.images.augment import Augmentation
@@ -85,7 +85,8 @@ class Network(PictureDetector):
         augment = Augmentation(self.frame, recipe.augment)
         dataset = TrainingDataset(train, augment, seed, recipe.augment.pair_sync)
         trainer = Trainer(self.machine.place(network), dataset, recipe, self.machine, seed, self._loss)
-        trainer.run(folder, budget, lambda model: self._validate(model, valid), folder.name)
+        seen = watched(valid)
+        trainer.run(folder, budget, lambda model: self._validate(model, seen), folder.name)
         facts = input_facts(recipe) | {"start": self.start}
         lora.merge(trainer.result)
         save_weights(folder / CHECKPOINT, trainer.result.state_dict(), facts)
@@ -167,7 +168,7 @@ class Network(PictureDetector):
             parts.append(torch.cat(logits, dim=1)[:count].float().cpu().numpy())
         out = np.concatenate(parts).astype(np.float64)
         if not np.isfinite(out).all():
-            raise UserError("the network's logits are not finite: training diverged; lower lr")
+            raise UserError('logits are not finite: training diverged; lower lr, or set precision = "fp32"')
         return out
 
 

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 
-from humanmade.data.loader import worker_count
 from humanmade.detectors.base import Maps
-from humanmade.detectors.features import Features, FeatureStore
-from humanmade.detectors.fixed import FixedFeatures, load_head
+from humanmade.detectors.features import Features
+from humanmade.detectors.fixed import FrozenFeatures, load_head
 from humanmade.detectors.weights import create_backbone, input_facts
 from humanmade.recipe import require
 from humanmade.schema import ProbeRecipe
 from humanmade.training.checkpoint import digest
-from humanmade.training.device import Machine
 
 
-class Probe(FixedFeatures):
+class Probe(FrozenFeatures):
     """Logistic regression on the features of a frozen backbone."""
 
     recipe: ProbeRecipe
@@ -29,7 +25,7 @@ class Probe(FixedFeatures):
 
     def __init__(self, recipe: ProbeRecipe) -> None:
         super().__init__(recipe)
-        self.machine = Machine.pick(recipe.precision)
+        self.batch = recipe.inference_batch
 
     @cached_property
     def backbone(self) -> torch.nn.Module:
@@ -45,13 +41,6 @@ class Probe(FixedFeatures):
         return self.machine.place(network.eval().requires_grad_(False))
 
     @cached_property
-    def store(self) -> FeatureStore:
-        key = json.dumps([self.facts, str(self.machine.dtype), self.machine.device.type], sort_keys=True)
-        return FeatureStore(
-            key, self.frame, self.recipe.inference_batch, worker_count(self.recipe.workers), self.extract
-        )
-
-    @cached_property
     def facts(self) -> dict[str, Any]:
         own = {"weights": digest(self.backbone), "layers": self.recipe.layers, "pool": self.recipe.pool}
         return input_facts(self.recipe) | own
@@ -61,7 +50,11 @@ class Probe(FixedFeatures):
         """Features (n, dimensions): every chosen depth pooled over space, then the pooled output."""
         maps, output = self._forward(pixels)
         parts = [pooled for depth in maps for pooled in _pool(depth, self.recipe.pool)]
-        return torch.cat([*parts, output], dim=1).cpu().numpy().astype(np.float16)
+        features = torch.cat([*parts, output], dim=1)
+        # Kept in fp16, whose largest number is 65,504; infinities are left, as they tell of an overflow.
+        largest = torch.finfo(torch.float16).max
+        bounded = torch.where(features.isinf(), features, features.clamp(-largest, largest))
+        return bounded.half().cpu().numpy()
 
     def _forward(self, pixels: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor]:
         """Maps (n, channels, height, width) of every chosen depth, and the output (n, channels)."""

@@ -5,7 +5,6 @@ What such a decoder made, it reproduces too well (AEROBLADE, Ricker et al. 2024)
 
 from __future__ import annotations
 
-import json
 from functools import cached_property
 from typing import Any
 
@@ -13,13 +12,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from humanmade.data.loader import worker_count
-from humanmade.detectors.features import Features, FeatureStore
-from humanmade.detectors.fixed import FixedFeatures
+from humanmade.detectors.features import Features
+from humanmade.detectors.fixed import FrozenFeatures
 from humanmade.detectors.latent import LatentAutoencoder, load_autoencoder
 from humanmade.schema import ReconstructionRecipe
 from humanmade.training.checkpoint import digest
-from humanmade.training.device import Machine
 
 SCALES = (1, 2, 4, 8)
 """Sizes, as divisors of the picture's, at which reconstruction errors are measured."""
@@ -49,14 +46,12 @@ def _standard(values: torch.Tensor) -> torch.Tensor:
     return (values - values.mean(dim=1, keepdim=True)) / (values.std(dim=1, keepdim=True) + 1e-6)
 
 
-class Reconstruction(FixedFeatures):
+class Reconstruction(FrozenFeatures):
     """Statistics of what a pretrained autoencoder does to a picture, and a linear head."""
 
     recipe: ReconstructionRecipe
 
-    def __init__(self, recipe: ReconstructionRecipe) -> None:
-        super().__init__(recipe)
-        self.machine = Machine.pick(recipe.precision)
+    batch = 8
 
     @cached_property
     def autoencoder(self) -> LatentAutoencoder:
@@ -74,11 +69,6 @@ class Reconstruction(FixedFeatures):
             "image_size": recipe.image_size,
             "crop": recipe.crop,
         }
-
-    @cached_property
-    def store(self) -> FeatureStore:
-        key = json.dumps([self.facts, str(self.machine.dtype), self.machine.device.type], sort_keys=True)
-        return FeatureStore(key, self.frame, 8, worker_count(self.recipe.workers), self.extract)
 
     @torch.inference_mode()
     def extract(self, pixels: torch.Tensor) -> Features:

@@ -16,7 +16,7 @@ from torch import nn
 
 from humanmade.data.loader import TrainingDataset
 from humanmade.detectors import heads
-from humanmade.detectors.base import Logits, PictureDetector
+from humanmade.detectors.base import Logits, PictureDetector, watched
 from humanmade.detectors.fixed import fit_linear_head, load_head, save_head
 from humanmade.detectors.reconstruction import error_statistics
 from humanmade.errors import UserError
@@ -93,8 +93,9 @@ class VaeDetector(PictureDetector):
         augment = Augmentation(self.frame)
         dataset = TrainingDataset(train[train["label"] == 0], augment, seed, pair_sync=False)
         trainer = Trainer(network, dataset, recipe, self.machine, seed, self._loss)
-        held_out = valid[valid["label"] == 0]
-        trainer.run(folder, budget, lambda model: self._watch(model, held_out), folder.name)
+        seen = watched(valid)
+        photos = seen[seen["label"] == 0]
+        trainer.run(folder, budget, lambda model: self._watch(model, photos), folder.name)
         save_weights(folder / MODEL, trainer.result.state_dict(), self._facts())
         names = expand(recipe.histories)
         features = np.concatenate([self._statistics(trainer.result, train, name) for name in names])
@@ -150,4 +151,4 @@ class VaeDetector(PictureDetector):
             kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean(dim=(2, 3))
             statistics = torch.cat([error_statistics(pixels, remade.float()), torch.log(kl + 1e-4)], dim=1)
             parts.append(statistics[:count].cpu().numpy())
-        return np.concatenate(parts).astype(np.float64)
+        return np.concatenate(parts)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from timm.utils import ModelEmaV3
 from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
 
-from humanmade.data.loader import Plan, TrainingDataset, plan_epoch, training_batches, worker_count
+from humanmade.data.loader import Draw, Plan, TrainingDataset, plan_epoch, training_batches, worker_count
 from humanmade.errors import UserError
 from humanmade.files import write_text
 from humanmade.progress import progress
@@ -26,7 +27,7 @@ from humanmade.schema import TrainedRecipe
 from humanmade.seeding import stable_seed
 from humanmade.training.budget import Budget
 from humanmade.training.checkpoint import load_state, save_state
-from humanmade.training.device import Machine
+from humanmade.training.device import Machine, choose_kernels
 from humanmade.training.team import sharing
 
 Loss = Callable[[torch.nn.Module, torch.Tensor, torch.Tensor], torch.Tensor]
@@ -38,6 +39,14 @@ then all epochs are trained and the last is kept."""
 
 MIN_LR_SHARE = 0.01
 """Learning rate at the start of the warm-up and at the end, as a share of the peak."""
+
+LOOK = 50
+"""Steps between two looks at the loss; each waits for the GPU."""
+
+MOST_SKIPPED = 50
+"""Steps in a row that fp16 may overflow in; the loss's scale, halved each time, has none to blame then."""
+
+Batches = Iterator[tuple[torch.Tensor, torch.Tensor]]
 
 
 class Trainer:
@@ -66,7 +75,7 @@ class Trainer:
         self.machine, self.seed, self.loss = machine, seed, loss
         self.steps_per_epoch = len(self.plan(0))
         self.rank, self.ranks = 0, 1
-        self.parallel: torch.nn.Module | None = None
+        self.parallel: DistributedDataParallel | None = None
         if sharing():
             self.rank, self.ranks = distributed.get_rank(), distributed.get_world_size()
             fewest = min(len(batch) for step in self.plan(0) for batch in step)
@@ -79,12 +88,15 @@ class Trainer:
             weight_decay=recipe.weight_decay,
             layer_decay=recipe.layer_decay if recipe.layer_decay < 1 else None,
         )
-        self.schedule = _schedule(self.optimiser, recipe, recipe.epochs * self.steps_per_epoch)
+        steps = recipe.epochs * self.steps_per_epoch
+        self.schedule = _schedule(self.optimiser, recipe, steps)
         self.scaler = machine.scaler()
-        self.average = ModelEmaV3(network, recipe.ema, use_warmup=True) if recipe.ema else None
+        self.average = _average(network, recipe.ema, steps) if recipe.ema else None
         self.step = 0
-        self.loss_sum, self.pictures = 0.0, 0
-        """Since the epoch began."""
+        self.skipped = 0
+        """Steps in a row, to the last, that fp16 overflowed in."""
+        self.tally = torch.zeros(2, dtype=torch.float64, device=machine.device)
+        """Sum of the losses and number of pictures since the epoch began."""
         self.log: list[dict[str, float]] = []
         self.best: dict[str, Any] = {"selection": float("-inf"), "epoch": -1, "weights": None}
 
@@ -98,9 +110,13 @@ class Trainer:
         recipe = self.recipe
         return plan_epoch(self.dataset.keys, recipe.batch_size, recipe.accumulate, self.seed, epoch)
 
-    def _share(self, plan: Plan) -> Plan:
-        """This rank's part of each batch."""
-        return [[np.array_split(batch, self.ranks)[self.rank].tolist() for batch in step] for step in plan]
+    def _draws(self, start: int) -> Iterator[list[Draw]]:
+        """This rank's part of every batch from step `start` to the end of training."""
+        for epoch in range(len(self.log), self.recipe.epochs):
+            for step in self.plan(epoch)[max(0, start - epoch * self.steps_per_epoch) :]:
+                for batch in step:
+                    part = np.array_split(batch, self.ranks)[self.rank]
+                    yield [(epoch, row) for row in part.tolist()]
 
     def run(self, folder: Path, budget: Budget, evaluate: Evaluate, what: str) -> None:
         """Train to the end, continuing from `folder`'s state where there is one.
@@ -110,11 +126,13 @@ class Trainer:
         """
         state_file = folder / "last.pt"
         self._restore(load_state(state_file))
-        with budget.graceful():
+        choose_kernels(self.recipe.deterministic)
+        draws, workers = self._draws(self.step), worker_count(self.recipe.workers)
+        with budget.graceful(), closing(training_batches(self.dataset, draws, workers)) as batches:
             while len(self.log) < self.recipe.epochs and not self._stale():
                 epoch = len(self.log)
                 for _ in progress(
-                    self._epoch(epoch),
+                    self._epoch(epoch, batches),
                     f"{what} epoch {epoch + 1}/{self.recipe.epochs}",
                     "steps",
                     (epoch + 1) * self.steps_per_epoch - self.step,
@@ -127,12 +145,9 @@ class Trainer:
         if self.best["weights"] is not None:
             self.result.load_state_dict(self.best["weights"])
 
-    def _epoch(self, epoch: int) -> Any:
+    def _epoch(self, epoch: int, batches: Batches) -> Iterator[None]:
         """Take the epoch's remaining steps one by one."""
-        plan = self.plan(epoch)[self.step - epoch * self.steps_per_epoch :]
-        self.dataset.epoch = epoch
-        batches = training_batches(self.dataset, self._share(plan), worker_count(self.recipe.workers))
-        for step in plan:
+        for step in self.plan(epoch)[self.step - epoch * self.steps_per_epoch :]:
             self.network.train()
             pictures = sum(map(len, step))
             for part in range(len(step)):
@@ -140,37 +155,57 @@ class Trainer:
                 # Dropout and stochastic depth draw from the step's own seed, so resuming repeats
                 # them; seeded after the loader, whose start draws from the same generator.
                 torch.manual_seed(stable_seed("step", self.seed, self.step, part) + self.rank)
-                self._accumulate(pixels, labels, pictures)
+                self._accumulate(pixels, labels, pictures, last=part == len(step) - 1)
             self._update()
             yield
 
-    def _accumulate(self, pixels: torch.Tensor, labels: torch.Tensor, pictures: int) -> None:
+    def _accumulate(self, pixels: torch.Tensor, labels: torch.Tensor, pictures: int, last: bool) -> None:
         """Add one batch's gradient, weighed by its share of the step's pictures."""
-        labels = labels.to(self.machine.device).float()
+        labels = labels.to(self.machine.device, non_blocking=True).float()
         network = self.network if self.parallel is None else self.parallel
-        loss = self.loss(network, self.machine.pixels(pixels), labels)
-        # Averaging over ranks divides by their number, though each has a part of the pictures only.
-        self.scaler.scale(loss / pictures * self.ranks).backward()
-        self.loss_sum += float(loss.detach())
-        if not math.isfinite(self.loss_sum):
-            raise UserError(f"training diverged at step {self.step} (loss {self.loss_sum}); lower lr")
-        self.pictures += len(labels)
+        # Ranks average their gradients once a step, after its last batch.
+        with self.parallel.no_sync() if self.parallel and not last else nullcontext():
+            loss = self.loss(network, self.machine.pixels(pixels), labels)
+            # Averaging over ranks divides by their number, though each has a part of the pictures only.
+            self.scaler.scale(loss / pictures * self.ranks).backward()
+        loss = loss.detach().double()
+        counted = torch.stack([loss, torch.full_like(loss, len(labels))])
+        if self.scaler.is_enabled():  # the step is skipped where the loss itself overflows
+            counted = counted.masked_fill(~loss.isfinite(), 0)
+        self.tally += counted
 
     def _update(self) -> None:
         self.schedule.step(self.step)
         self.scaler.unscale_(self.optimiser)
         if self.recipe.clip_grad:
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip_grad)
+        scale = self.scaler.get_scale()
         self.scaler.step(self.optimiser)
         self.scaler.update()
         self.optimiser.zero_grad()
         self.step += 1
+        self.skipped = self.skipped + 1 if self.scaler.get_scale() < scale else 0
         if self.average:
             self.average.update(self.network, step=self.step)
+        if self.skipped == MOST_SKIPPED or self.step % LOOK == 0:
+            self._check()
+
+    def _check(self) -> None:
+        """Give up a training that has come to nothing."""
+        if self.skipped == MOST_SKIPPED:
+            raise UserError(
+                f"training: fp16 overflowed in {self.skipped} steps in a row, to step {self.step}; "
+                'set precision = "fp32", or lower lr'
+            )
+        loss = float(self.tally[0])
+        if not math.isfinite(loss):
+            raise UserError(f"training diverged by step {self.step} (loss {loss}); lower lr")
 
     def _close_epoch(self, epoch: int, evaluate: Evaluate, folder: Path) -> None:
-        loss = self._sum(self.loss_sum) / max(1, self._sum(self.pictures))
-        self.loss_sum, self.pictures = 0.0, 0
+        self._check()
+        loss_sum, pictures = map(self._sum, self.tally.tolist())
+        loss = loss_sum / pictures if pictures else math.nan
+        self.tally.zero_()
         scores = self._scores(evaluate)
         self.log.append({"epoch": epoch, "lr": self.optimiser.param_groups[-1]["lr"], "loss": loss} | scores)
         write_text(folder / "log.jsonl", "".join(json.dumps(line) + "\n" for line in self.log))
@@ -204,7 +239,7 @@ class Trainer:
             "optimiser": self.optimiser.state_dict(),
             "scaler": self.scaler.state_dict(),
             "average": self.average.module.state_dict() if self.average else None,
-            "counts": (self.step, self.loss_sum, self.pictures),
+            "counts": (self.step, *self.tally.tolist()),
             "log": self.log,
             "best": self.best,
         }
@@ -217,8 +252,19 @@ class Trainer:
         self.scaler.load_state_dict(state["scaler"])
         if self.average:
             self.average.module.load_state_dict(state["average"])
-        self.step, self.loss_sum, self.pictures = state["counts"]
+        self.step, *tally = state["counts"]
+        self.tally.copy_(torch.tensor(tally, dtype=torch.float64))
         self.log, self.best = state["log"], state["best"]
+
+
+def _average(network: torch.nn.Module, decay: float, steps: int) -> ModelEmaV3:
+    """A moving average of weights whose decay rises to the recipe's by the middle of training.
+
+    timm's decay at step s is 1 - s^-power. A power of 1 is the plain mean of all steps so far, the most
+    that an average can remember; its default of 2/3 is at 0.9966 after 5,000 steps.
+    """
+    power = min(1.0, -math.log(1 - decay) / math.log(max(2.0, steps / 2)))
+    return ModelEmaV3(network, decay, use_warmup=True, warmup_power=power)
 
 
 def _schedule(optimiser: torch.optim.Optimizer, recipe: TrainedRecipe, steps: int) -> Scheduler:

@@ -86,10 +86,7 @@ class Team:
         if self.store is None:
             yield
             return
-        backend = "gloo"
-        if torch.cuda.is_available():
-            backend = "nccl"
-            torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+        backend = "nccl" if torch.cuda.is_available() else "gloo"
         store = distributed.PrefixStore("group", self.store)
         distributed.init_process_group(
             backend, store=store, rank=self.rank, world_size=self.count, timeout=PATIENCE
