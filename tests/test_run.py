@@ -18,12 +18,12 @@ def run() -> Run:
 def test_a_run_knows_its_data(run: Run, capsys: pytest.CaptureFixture[str]):
     given = [Path("elsewhere")]
     assert run.data_folders(given) == given and not capsys.readouterr().out
-    with pytest.raises(UserError, match="^run 'r': it does not say where its data lay; give --data$"):
+    with pytest.raises(UserError, match=r"^run 'r': it does not say where its data lay; give --data$"):
         run.data_folders()
     run.note_folders([Path("one"), Path("two")])
     run.note_folders([])
     Path("one").mkdir()
-    with pytest.raises(UserError, match="^run 'r': its data two is not here; give --data$"):
+    with pytest.raises(UserError, match=r"^run 'r': its data two is not here; give --data$"):
         run.data_folders()
     Path("two").mkdir()
     assert run.data_folders() == [Path("one"), Path("two")]

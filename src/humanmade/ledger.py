@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from humanmade import competition, files, run
 from humanmade.errors import UserError
 from humanmade.run import RUNS, Run
-from humanmade.scores import MEAN
+from humanmade.scores import MEAN, Scores, parse
 
 LEDGER = Path("submissions/ledger.csv")
 COLUMNS = (
@@ -154,20 +154,38 @@ def score(row: Row, column: str) -> float | None:
 
 
 def note_origin(
-    submission: Path, runs: Sequence[str], blend: str, threshold: str, fold_score: float | None
+    submission: Path,
+    runs: Sequence[str],
+    blend: str,
+    threshold: str,
+    fold_score: float | None,
+    scores: Scores | None = None,
 ) -> None:
-    """Leave `<submission>.json` beside a submission: what the ledger will say of it."""
+    """Leave `<submission>.json` beside a submission: what the ledger will say of it.
+
+    Args:
+        scores: of a blend's held-out rows, by which it is compared with runs.
+    """
     origin = dict(zip(ORIGIN, (list(runs), blend, threshold, fold_score), strict=True))
-    files.write_json(origin_file(submission), {"sha256": files.sha256(submission)} | origin)
+    noted = {"sha256": files.sha256(submission)} | origin
+    files.write_json(origin_file(submission), noted | ({"scores": scores.to_json()} if scores else {}))
 
 
 def origin(submission: Path) -> dict[str, Any] | None:
-    """What `note_origin` noted of these very bytes; None if nothing."""
+    """What `note_origin` noted of these very bytes, or of a file that is gone; None if nothing."""
     note = origin_file(submission)
     if not note.is_file():
         return None
     noted = files.read_json(note, ("sha256", *ORIGIN), "remove it")
-    return noted if noted["sha256"] == files.sha256(submission) else None
+    return noted if not submission.is_file() or noted["sha256"] == files.sha256(submission) else None
+
+
+def blend_scores(noted: Mapping[str, Any]) -> Scores | None:
+    """The scores that the origin of a blend holds; None where it could not be scored."""
+    if "scores" not in noted:
+        return None
+    scores: Scores = parse(Scores, noted["scores"], "a blend's origin", "make the blend again")
+    return scores
 
 
 def origin_file(submission: Path) -> Path:
@@ -184,8 +202,9 @@ def describe(submission: Path) -> Row:
     runs = [*_runs_here(noted["runs"])]
     row |= {key: str(noted[key] or "") for key in ("blend", "threshold")}
     row |= {"runs": " ".join(noted["runs"]), "fold_score": _number(noted["fold_score"]), "data": _data(runs)}
-    if len(noted["runs"]) == len(runs) == 1:
-        scores, metric = runs[0].scores, competition.CURRENT.metric
+    alone = runs[0].scores if len(noted["runs"]) == len(runs) == 1 else None
+    if scores := alone or blend_scores(noted):
+        metric = competition.CURRENT.metric
         row["shifted_score"] = _number(getattr(scores.corrupted.get(MEAN), metric, None))
         row["forecast"] = _number(getattr(scores.forecast, metric, None))
     kernels = [

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +24,9 @@ RESAMPLES = 1000
 SEED = 0
 LEVEL = 0.95
 """Share of resamples that an interval holds."""
+
+EVEN = "not told apart"
+"""The verdict on a difference that is not beyond noise."""
 
 CHUNK = 50
 """Resamples drawn at once: bounds the memory at that many numbers a group."""
@@ -61,7 +65,7 @@ class Difference:
     @property
     def verdict(self) -> str:
         """What the interval says of the first run."""
-        return "better" if self.low > 0 else "worse" if self.high < 0 else "not told apart"
+        return "better" if self.low > 0 else "worse" if self.high < 0 else EVEN
 
     def __str__(self) -> str:
         noise = f", standard error {self.error:.4f}" if self.error is not None else ""
@@ -113,6 +117,22 @@ def differences(first: Sample, second: Sample) -> dict[str, Difference]:
 def decisive(found: Mapping[str, Difference]) -> Difference:
     """The difference that decides: that of the competition's metric."""
     return found[competition.CURRENT.metric]
+
+
+def leaderboard_noise(score: float, pictures: int) -> float:
+    """How far two leaderboard scores on that many test pictures may lie apart by sampling alone.
+
+    It takes both as measured on pictures of their own; the public score is of a part of the test set, and
+    two submissions share its pictures, so this is a rule of thumb.
+    """
+    contest = competition.CURRENT
+    ones = max(1.0, contest.prevalence * pictures)
+    if contest.metric == "auc":
+        error = metrics.auc_error(score, ones, pictures - ones)
+    else:
+        # Where as many are labelled 1 as there are, F1 is the share of them that is found.
+        error = float(np.sqrt(max(0.0, score * (1 - score)) / ones))
+    return NormalDist().inv_cdf((1 + LEVEL) / 2) * float(np.sqrt(2)) * error
 
 
 def _difference(metric: str, pairs: Sequence[tuple[FoldSample, FoldSample]]) -> Difference:
