@@ -215,6 +215,14 @@ def describe(submission: Path) -> Row:
     return row | {key: " ".join(str(kernel[key]) for kernel in kernels) for key in ("kernel", "version")}
 
 
+def runs_of(submission: Path) -> list[Run]:
+    """The runs that made a submission and are here; none where that is not known."""
+    if (submission.parent / run.RECIPE).is_file():
+        return [Run(submission.parent)]
+    noted = origin(submission) if submission.is_file() else None
+    return [*_runs_here(noted["runs"])] if noted else []
+
+
 def _of_a_run(folder: Path) -> dict[str, Any] | None:
     """The origin of the submission that a run wrote itself; None where the folder is not a run's."""
     if not (folder / run.RECIPE).is_file():

@@ -243,6 +243,19 @@ class Run:
         recipe.save(wanted, self.folder / RECIPE)
 
 
+def shared_folders(runs: Sequence[Run]) -> Sequence[Path]:
+    """The data folders of runs that are all of the same data; says which they are.
+
+    Raises:
+        UserError: there are no runs, their data differs, or it is not here.
+    """
+    names = dict.fromkeys(run.scores.data for run in runs)
+    if len(names) != 1:
+        why = "the runs are of different data" if names else "there is no run that knows its data"
+        raise UserError(f"{why}; give --data")
+    return max(runs, key=lambda run: bool(run.scores.data_folders)).data_folders()
+
+
 def retrain(path: Path) -> str:
     """What to do about a damaged file of a fold."""
     return f"remove {path.parent} and run cv again"

@@ -46,5 +46,6 @@ def test_without_data_nothing_is_checked_and_that_is_said(capsys: pytest.Capture
     assert main(["blend", "one.csv", "--out", "out.csv", "--threshold", "-2"]) == 0
     said = capsys.readouterr().out
     assert (
-        "not checked against a test.csv: give --data" in said and "2 rows, 2 labelled 1 (logit above" in said
+        "not checked against a test.csv: there is no run that knows its data; give --data" in said
+        and "2 rows, 2 labelled 1 (logit above" in said
     )

@@ -34,15 +34,21 @@ def blend(
     """
     from humanmade import files
     from humanmade.data import manifest
+    from humanmade.errors import UserError
     from humanmade.evaluation import blend as blending
     from humanmade.evaluation import worth
-    from humanmade.evaluation.member import data_folders, read_member
+    from humanmade.evaluation.member import read_member
+    from humanmade.run import shared_folders
 
     files.refuse_existing(out, force)
     cut = blending.Cut(prevalence, threshold)
     members = [read_member(name) for name in names]
     logits = blending.blend(members, method)
-    folders = data_folders(members, data)
+    try:
+        folders = data or shared_folders([member.run for member in members if member.run])
+    except UserError as error:
+        folders = ()
+        print(f"not checked against a test.csv: {error}")
     if folders:
         logits = blending.in_order(logits, manifest.load(folders, pictures=False))
     labels, how = blending.labelled(members, method, logits, cut)

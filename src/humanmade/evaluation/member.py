@@ -121,25 +121,3 @@ def shared_corruptions(samples: Sequence[pd.DataFrame]) -> list[str]:
         lacking = ", ".join(name for name in union if name not in shared)
         warn_once(f"not all runs were scored under {lacking}: weights are learned from the other corruptions")
     return shared
-
-
-def data_folders(members: Sequence[Member], given: Sequence[Path]) -> Sequence[Path]:
-    """The data folders to check test ids against: those given, else the runs'; none where those are not here.
-
-    Raises:
-        UserError: the runs are of different data.
-    """
-    runs = [member.run for member in members if member.run]
-    if given:
-        return given
-    if len({run.scores.data for run in runs}) > 1:
-        names = ", ".join(f"{run.name} of {run.scores.data_name}" for run in runs)
-        raise UserError(f"blend: the runs are of different data ({names}); give --data")
-    for run in runs:
-        try:
-            return run.data_folders()
-        except UserError as error:
-            print(f"not checked against a test.csv: {error}", flush=True)
-    if not runs:
-        print("not checked against a test.csv: give --data for that", flush=True)
-    return []
