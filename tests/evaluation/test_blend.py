@@ -128,7 +128,7 @@ def test_a_submission_notes_runs_by_their_own_names(tmp_path: Path):
     ]
     members, out = [read_member(name) for name in names], tmp_path / "s.csv"
     lines = blending.submit(members, "climb", members[0].test, [0, 0, 1, 1], "by hand", out)
-    assert lines[0] == "weights: good 1.00, bad 0.00; nested selection score 1.000"
+    assert lines[0] == "weights: good 1.00, bad 0.00; score on the folds left out 1.000"
     assert lines[1] == f"{out}: 4 rows, 2 labelled 1 (by hand)"
     noted = ledger.origin(out)
     assert noted and noted["runs"] == ["good", "bad"] and noted["threshold"] == "by hand"

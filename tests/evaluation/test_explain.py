@@ -158,7 +158,7 @@ def test_rows_partly_trained_on_have_the_logits_of_where_they_were_held_out(
     oof = pd.read_csv("r/oof.csv").set_index("id").add_prefix("own_").rename(index=lambda name: f"own/{name}")
     assert np.allclose(honest.loc[oof.index, "logit"], oof["own_logit"]), "known by what is in them"
     assert (honest.loc[oof.index, "fold"] == oof["own_fold"]).all() and len(honest) == len(oof) + 8
-    assert "r trained on 4 of these pictures in every fold: their" in capsys.readouterr().err
+    assert "r was trained on 4 of these pictures in every fold, so their logits" in capsys.readouterr().err
 
 
 def test_without_data_it_explains_the_runs_own_pictures(
@@ -171,6 +171,7 @@ def test_without_data_it_explains_the_runs_own_pictures(
     assert main(["predict", "r", "--out", "p.csv"]) == 0 and main(["check", "r/submission.csv"]) == 0
     assert np.allclose(pd.read_csv("p.csv")["logit"], pd.read_csv("r/test.csv")["logit"])
     folder.rename(folder.with_name("gone"))
+    capsys.readouterr()
     for words in (["explain", "r"], ["predict", "r", "--out", "q.csv"], ["check", "r/submission.csv"]):
         assert main(words) == 2
         assert capsys.readouterr().err == f"humanmade: run 'r': its data {folder} is not here; give --data\n"

@@ -228,5 +228,5 @@ def submit(
     if method in fusion.LEARNED:
         weights, nested = learn(members, method)
         shares = ", ".join(f"{name} {weight:.2f}" for name, weight in zip(names, weights, strict=True))
-        lines.insert(0, f"weights: {shares}; nested selection score {nested:.3f}")
+        lines.insert(0, f"weights: {shares}; score on the folds left out {nested:.3f}")
     return lines

@@ -120,7 +120,7 @@ def _of_class(scores: Scores) -> str:
 
 
 METRICS = [
-    Metric("selection", "ranked by", of_run=_selection),
+    Metric("selection", "ranking score", of_run=_selection),
     Metric("f1", "F1", of_run=_over_folds(np.mean)),
     Metric("spread", of_run=_over_folds(np.std)),
     Metric("auc", "AUC", "AUC", lambda scores: scores.auc, lambda scores: scores.auc),
@@ -129,7 +129,7 @@ METRICS = [
     Metric("corrupted", "corrupted", "corrupted: mean AUC", _corrupted(MEAN)),
     Metric(
         "worst_corrupted",
-        "worst",
+        "worst corrupted",
         "corrupted: worst AUC",
         _corrupted(WORST),
         note=lambda scores: _least(scores.corruptions),
