@@ -143,8 +143,8 @@ def honest_logits(run: Run, rows: pd.DataFrame) -> pd.DataFrame:
         trained = int(rows.loc[~held, "digest"].isin(pictures["digest"]).sum())
         if trained:
             warn(
-                f"{run.name} was trained on {trained} of these pictures in every fold, so their logits are too "
-                "good"
+                f"{run.name} was trained on {trained} of these pictures in every fold, so their logits are "
+                "too good"
             )
     return rows
 
