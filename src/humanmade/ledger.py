@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from humanmade import competition, files, run
 from humanmade.errors import UserError
 from humanmade.run import RUNS, Run
-from humanmade.scores import MEAN
+from humanmade.scores import MEAN, Scores, parse
 
 LEDGER = Path("submissions/ledger.csv")
 COLUMNS = (
@@ -36,8 +36,9 @@ COLUMNS = (
     "public",
     "private",
     "note",
+    "data",
 )
-HIDDEN = ("sha256", "blend", "threshold", "kernel", "version", "ref")
+HIDDEN = ("sha256", "blend", "threshold", "kernel", "version", "ref", "data")
 """Columns that are not printed."""
 KEYS = ("ref", "sha256")
 ORIGIN = ("runs", "blend", "threshold", "fold_score")
@@ -110,9 +111,31 @@ def _same(old: Row, new: Row) -> bool:
     return bool(new.get("sha256")) and old.get("sha256") == new.get("sha256")
 
 
-def leaderboard(run: str, rows: Sequence[Row]) -> tuple[float | None, float | None]:
-    """Public and private score of the latest scored submission that was made of this run alone."""
-    scored = [row for row in rows if row.get("runs") == run and score(row, "public") is not None]
+def is_of(row: Row, key: str) -> bool:
+    """Whether a submission was made of one run alone, or is one blend's: by the run's name or its hash."""
+    return key in (row.get("runs"), row.get("sha256"))
+
+
+def of_data(rows: Sequence[Row], data: str) -> list[Row]:
+    """The submissions of runs that were trained on the data of this fingerprint."""
+    return [
+        row for row in rows if (row.get("data") or _data([*_runs_here(row.get("runs", "").split())])) == data
+    ]
+
+
+def _runs_here(names: Iterable[str]) -> Iterator[Run]:
+    return (Run(RUNS / name) for name in names if (RUNS / name / run.RECIPE).is_file())
+
+
+def _data(runs: Sequence[Run]) -> str:
+    """Fingerprint of the data that all runs were trained on; empty where they differ or there are none."""
+    fingerprints = {made.scores.data for made in runs}
+    return fingerprints.pop() if len(fingerprints) == 1 else ""
+
+
+def leaderboard(key: str, rows: Sequence[Row]) -> tuple[float | None, float | None]:
+    """Public and private score of the latest scored submission of this run alone, or of this blend."""
+    scored = [row for row in rows if is_of(row, key) and score(row, "public") is not None]
     return (score(scored[-1], "public"), score(scored[-1], "private")) if scored else (None, None)
 
 
@@ -131,20 +154,38 @@ def score(row: Row, column: str) -> float | None:
 
 
 def note_origin(
-    submission: Path, runs: Sequence[str], blend: str, threshold: str, fold_score: float | None
+    submission: Path,
+    runs: Sequence[str],
+    blend: str,
+    threshold: str,
+    fold_score: float | None,
+    scores: Scores | None = None,
 ) -> None:
-    """Leave `<submission>.json` beside a submission: what the ledger will say of it."""
+    """Leave `<submission>.json` beside a submission: what the ledger will say of it.
+
+    Args:
+        scores: of a blend's held-out rows, by which it is compared with runs.
+    """
     origin = dict(zip(ORIGIN, (list(runs), blend, threshold, fold_score), strict=True))
-    files.write_json(origin_file(submission), {"sha256": files.sha256(submission)} | origin)
+    noted = {"sha256": files.sha256(submission)} | origin
+    files.write_json(origin_file(submission), noted | ({"scores": scores.to_json()} if scores else {}))
 
 
 def origin(submission: Path) -> dict[str, Any] | None:
-    """What `note_origin` noted of these very bytes; None if nothing."""
+    """What `note_origin` noted of these very bytes, or of a file that is gone; None if nothing."""
     note = origin_file(submission)
     if not note.is_file():
         return None
     noted = files.read_json(note, ("sha256", *ORIGIN), "remove it")
-    return noted if noted["sha256"] == files.sha256(submission) else None
+    return noted if not submission.is_file() or noted["sha256"] == files.sha256(submission) else None
+
+
+def blend_scores(noted: Mapping[str, Any]) -> Scores | None:
+    """The scores that the origin of a blend holds; None where it could not be scored."""
+    if "scores" not in noted:
+        return None
+    scores: Scores = parse(Scores, noted["scores"], "a blend's origin", "make the blend again")
+    return scores
 
 
 def origin_file(submission: Path) -> Path:
@@ -158,11 +199,12 @@ def describe(submission: Path) -> Row:
     noted = origin(submission) or _of_a_run(submission.parent)
     if noted is None:
         return row
-    runs = [Run(RUNS / name) for name in noted["runs"] if (RUNS / name / run.RECIPE).is_file()]
+    runs = [*_runs_here(noted["runs"])]
     row |= {key: str(noted[key] or "") for key in ("blend", "threshold")}
-    row |= {"runs": " ".join(noted["runs"]), "fold_score": _number(noted["fold_score"])}
-    if len(noted["runs"]) == len(runs) == 1:
-        scores, metric = runs[0].scores, competition.CURRENT.metric
+    row |= {"runs": " ".join(noted["runs"]), "fold_score": _number(noted["fold_score"]), "data": _data(runs)}
+    alone = runs[0].scores if len(noted["runs"]) == len(runs) == 1 else None
+    if scores := alone or blend_scores(noted):
+        metric = competition.CURRENT.metric
         row["shifted_score"] = _number(getattr(scores.corrupted.get(MEAN), metric, None))
         row["forecast"] = _number(getattr(scores.forecast, metric, None))
     kernels = [
@@ -171,6 +213,14 @@ def describe(submission: Path) -> Row:
         if (made.folder / run.KERNEL).is_file()
     ]
     return row | {key: " ".join(str(kernel[key]) for kernel in kernels) for key in ("kernel", "version")}
+
+
+def runs_of(submission: Path) -> list[Run]:
+    """The runs that made a submission and are here; none where that is not known."""
+    if (submission.parent / run.RECIPE).is_file():
+        return [Run(submission.parent)]
+    noted = origin(submission) if submission.is_file() else None
+    return [*_runs_here(noted["runs"])] if noted else []
 
 
 def _of_a_run(folder: Path) -> dict[str, Any] | None:

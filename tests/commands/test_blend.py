@@ -44,4 +44,6 @@ def test_labels_are_cut_by_rank_or_by_a_threshold(capsys: pytest.CaptureFixture[
 def test_without_data_nothing_is_checked_and_that_is_said(capsys: pytest.CaptureFixture[str]):
     Path("one.csv").write_text("id,logit\na,1\nb,-1\n")
     assert main(["blend", "one.csv", "--out", "out.csv", "--threshold", "-2"]) == 0
-    assert "2 rows, 2 labelled 1 (logit above -2)\nnot checked against" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "not checked against a test.csv: there is no run that knows its data; give --data" in said
+    assert "2 rows, 2 labelled 1 (logit above -2)" in said

@@ -51,8 +51,8 @@ def test_compare_ranks_by_what_ranked_best_elsewhere(run: Path, monkeypatch: pyt
         scores["corrupted"]["mean"]["auc"] = corrupted
         Path(f"runs/{name}/scores.json").write_text(json.dumps(scores))
     for ranking, first, score, said in (
-        ("folds AUC", "tinyprobe", 0.9, "runs are ranked by folds AUC\n"),
-        ("0.3 folds + 0.7 corrupted", "other", 0.835, "ranked by 0.3 folds + 0.7 corrupted\n"),
+        ("folds AUC", "tinyprobe", 0.9, "where it is known, else by folds AUC\n"),
+        ("0.3 folds + 0.7 corrupted", "other", 0.835, "else by 0.3 folds + 0.7 corrupted\n"),
         (Model("corrupted", (0.5,), 0.1), "other", 0.675, "the AUC that 'corrupted' foretells\n"),
     ):
         monkeypatch.setattr(forecast, "RANKING", ranking)

@@ -8,6 +8,7 @@ from humanmade import files, fusion, ledger
 from humanmade import recipe as recipes
 from humanmade.errors import UserError
 from humanmade.evaluation import blend as blending
+from humanmade.evaluation.member import read_member
 
 IDS = ["a", "b", "c", "d"]
 
@@ -34,20 +35,20 @@ def run_of(folder: Path, test: list[float], oof: list[float], scale: float, fold
 def test_logits_are_divided_by_each_runs_scale_and_not_shifted(tmp_path: Path):
     one = run_of(tmp_path / "one", [2.0, 4.0, -2.0, 0.0], [0, 2, 0, 2], 2.0, [0, 0, 1, 1])
     two = run_of(tmp_path / "two", [30.0, 10.0, 10.0, 10.0], [0, 10, 0, 10], 10.0, [0, 0, 1, 1])
-    blended = blending.blend([blending.read_member(one), blending.read_member(two)], "mean")
+    blended = blending.blend([read_member(one), read_member(two)], "mean")
     assert blended.to_dict() == pytest.approx({"a": 2.0, "b": 1.5, "c": 0.0, "d": 0.5})
 
 
 def test_rows_are_matched_by_id_not_by_position(tmp_path: Path):
-    one = blending.read_member(csv_of(tmp_path / "one.csv", [1.0, 2.0, 3.0, 4.0]))
-    two = blending.read_member(csv_of(tmp_path / "two.csv", [4.0, 3.0, 2.0, 1.0], IDS[::-1]))
+    one = read_member(csv_of(tmp_path / "one.csv", [1.0, 2.0, 3.0, 4.0]))
+    two = read_member(csv_of(tmp_path / "two.csv", [4.0, 3.0, 2.0, 1.0], IDS[::-1]))
     blended = blending.blend([one, two], "mean")
     assert np.allclose(blended, one.test) and blended.index.tolist() == IDS
 
 
 def test_other_ids_and_other_folds_are_refused(tmp_path: Path):
-    one = blending.read_member(csv_of(tmp_path / "one.csv", [1.0, 2.0, 3.0, 4.0]))
-    short = blending.read_member(csv_of(tmp_path / "short.csv", [1.0, 2.0, 3.0], IDS[:3]))
+    one = read_member(csv_of(tmp_path / "one.csv", [1.0, 2.0, 3.0, 4.0]))
+    short = read_member(csv_of(tmp_path / "short.csv", [1.0, 2.0, 3.0], IDS[:3]))
     with pytest.raises(UserError, match="lacks 'd'; 1 missing, 0 surplus"):
         blending.blend([one, short], "mean")
     with pytest.raises(UserError, match="has 'd' besides"):
@@ -55,7 +56,7 @@ def test_other_ids_and_other_folds_are_refused(tmp_path: Path):
     a = run_of(tmp_path / "a", [1.0, 2.0, 3.0, 4.0], [0, 1, 0, 1], 1.0, [0, 0, 1, 1])
     b = run_of(tmp_path / "b", [1.0, 2.0, 3.0, 4.0], [0, 1, 0, 1], 1.0, [0, 1, 0, 1])
     with pytest.raises(UserError, match=r"folds\.csv differs"):
-        blending.blend([blending.read_member(a), blending.read_member(b)], "mean")
+        blending.blend([read_member(a), read_member(b)], "mean")
     with pytest.raises(UserError, match="given twice"):
         blending.blend([one, one], "mean")
 
@@ -64,16 +65,16 @@ def test_bad_csvs_are_refused(tmp_path: Path):
     for value in ("high", "inf", "nan", ""):
         (tmp_path / "x.csv").write_text(f"id,logit\na,{value}\n")
         with pytest.raises(UserError, match="line 2: column 'logit' is not a finite number"):
-            blending.read_member(str(tmp_path / "x.csv"))
+            read_member(str(tmp_path / "x.csv"))
     with pytest.raises(UserError, match="line 3: this id stands there twice"):
-        blending.read_member(csv_of(tmp_path / "y.csv", [1.0, 2.0], ["a", "a"]))
+        read_member(csv_of(tmp_path / "y.csv", [1.0, 2.0], ["a", "a"]))
 
 
 def test_the_oof_threshold_comes_with_a_nested_estimate(tmp_path: Path):
     run = run_of(tmp_path / "r", [1.0] * 4, [5.0, 7.0, 5.0, 7.0], 2.0, [0, 0, 1, 1])
-    threshold, nested = blending.oof_threshold([blending.read_member(run)], "mean")
+    threshold, nested = blending.oof_threshold([read_member(run)], "mean")
     assert threshold == pytest.approx(3.0) and nested == 1.0
-    bare = blending.read_member(csv_of(tmp_path / "x.csv", [1.0, 2.0, 3.0, 4.0]))
+    bare = read_member(csv_of(tmp_path / "x.csv", [1.0, 2.0, 3.0, 4.0]))
     with pytest.raises(UserError, match="is a bare CSV"):
         blending.oof_threshold([bare], "mean")
 
@@ -92,19 +93,19 @@ def test_test_order_and_missing_logits():
 def test_weights_are_learned_from_held_out_logits(tmp_path: Path):
     good = run_of(tmp_path / "good", [1.0, 2.0, 3.0, 4.0], [-1, 1, -2, 2], 1.0, [0, 0, 1, 1])
     bad = run_of(tmp_path / "bad", [4.0, 3.0, 2.0, 1.0], [1, -1, 2, -2], 1.0, [0, 0, 1, 1])
-    members = [blending.read_member(good), blending.read_member(bad)]
+    members = [read_member(good), read_member(bad)]
     for method in fusion.LEARNED:
         weights, nested = blending.learn(members, method)
         assert weights.tolist() == [1.0, 0.0] and nested == 1.0, method
         assert blending.blend(members, method).tolist() == [1.0, 2.0, 3.0, 4.0]
-    bare = blending.read_member(csv_of(tmp_path / "x.csv", [1.0, 2.0, 3.0, 4.0]))
+    bare = read_member(csv_of(tmp_path / "x.csv", [1.0, 2.0, 3.0, 4.0]))
     with pytest.raises(UserError, match="is a bare CSV"):
         blending.blend([members[0], bare], "stack")
 
 
 def test_labels_are_cut_by_rank_at_a_logit_or_out_of_fold(tmp_path: Path):
     one = run_of(tmp_path / "one", [1.0, 2.0, 3.0, 4.0], [-1, 1, -2, 2], 1.0, [0, 0, 1, 1])
-    members = [blending.read_member(one)]
+    members = [read_member(one)]
     logits = blending.blend(members, "mean")
 
     def cut(*how: object) -> tuple[list[int], str]:
@@ -125,9 +126,9 @@ def test_a_submission_notes_runs_by_their_own_names(tmp_path: Path):
         run_of(tmp_path / name, [1.0, 2.0, 3.0, 4.0], oof, 1.0, [0, 0, 1, 1])
         for name, oof in (("good", [-1, 1, -2, 2]), ("bad", [1, -1, 2, -2]))
     ]
-    members, out = [blending.read_member(name) for name in names], tmp_path / "s.csv"
+    members, out = [read_member(name) for name in names], tmp_path / "s.csv"
     lines = blending.submit(members, "climb", members[0].test, [0, 0, 1, 1], "by hand", out)
-    assert lines[0] == "weights: good 1.00, bad 0.00; nested selection score 1.000"
+    assert lines[0] == "weights: good 1.00, bad 0.00; score on the folds left out 1.000"
     assert lines[1] == f"{out}: 4 rows, 2 labelled 1 (by hand)"
     noted = ledger.origin(out)
     assert noted and noted["runs"] == ["good", "bad"] and noted["threshold"] == "by hand"

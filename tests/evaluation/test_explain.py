@@ -145,6 +145,38 @@ def test_maps_come_from_a_fold_that_never_saw_the_picture(tiny_probe: Path, mani
     assert set(unknown["id"]) <= set(oof.index), "other pictures under the same names are no known ones"
 
 
+def test_rows_partly_trained_on_have_the_logits_of_where_they_were_held_out(
+    tiny_probe: Path, manifest_folder: MakeFolder, capsys: pytest.CaptureFixture[str]
+):
+    folder, extra = manifest_folder("own", 8), manifest_folder("extra", 2, first_seed=900)
+    words = ["cv", str(tiny_probe), "--data", str(folder), "--extra", str(extra), "--out", "r"]
+    assert main(words) == 0
+    foreign = manifest_folder("foreign", 2, first_seed=1000)
+    rows = inventory.attach(manifest.load([folder, extra, foreign]))
+    capsys.readouterr()
+    honest = explaining.honest_logits(Run.find("r"), rows).set_index("id")
+    oof = pd.read_csv("r/oof.csv").set_index("id").add_prefix("own_").rename(index=lambda name: f"own/{name}")
+    assert np.allclose(honest.loc[oof.index, "logit"], oof["own_logit"]), "known by what is in them"
+    assert (honest.loc[oof.index, "fold"] == oof["own_fold"]).all() and len(honest) == len(oof) + 8
+    assert "r was trained on 4 of these pictures in every fold, so their logits" in capsys.readouterr().err
+
+
+def test_without_data_it_explains_the_runs_own_pictures(
+    tiny_probe: Path, manifest_folder: MakeFolder, capsys: pytest.CaptureFixture[str]
+):
+    folder = manifest_folder("own", 8, test=2)
+    assert main(["cv", str(tiny_probe), "--data", str(folder), "--out", "r"]) == 0
+    assert main(["explain", "r"]) == 0
+    assert f"no --data: the data of r, {folder}\n" in capsys.readouterr().out
+    assert main(["predict", "r", "--out", "p.csv"]) == 0 and main(["check", "r/submission.csv"]) == 0
+    assert np.allclose(pd.read_csv("p.csv")["logit"], pd.read_csv("r/test.csv")["logit"])
+    folder.rename(folder.with_name("gone"))
+    capsys.readouterr()
+    for words in (["explain", "r"], ["predict", "r", "--out", "q.csv"], ["check", "r/submission.csv"]):
+        assert main(words) == 2
+        assert capsys.readouterr().err == f"humanmade: run 'r': its data {folder} is not here; give --data\n"
+
+
 def test_detectors_without_maps_say_so(manifest_folder: MakeFolder, capsys):
     folder = manifest_folder(pairs=8)
     changes = ["--set", "image_size=32", "--set", "workers=0", "--folds", "2"]

@@ -27,22 +27,33 @@ def blend(
     threshold: float | str | None,
     force: bool,
 ) -> None:
-    """Blend runs, or CSVs of logits, into a checked submission.
+    """Blend runs, or CSVs of logits, into a checked submission, and tell what the blend is worth.
 
-    RUN is a run's name or folder, CSV a file with id,logit.
+    RUN is a run's name or folder, CSV a file with id,logit. Without --data ids are checked against the data
+    that the runs were trained on.
     """
     from humanmade import files
     from humanmade.data import manifest
+    from humanmade.errors import UserError
     from humanmade.evaluation import blend as blending
+    from humanmade.evaluation import worth
+    from humanmade.evaluation.member import read_member
+    from humanmade.run import shared_folders
 
     files.refuse_existing(out, force)
     cut = blending.Cut(prevalence, threshold)
-    members = [blending.read_member(name) for name in names]
+    members = [read_member(name) for name in names]
     logits = blending.blend(members, method)
-    if data:
-        logits = blending.in_order(logits, manifest.load(data, pictures=False))
+    try:
+        folders = data or shared_folders([member.run for member in members if member.run])
+    except UserError as error:
+        folders = ()
+        print(f"not checked against a test.csv: {error}")
+    if folders:
+        logits = blending.in_order(logits, manifest.load(folders, pictures=False))
     labels, how = blending.labelled(members, method, logits, cut)
-    for line in blending.submit(members, method, logits, labels, how, out):
+    scores = blending.scores(members, method, len(logits))
+    for line in blending.submit(members, method, logits, labels, how, out, scores):
         print(line)
-    if not data:
-        print("not checked against a test.csv: give --data for that")
+    for line in worth.lines(members, method, scores, dict(zip(logits.index, labels, strict=True))):
+        print(line)

@@ -10,12 +10,13 @@ from humanmade.commands._verb import PATH, argument, data, option, verb
 def check(file: Path, data: tuple[Path, ...], against: Path | None) -> None:
     """Check a submission against test.csv.
 
-    FILE is the submission.
+    FILE is the submission. Without --data it is checked against the data of the runs that made it.
     """
-    from humanmade import submission
+    from humanmade import ledger, submission
     from humanmade.data import choice, manifest
 
-    folders = choice.data_or_demo(data).folders
+    runs = ledger.runs_of(file)
+    folders = runs[0].data_folders(data) if runs else choice.data_or_demo(data).folders
     ids = manifest.submission_ids(manifest.load(folders, pictures=False)).tolist()
     labels = submission.check(file, ids)
     print(f"{file}: good; {submission.summary(labels)} ({sum(labels.values()) / len(labels):.1%})")

@@ -5,20 +5,20 @@ from humanmade.commands._verb import PATH, argument, force, option, verb
 
 
 @verb("Judge", "humanmade compare probe_lite0 demo")
-@argument("names", nargs=-1, metavar="[RUN]...")
+@argument("names", nargs=-1, metavar="[RUN|CSV]...")
 @option("--out CSV", "where the table is saved", PATH, default=places.COMPARISON)
 @force
 def compare(names: tuple[str, ...], out: Path, force: bool) -> None:
-    """Print the fold scores of runs side by side, and save them.
+    """Rank runs and blends side by side, tell which differ beyond noise, and save the table.
 
-    RUN is a run's name or folder (default: all in runs/).
+    RUN is a run's name or folder, CSV a blend's submission (default: all in runs/ and submissions/).
     """
     from humanmade import files, ledger
     from humanmade.evaluation import compare as comparing
-    from humanmade.run import Run
+    from humanmade.evaluation import entries
 
     files.refuse_existing(out, force or out == places.COMPARISON)
-    table, text = comparing.report(Run.find_all(names), ledger.read())
+    table, text = comparing.report(entries.find(names), ledger.read())
     print(text)
     files.write_csv(out, table)
     print(f"saved as {out}")

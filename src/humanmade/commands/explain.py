@@ -17,10 +17,10 @@ def explain(
 ) -> None:
     """Draw where a run looks: worst mistakes, surest hits, most doubtful pictures, per source.
 
-    RUN is a run's name or folder.
+    RUN is a run's name or folder. Without --data the pictures are of the data that it was trained on.
     """
     from humanmade import files
-    from humanmade.data import choice, inventory, manifest
+    from humanmade.data import inventory, manifest
     from humanmade.evaluation import evaluate as evaluation
     from humanmade.evaluation import explain as explaining
     from humanmade.run import Run
@@ -29,7 +29,7 @@ def explain(
     method = explaining.map_method(run, method)
     files.refuse_existing(out, force)
     out = out or run.folder / f"explain-{method}.png"
-    table = manifest.load(choice.data_or_demo(data).folders, keep_test_labels=True)
+    table = manifest.load(run.data_folders(data), keep_test_labels=True)
     rows = evaluation.readable(inventory.attach(explaining.rows_to_explain(table), skip_broken))
     for line in explaining.draw(run, rows, method, out):
         print(line)

@@ -5,7 +5,7 @@ from humanmade.commands._verb import PATH, argument, data, force, option, skip_b
 
 @verb("Submit", "humanmade predict probe_lite0 --data data --out logits.csv")
 @argument("run_name", metavar="RUN")
-@data(required=True)
+@data()
 @option("--out CSV", "where id,logit goes", PATH, required=True)
 @skip_broken("pictures that cannot be read get the median")
 @force
@@ -13,7 +13,7 @@ from humanmade.commands._verb import PATH, argument, data, force, option, skip_b
 def predict(run_name: str, data: tuple[Path, ...], out: Path, skip_broken: bool, force: bool) -> None:
     """Predict logits of a folder (its test rows where it has any) with a run.
 
-    RUN is a run's name or folder.
+    RUN is a run's name or folder. Without --data the rows are of the data that it was trained on.
     """
     from humanmade import files
     from humanmade.data import inventory, manifest
@@ -22,7 +22,7 @@ def predict(run_name: str, data: tuple[Path, ...], out: Path, skip_broken: bool,
 
     run = Run.find(run_name)
     files.refuse_existing(out, force)
-    rows = inventory.attach(manifest.to_predict(data), skip_broken)
+    rows = inventory.attach(manifest.to_predict(run.data_folders(data)), skip_broken)
     manifest.check_test_readable(rows)
     files.write_csv(out, rows[["id"]].assign(logit=run_logits(run, rows)))
     print(f"{out}: logits of {len(rows)} pictures")

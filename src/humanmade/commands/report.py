@@ -18,11 +18,17 @@ def report(names: tuple[str, ...], out: Path, data: tuple[Path, ...], skip_broke
     """
     from humanmade import files, ledger
     from humanmade.data import inventory, manifest
+    from humanmade.errors import UserError
     from humanmade.evaluation import audit as auditing
     from humanmade.evaluation import report as reporting
-    from humanmade.run import Run
+    from humanmade.run import Run, shared_folders
 
     runs = Run.find_all(names)
-    audit = auditing.audit(inventory.attach(manifest.load(data), skip_broken)) if data else None
+    try:
+        folders = data or shared_folders(runs)
+    except UserError as error:
+        folders = ()
+        print(f"no audit: {error}")
+    audit = auditing.audit(inventory.attach(manifest.load(folders), skip_broken)) if folders else None
     files.write_text(out, reporting.report(runs, ledger.read(), audit))
     print(f"{out}: {len(runs)} runs{' and the audit' if audit else ''}; open it in a browser")

@@ -2,8 +2,9 @@
 
 The scores of a run: `inference` (a run's logits of any rows), `held_out` (a fold's pictures corrupted and
 beside their counterparts), `collect` (the folds' files into one run's), `evaluate` (a labelled set),
-`blend` (runs into one), `columns` (the table of metrics) and what goes through it: `scorecard`, `compare`
-and `report`.
+`member`, `blend` and `blend_scores` (runs into one, scored like a run), `worth` (what that is worth),
+`significance` (which differences are beyond noise), `columns` (the table of metrics) and what goes through
+it: `scorecard`, `compare` of `entries`, and `report`.
 
 The forecast: `distance` (of the test set), `forecast_model` (what detectors keep elsewhere) and `forecast`.
 

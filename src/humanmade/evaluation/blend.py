@@ -10,58 +10,20 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from humanmade import competition, files, fusion, ledger, metrics, submission
+from humanmade import competition, fusion, ledger, metrics, submission
 from humanmade.data import manifest
 from humanmade.detectors.base import Logits
 from humanmade.errors import UserError
-from humanmade.evaluation.held_out import corruptions
-from humanmade.progress import warn_once
-from humanmade.run import CORRUPTED, OOF, TEST, Run
-
-
-@dataclass(frozen=True)
-class Member:
-    """One prediction to blend, in units of its own spread."""
-
-    name: str
-    """As the user wrote it."""
-    origin: str
-    """As the ledger writes it: a run's own name."""
-    test: pd.Series[float]
-    """Logits by test id."""
-    oof: pd.DataFrame | None
-    """`id, label, fold, logit`; None for a bare CSV."""
-    folds: pd.DataFrame | None
-    corrupted: pd.DataFrame | None = None
-    """`id, label, fold, clean` and a column a corruption, of a sample of the held-out rows."""
-
-
-def read_member(name: str) -> Member:
-    """Open a run, or a CSV with `id,logit`, dividing logits by their scale.
-
-    A run's scale is the spread of its out-of-fold logits; a CSV's is its own spread.
-    """
-    if not name.endswith(".csv"):
-        run = Run.find(name)
-        test, oof = files.read_numbers(run.folder / TEST, ("id", "logit")), None
-        if (run.folder / OOF).is_file():
-            oof = files.read_numbers(run.folder / OOF, ("id", "label", "fold", "logit"))
-        scale, corrupted = run.scale or _spread(test), None
-        if oof is not None:
-            scored = [key for key in run.finished() if isinstance(key, int)]
-            if scored and all((run.fold(key) / CORRUPTED).is_file() for key in scored):
-                corrupted = run.corrupted(scored, oof.set_index("id")["label"]).dropna()
-                corrupted[[fusion.CLEAN, *corruptions(corrupted)]] /= scale
-            oof = oof.assign(logit=oof["logit"] / scale)
-        return Member(name, run.name, test.set_index("id")["logit"] / scale, oof, run.assigned, corrupted)
-    table = files.read_numbers(Path(name), ("id", "logit"))[["id", "logit"]]
-    return Member(name, name, table.set_index("id")["logit"] / _spread(table), None, None)
-
-
-def _spread(table: pd.DataFrame) -> float:
-    """Standard deviation of logits, divided first so that huge ones do not overflow; 1 where it is 0."""
-    largest = float(table["logit"].abs().max()) if len(table) else 0.0
-    return largest * float((table["logit"] / largest).std(ddof=0)) or 1.0 if largest else 1.0
+from humanmade.evaluation import blend_scores
+from humanmade.evaluation.member import (
+    Member,
+    corrupted_samples,
+    same_rows,
+    shared_corruptions,
+    view,
+    views,
+)
+from humanmade.scores import Scores
 
 
 def blend(members: Sequence[Member], method: str) -> pd.Series[float]:
@@ -93,49 +55,16 @@ def learn(members: Sequence[Member], method: str) -> tuple[Logits, float]:
     Raises:
         UserError: a member has no out-of-fold logits, or members' rows differ.
     """
-    views = _views(members)
-    return fusion.weigh(method, views), fusion.nested_score(method, views)
+    seen = views(members)
+    return fusion.weigh(method, seen), fusion.nested_score(method, seen)
 
 
 def _fused(members: Sequence[Member], method: str, logits: Logits) -> Logits:
     if method == "rank":
         return fusion.rank(logits)
     learned = method in fusion.LEARNED
-    weights = fusion.weigh(method, _views(members)) if learned else np.ones(len(members))
+    weights = fusion.weigh(method, views(members)) if learned else np.ones(len(members))
     return fusion.combine(logits, weights)
-
-
-def _views(members: Sequence[Member]) -> dict[str, fusion.View]:
-    """The members' held-out logits: clean, and corrupted."""
-    tables = _same_rows(members)
-    first = tables[0]
-    labels, folds = first["label"].to_numpy(dtype=np.int64), first["fold"].to_numpy(dtype=np.int64)
-    stacked = np.column_stack([table["logit"] for table in tables])
-    views = {fusion.CLEAN: fusion.View(labels, folds, stacked)}
-    samples = [
-        member.corrupted.set_index(["fold", "id"], drop=False)
-        for member in members
-        if member.corrupted is not None
-    ]
-    if len(samples) < len(members) or any(not table.index.equals(samples[0].index) for table in samples):
-        warn_once(
-            "not all runs were scored on the same corrupted pictures: weights are learned from clean ones"
-        )
-        return views
-    labels, folds = (samples[0][name].to_numpy(dtype=np.int64) for name in ("label", "fold"))
-    for name in _shared_corruptions(samples):
-        views[name] = fusion.View(labels, folds, np.column_stack([table[name] for table in samples]))
-    return views
-
-
-def _shared_corruptions(samples: Sequence[pd.DataFrame]) -> list[str]:
-    """The corruptions that all members were scored under; runs may be of older kits with fewer."""
-    union = list(dict.fromkeys(name for table in samples for name in corruptions(table)))
-    shared = [name for name in union if all(name in table for table in samples)]
-    if len(shared) < len(union):
-        lacking = ", ".join(name for name in union if name not in shared)
-        warn_once(f"not all runs were scored under {lacking}: weights are learned from the other corruptions")
-    return shared
 
 
 def in_order(logits: pd.Series[float], table: pd.DataFrame) -> pd.Series[float]:
@@ -166,33 +95,56 @@ def oof_threshold(members: Sequence[Member], method: str) -> tuple[float, float]
 
 
 def _held_out(members: Sequence[Member], method: str) -> tuple[fusion.View, Logits]:
-    """The blended out-of-fold logits, and those of each fold under weights learned on the others."""
-    tables = _same_rows(members)
-    stacked = np.column_stack([table["logit"] for table in tables])
-    labels, folds = (tables[0][name].to_numpy(dtype=np.int64) for name in ("label", "fold"))
-    logits = _fused(members, method, stacked)
-    blended = fusion.View(labels, folds, logits)
-    if method in fusion.LEARNED and len(np.unique(folds)) > 1:
-        # An honest estimate takes each fold's weights from the other folds.
-        views = _views(members)
-        logits = np.empty(len(labels))
-        for fold in np.unique(folds):
-            inside = folds == fold
-            logits[inside] = fusion.combine(stacked[inside], fusion.weigh_without(fold, method, views))
-    return blended, logits
+    """The members' out-of-fold logits, fused, and those of each fold under weights of the other folds."""
+    own = view(same_rows(members), "logit")
+    blended = fusion.View(own.labels, own.folds, _fused(members, method, own.logits))
+    if method in fusion.LEARNED and len(np.unique(own.folds)) > 1:
+        return blended, _nested(own, method, views(members))
+    return blended, blended.logits
 
 
-def _same_rows(members: Sequence[Member]) -> list[pd.DataFrame]:
-    """The members' out-of-fold tables by id, all of the same rows."""
-    tables = []
-    for member in members:
-        if member.oof is None:
-            raise UserError(f"{member.name}: is a bare CSV; this needs runs with their oof.csv")
-        tables.append(member.oof.set_index("id"))
-    for member, table in zip(members, tables, strict=True):
-        if not table.index.equals(tables[0].index):
-            raise UserError(f"{member.name}: other folds are finished than in {members[0].name}")
-    return tables
+def _nested(own: fusion.View, method: str, seen: fusion.Views) -> Logits:
+    """Fused logits, each fold's under weights that are learned on the others: an honest estimate."""
+    if method == "rank":
+        return fusion.rank(own.logits)
+    folds = np.unique(own.folds)
+    if method not in fusion.LEARNED or len(folds) == 1:
+        return fusion.combine(own.logits, fusion.weigh(method, seen))
+    logits = np.empty(len(own.labels))
+    for fold in folds:
+        inside = own.folds == fold
+        logits[inside] = fusion.combine(own.logits[inside], fusion.weigh_without(fold, method, seen))
+    return logits
+
+
+def held_out(members: Sequence[Member], method: str) -> pd.DataFrame:
+    """`id, label, fold, logit, group` of a blend, each fold under weights of the other folds.
+
+    Raises:
+        UserError: a member has no out-of-fold logits, or members' rows differ.
+    """
+    first, assigned = same_rows(members)[0], members[0].folds
+    assert assigned is not None, "a run has folds"
+    logits = _held_out(members, method)[1]
+    rows = first[["label", "fold"]].assign(logit=logits).reset_index()
+    return rows.merge(assigned[["id", "group"]], on="id", validate="1:1")
+
+
+def scores(members: Sequence[Member], method: str, test_size: int) -> Scores | None:
+    """What `scores.json` would say of a blend of several runs; None where they cannot be scored together."""
+    runs = [member.run for member in members if member.run]
+    if len(runs) < max(2, len(members)) or len({run.scores.data for run in runs}) > 1:
+        return None
+    try:
+        rows, seen = held_out(members, method), views(members)
+    except UserError:
+        return None
+    samples, corrupted = corrupted_samples(members), pd.DataFrame()
+    if samples:
+        names = [fusion.CLEAN, *shared_corruptions(samples)]
+        fused = {name: _nested(view(samples, name), method, seen) for name in names}
+        corrupted = samples[0][["id", "label", "fold"]].reset_index(drop=True).assign(**fused)
+    return blend_scores.of_rows(runs, method, rows, corrupted, test_size)
 
 
 def fold_score(members: Sequence[Member], method: str) -> float | None:
@@ -259,18 +211,22 @@ def submit(
     labels: npt.ArrayLike,
     how: str,
     out: Path,
+    scored: Scores | None = None,
 ) -> list[str]:
     """Write a checked submission with the note of its origin.
+
+    Args:
+        scored: the blend's `scores`, kept in the note.
 
     Returns:
         What it is made of and holds, in lines.
     """
     ids, names = [*logits.index], [member.origin for member in members]
     submission.write(out, ids, labels)
-    ledger.note_origin(out, names, method, how, fold_score(members, method))
+    ledger.note_origin(out, names, method, how, fold_score(members, method), scored)
     lines = [f"{out}: {submission.summary(dict(zip(ids, np.asarray(labels), strict=True)))} ({how})"]
     if method in fusion.LEARNED:
         weights, nested = learn(members, method)
         shares = ", ".join(f"{name} {weight:.2f}" for name, weight in zip(names, weights, strict=True))
-        lines.insert(0, f"weights: {shares}; nested selection score {nested:.3f}")
+        lines.insert(0, f"weights: {shares}; score on the folds left out {nested:.3f}")
     return lines

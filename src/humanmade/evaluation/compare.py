@@ -1,76 +1,200 @@
-"""Runs side by side."""
+"""Runs and blends side by side: ranked by what is known of them, with what is not beyond noise."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from humanmade import competition, ledger, looks, metrics
-from humanmade.evaluation import columns, forecast
+from humanmade.evaluation import columns, entries, forecast, significance
+from humanmade.evaluation.entries import Entry
 from humanmade.evaluation.forecast_model import Model
+from humanmade.evaluation.significance import Difference, Sample
 from humanmade.run import Run
-from humanmade.scores import Scores
 
 FEWEST_SCORES = 3
 """Leaderboard scores that a rank correlation needs."""
 
+LACKING = "?"
+"""Mark of a forecast that was made without something."""
 
-def report(runs: Sequence[Run], submitted: Sequence[ledger.Row] = ()) -> tuple[pd.DataFrame, str]:
+TIES = {
+    "leaderboard": "scores within the sampling error of that many test pictures",
+    "folds": "a paired difference within noise",
+    "forecast": "overlapping intervals",
+}
+"""What two neighbours may be tied by."""
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Entries in the order of `table`'s rows."""
+
+    entries: Sequence[Entry]
+    table: pd.DataFrame
+    samples: Mapping[str, Sample]
+    """Resampled folds by an entry's key, where another run is of the same data."""
+
+    def differences(self, first: int, second: int) -> dict[str, Difference]:
+        """How two entries differ on the folds that both have, by metric; empty where there are none."""
+        keys = [self.entries[place].key for place in (first, second)]
+        return significance.differences(*(self.samples.get(key, {}) for key in keys))
+
+
+def report(things: Sequence[Run | Entry], submitted: Sequence[ledger.Row] = ()) -> tuple[pd.DataFrame, str]:
     """The table of `compare`, and all there is to say of it for a terminal."""
-    table = compare(runs, submitted)
-    lines = [shown(table).to_string(index=False), *_grid_differences(runs)]
+    ranking = rank(things, submitted)
+    lines: list[str] = []
+    for heading, part in parts(ranking.table):
+        lines += [f"{heading}:", shown(part).to_string(index=False)]
+        if len(things) != 2:
+            lines += _against_the_first(ranking, part)
+        lines += [*_correlations(part), ""]
+    if len(things) == 2:
+        lines += [*_pair(ranking), ""]
+    lines += [*_legend(ranking.table), *_grid_differences(ranking.entries)]
     if looked := leaderboard_looks(submitted):
         lines.append(looked)
-    metric = competition.CURRENT.metric_name
-    for column, what in zip(of_the_metric(), ("fold", "forecast"), strict=True):
-        correlation = rank_correlation(table, column)
-        if correlation is not None:
-            lines.append(f"rank correlation of {what} {metric} and public score: {correlation:.2f}")
     lines.append(f"{metrics.all_ones()}; runs are ranked by {ranked_by()}")
-    return table, "\n".join(lines)
+    return ranking.table, "\n".join(lines)
 
 
-def compare(runs: Sequence[Run], submitted: Sequence[ledger.Row] = ()) -> pd.DataFrame:
-    """One row a run, best `selection` first: `run`, the metrics (`humanmade.evaluation.columns`), `folds,
-    seconds, public, private`, then `fold0`, `fold1`, ... with each fold's F1.
+def compare(things: Sequence[Run | Entry], submitted: Sequence[ledger.Row] = ()) -> pd.DataFrame:
+    """One row a run or blend: `run`, the metrics (`humanmade.evaluation.columns`), `folds, seconds, public,
+    private`, each fold's F1 as `fold0`, `fold1`, ..., then `data, unfinished, lacks, tied`.
 
-    `selection` is the score that ranked detectors best on other worlds. The forecast is sharpened by what
-    those of other runs missed on the leaderboard. `spread` is the standard deviation over folds; `folds`
-    counts the finished ones; `public` and `private` are the leaderboard's scores of what was submitted of
-    that run alone.
+    Rows of the same data stand together, unfinished ones last. Of the others those with a public score come
+    first, by it, then the rest by `selection`, the score that ranked detectors best on other worlds. `tied`
+    says by what a row is tied with the one above (`TIES`), `lacks` what its forecast was made without.
+    The forecast is corrected by what those of other submissions on the same data missed. `spread` is the
+    standard deviation over folds; `folds` counts the finished ones; `public` and `private` are the
+    leaderboard's scores of what was submitted of that run alone.
     """
-    table = pd.DataFrame([_row(run, submitted) for run in runs])
-    return table.sort_values("selection", ascending=False, na_position="last", ignore_index=True)
+    return rank(things, submitted).table
 
 
-def _row(run: Run, submitted: Sequence[ledger.Row]) -> dict[str, object]:
-    scores = run.scores
-    public, private = ledger.leaderboard(run.name, submitted)
+def rank(things: Sequence[Run | Entry], submitted: Sequence[ledger.Row] = ()) -> Ranking:
+    """Bring runs and blends into the order of `compare`."""
+    given = [entries.of(thing) for thing in things]
+    # The same data may lie elsewhere by now, and runs of older kits do not say where it lay.
+    noted = sorted((entry.scores for entry in given), key=lambda scores: bool(scores.data_folders))
+    names = {scores.data: scores.data_name for scores in noted}
+    table = pd.DataFrame([_row(entry, submitted, names[entry.scores.data]) for entry in given])
+    by_data = table["data"].map({name: place for place, name in enumerate(table["data"].unique())})
+    keys = {"data": by_data, "unfinished": table["unfinished"]}
+    keys |= {name: -table[name].astype(float) for name in ("public", "selection")}
+    order = pd.DataFrame(keys).sort_values([*keys], kind="stable", na_position="last").index
+    ordered = [given[place] for place in order]
+    several = table["data"].value_counts() > 1
+    samples = {entry.key: _sample(entry) for entry in ordered if several[names[entry.scores.data]]}
+    ranking = Ranking(ordered, table.loc[order].reset_index(drop=True), samples)
+    tied = [_tie(ranking, above, place) for above, place in pairwise(range(len(ordered)))]
+    return Ranking(ordered, ranking.table.assign(tied=["", *tied]), samples)
+
+
+def _sample(entry: Entry) -> Sample:
+    rows = entry.held_out()
+    return {} if rows is None else significance.sample(rows, entry.scores.prevalence)
+
+
+def _row(entry: Entry, submitted: Sequence[ledger.Row], data: str) -> dict[str, object]:
+    scores = forecast.shown(entry.scores, entry.key, submitted)
+    own = ledger.of_data(submitted, scores.data)
+    public, private = ledger.leaderboard(entry.key, own)
     return {
-        "run": run.name,
-        **columns.values(_sharpened(run.name, scores, submitted)),
+        "run": entry.name,
+        **columns.values(scores),
         "folds": f"{len(scores.folds)}{' (unfinished)' if scores.unfinished else ''}",
         "seconds": sum(fold.seconds for fold in scores.folds),
         "public": public,
         "private": private,
         **{f"fold{fold.fold}": fold.f1 for fold in scores.folds},
+        "data": data,
+        "unfinished": scores.unfinished,
+        "lacks": ", ".join(forecast.lacking(scores)),
     }
 
 
-def _sharpened(name: str, scores: Scores, submitted: Sequence[ledger.Row]) -> Scores:
-    if scores.forecast is None:
-        return scores
-    others = ledger.foretold([row for row in submitted if row.get("runs") != name])
-    return replace(scores, forecast=forecast.sharpened(scores.forecast, others, scores.prevalence))
+def _tie(ranking: Ranking, above: int, place: int) -> str:
+    """By what (of `TIES`) a row is tied with the one above it; empty where it is not."""
+    first, second = (ranking.table.iloc[row] for row in (above, place))
+    if first["data"] != second["data"] or first["unfinished"] or second["unfinished"]:
+        return ""
+    if pd.notna(first["public"]) and pd.notna(second["public"]):
+        pictures = min(ranking.entries[row].pictures for row in (above, place))
+        apart = float(first["public"]) - float(second["public"])
+        return (
+            "leaderboard" if apart <= significance.leaderboard_noise(float(first["public"]), pictures) else ""
+        )
+    found = ranking.differences(above, place)
+    if found and significance.decisive(found).verdict == significance.EVEN:
+        return "folds"
+    if first[["low", "high"]].isna().any() or second[["low", "high"]].isna().any():
+        return ""
+    overlap = first["low"] <= second["high"] and second["low"] <= first["high"]
+    return "forecast" if overlap else ""
 
 
-def _grid_differences(runs: Iterable[Run]) -> list[str]:
+def parts(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """The rows of each data, the unfinished ones apart, under a heading."""
+    for (data, unfinished), part in table.groupby(["data", "unfinished"], sort=False):
+        corrections = sorted({int(count) for count in part["corrected_by"].dropna()})
+        said = "not corrected"
+        if any(corrections):
+            least, most = corrections[0], corrections[-1]
+            said = f"corrected by {least if least == most else f'{least} to {most}'} submissions"
+        yield f"{data}, {'unfinished and not ranked' if unfinished else f'forecasts {said}'}", part
+
+
+def _against_the_first(ranking: Ranking, part: pd.DataFrame) -> list[str]:
+    """How each run of a part differs from its first one, on the same folds."""
+    if len(part) < 2 or part["unfinished"].any():
+        return []
+    first, *others = part.index
+    lines = [f"against {part['run'][first]}, on the same folds:"]
+    for place in others:
+        found = ranking.differences(place, first)
+        said = significance.decisive(found) if found else "no folds of the same rows"
+        lines.append(f"  {part['run'][place]}: {said}")
+    return lines
+
+
+def _pair(ranking: Ranking) -> list[str]:
+    """How the first of two differs from the second, by every metric."""
+    first, second = ranking.table["run"]
+    if ranking.table["data"].nunique() > 1:
+        return [f"{first} and {second} are of different data, so nothing is said of their difference"]
+    found = ranking.differences(0, 1)
+    if not found:
+        return [f"{first} and {second} have no folds of the same rows, so their difference cannot be judged"]
+    return [f"{first} against {second}, on the same folds:", *(f"  {told}" for told in found.values())]
+
+
+def _correlations(part: pd.DataFrame) -> list[str]:
+    metric = competition.CURRENT.metric_name
+    return [
+        f"rank correlation of {what} {metric} and public score: {correlation:.2f}"
+        for column, what in zip(of_the_metric(), ("fold", "forecast"), strict=True)
+        if (correlation := rank_correlation(part, column)) is not None
+    ]
+
+
+def _legend(table: pd.DataFrame) -> list[str]:
+    """What the marks in the table mean, where there are any."""
+    ties = [f"by {name}: {why}" for name, why in TIES.items() if (table["tied"] == name).any()]
+    lines = [f"= tied with the one above ({'; '.join(ties)})"] if ties else []
+    lacks = " or ".join(sorted({lack for lack in table["lacks"] if lack}))
+    return [*lines, *([f"{LACKING} a forecast made without {lacks}"] if lacks else [])]
+
+
+def _grid_differences(ranked: Sequence[Entry]) -> list[str]:
     """A line for each run whose corrupted scores are of fewer corruptions than another's."""
-    grids = {run.name: scores.corruptions for run in runs for scores in [run.scores] if scores.corrupted}
+    grids = {entry.name: entry.scores.corruptions for entry in ranked if entry.scores.corrupted}
     union = dict.fromkeys(name for grid in grids.values() for name in grid)
     return [
         f"{run} was scored under fewer corruptions (without {', '.join(lacking)}), so its corrupted scores "
@@ -122,11 +246,12 @@ def of_the_metric() -> tuple[str, str]:
 
 
 def ranked_by() -> str:
-    """What the column `selection` is, in words."""
+    """What the order of runs is by, in words."""
     ranking = forecast.RANKING
+    said = f"the AUC that '{ranking.name}' foretells" if isinstance(ranking, Model) else ranking
     if ranking == forecast.MODEL:
-        return "the forecast AUC, before past submissions correct it"
-    return f"the AUC that '{ranking.name}' foretells" if isinstance(ranking, Model) else ranking
+        said = "the forecast AUC, before past submissions correct it"
+    return f"their public score where it is known, else by {said}"
 
 
 def shown(table: pd.DataFrame) -> pd.DataFrame:
@@ -138,5 +263,10 @@ def shown(table: pd.DataFrame) -> pd.DataFrame:
         for metric in [*metric_columns, *leaderboard]
         if table[metric.key].notna().any()
     }
-    text: dict[str, Any] = {"run": table["run"], **cells, "folds": table["folds"]}
+    if "forecast" in cells:
+        marks = [LACKING if lack else "" for lack in table["lacks"]]
+        cells["forecast"] = [cell + mark for cell, mark in zip(cells["forecast"], marks, strict=True)]
+    text: dict[str, Any] = {"run": table["run"].tolist(), **cells, "folds": table["folds"].tolist()}
+    if table["tied"].any():
+        text["tied"] = [f"= by {by}" if by else "" for by in table["tied"]]
     return pd.DataFrame(text)

@@ -24,7 +24,7 @@ from humanmade.evaluation.inference import run_logits
 from humanmade.evaluation.sheet import Cell
 from humanmade.files import read_csv, read_numbers
 from humanmade.images.decode import Picture
-from humanmade.progress import progress
+from humanmade.progress import progress, warn
 from humanmade.run import OOF, PICTURES, SCORES, Run
 from humanmade.sensitivity import MOST
 
@@ -122,18 +122,31 @@ def mapped(run: Run) -> PictureDetector:
 
 
 def honest_logits(run: Run, rows: pd.DataFrame) -> pd.DataFrame:
-    """Give rows `logit` and `fold`: out-of-fold ones where the run has these pictures, else the run's mean.
+    """Give rows `logit` and `fold`: out-of-fold ones of pictures that the run held out, else the run's mean.
 
-    The fold is the model that is asked for its map; it never trained on the picture.
+    The fold is the model that is asked for its map; of a held-out picture it never trained on it. Pictures
+    are known by what is in them, whatever their ids; it warns of those that were only trained on.
     """
+    pictures = read_csv(run.folder / PICTURES, ("id", "digest"))
+    first = pd.Series([run.finished()[0]] * len(rows), rows.index, dtype=object)
+    rows = rows.assign(logit=np.nan, fold=first)
+    held = pd.Series(False, index=rows.index)
     if (run.folder / OOF).is_file():
-        oof = read_numbers(run.folder / OOF, ("id", "logit", "fold")).set_index("id")
-        pictures = read_csv(run.folder / PICTURES, ("id", "digest")).set_index("id")["digest"]
-        same = pictures.reindex(rows["id"]).to_numpy() == rows["digest"].to_numpy()
-        if same.all() and rows["id"].isin(oof.index).all():
-            known = oof.loc[rows["id"]]
-            return rows.assign(logit=known["logit"].to_numpy(), fold=known["fold"].astype(int).to_numpy())
-    return rows.assign(logit=run_logits(run, rows), fold=run.finished()[0])
+        oof = read_numbers(run.folder / OOF, ("id", "logit", "fold"))
+        known = pictures.merge(oof, on="id").drop_duplicates("digest").set_index("digest")
+        held = rows["digest"].isin(known.index)
+        found = known.loc[rows.loc[held, "digest"]]
+        rows.loc[held, "logit"] = found["logit"].to_numpy()
+        rows.loc[held, "fold"] = found["fold"].astype(int).to_numpy()
+    if not held.all():
+        rows.loc[~held, "logit"] = run_logits(run, rows[~held])
+        trained = int(rows.loc[~held, "digest"].isin(pictures["digest"]).sum())
+        if trained:
+            warn(
+                f"{run.name} was trained on {trained} of these pictures in every fold, so their logits are "
+                "too good"
+            )
+    return rows
 
 
 def explain(run: Run, rows: pd.DataFrame, method: str) -> tuple[Maps, list[Picture]]:

@@ -24,7 +24,7 @@ COVERED = 0.8
 DEVIATIONS = NormalDist().inv_cdf((1 + COVERED) / 2)
 """Standard deviations on either side that hold it."""
 
-MOVED_MOST = 10.0
+SENSITIVITY_MOST = 10.0
 """Sensitivity from which more of it says no more."""
 
 
@@ -56,7 +56,7 @@ TERMS: Mapping[str, Callable[[Facts], float]] = {
     "corrupted": lambda facts: facts.corrupted - CHANCE,
     "steady": lambda facts: (facts.corrupted - CHANCE) / (1 + facts.sensitivity),
     "counterparts": lambda facts: _above_chance(facts.counterparts),
-    "moved": lambda facts: math.log1p(min(facts.sensitivity, MOVED_MOST)),
+    "sensitivity": lambda facts: math.log1p(min(facts.sensitivity, SENSITIVITY_MOST)),
     "flips": lambda facts: facts.flips,
     "canary": lambda facts: _above_chance(facts.canary),
     "sources": lambda facts: math.log(facts.sources),
@@ -69,7 +69,7 @@ CANDIDATES: Mapping[str, tuple[str, ...]] = {
     "corrupted": ("corrupted",),
     "steady": ("steady",),
     "traces": ("steady", "counterparts"),
-    "facts": ("one", "folds", "corrupted", "counterparts", "moved", "flips", "canary", "sources"),
+    "facts": ("one", "folds", "corrupted", "counterparts", "sensitivity", "flips", "canary", "sources"),
 }
 """Terms of each candidate: its AUC on another world is chance plus a coefficient times each."""
 

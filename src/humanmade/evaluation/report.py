@@ -14,7 +14,7 @@ import pandas as pd
 from humanmade import competition, ledger, metrics
 from humanmade.errors import UserError
 from humanmade.evaluation import compare as comparing
-from humanmade.evaluation import scorecard
+from humanmade.evaluation import forecast, scorecard
 from humanmade.evaluation.audit import Audit
 from humanmade.run import Run
 
@@ -69,11 +69,11 @@ def report(runs: Sequence[Run], submitted: Sequence[ledger.Row], audit: Audit | 
         ranked_by=comparing.ranked_by(),
         rows=shown.to_numpy().tolist(),
         overview=_overview(table),
-        runs=[_about(run) for run in runs],
+        runs=[_about(run, submitted) for run in runs],
     )
 
 
-def _about(run: Run) -> dict[str, Any]:
+def _about(run: Run, submitted: Sequence[ledger.Row]) -> dict[str, Any]:
     plots = [("loss and scores over the epochs", curves)] if (curves := _curves(run)) else []
     if bars := _bars(run):
         plots.append(("AUC under each corruption and of each source", bars))
@@ -81,7 +81,7 @@ def _about(run: Run) -> dict[str, Any]:
         plots.append((f"where {run.name} looks", _inline(sheet.read_bytes())))
     return {
         "name": run.name,
-        "text": "\n".join(scorecard.lines(run.scores)),
+        "text": "\n".join(scorecard.lines(forecast.shown(run.scores, run.name, submitted))),
         "plots": [{"alt": alt, "source": source} for alt, source in plots],
     }
 

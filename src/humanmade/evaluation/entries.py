@@ -1,0 +1,82 @@
+"""What is ranked side by side: runs, and blends that left their scores beside their submission."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from humanmade import files, ledger
+from humanmade.errors import UserError
+from humanmade.evaluation import blend, member, significance
+from humanmade.run import RUNS, TEST, Run
+from humanmade.scores import Scores
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A run, or a blend."""
+
+    name: str
+    key: str
+    """By which the ledger knows its submissions (`humanmade.ledger.is_of`)."""
+    scores: Scores
+    pictures: int
+    """In the test set."""
+    held_out: Callable[[], pd.DataFrame | None]
+    """`id, label, fold, logit, group` of the out-of-fold rows; None where there are none."""
+
+
+def of(thing: Run | Entry) -> Entry:
+    """The entry of a run; an entry is its own."""
+    if isinstance(thing, Entry):
+        return thing
+    name, test = thing.name, thing.folder / TEST
+    return Entry(name, name, thing.scores, _rows(test), lambda: significance.held_out(thing))
+
+
+def of_blend(file: Path) -> Entry | None:
+    """The entry of a blend's submission; None where it is of a single run, or could not be scored."""
+    noted = ledger.origin(file)
+    scores = ledger.blend_scores(noted) if noted else None
+    if not noted or not scores:
+        return None
+
+    def held_out() -> pd.DataFrame | None:
+        try:
+            members = [member.read_member(str(RUNS / name)) for name in noted["runs"]]
+            return blend.held_out(members, noted["blend"])
+        except UserError:
+            # A member is gone or was trained anew.
+            return None
+
+    return Entry(file.as_posix(), noted["sha256"], scores, _rows(file), held_out)
+
+
+def find(names: Sequence[str]) -> list[Run | Entry]:
+    """Runs by name and blends by their CSV; all below `runs/` and `submissions/` where none is named.
+
+    Raises:
+        UserError: one is not there, or there are none.
+    """
+    found: list[Run | Entry] = []
+    for name in names:
+        if not name.endswith(".csv"):
+            found.append(Run.find(name))
+        elif entry := of_blend(Path(name)):
+            found.append(entry)
+        else:
+            raise UserError(
+                f"{name}: not a blend of runs with out-of-fold logits, as humanmade blend makes it"
+            )
+    if names:
+        return found
+    notes = sorted(ledger.LEDGER.parent.glob("*.csv.json"))
+    blends = [entry for note in notes if (entry := of_blend(note.with_suffix("")))]
+    return [*Run.find_all(), *blends]
+
+
+def _rows(path: Path) -> int:
+    return len(files.read_csv(path)) if path.is_file() else 0
