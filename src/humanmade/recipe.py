@@ -79,12 +79,18 @@ def save(recipe: Recipe, path: Path) -> None:
     write_text(path, to_toml(recipe))
 
 
+def differences(recipes: Sequence[Recipe]) -> dict[str, list[Any]]:
+    """Keys, dotted, in which recipes differ, with the value of each recipe; None where it has no such key."""
+    settings = [dict(_flat(recipe.model_dump())) for recipe in recipes]
+    keys = dict.fromkeys(key for values in settings for key in values)
+    found = {key: [values.get(key) for values in settings] for key in keys}
+    return {key: values for key, values in found.items() if any(value != values[0] for value in values)}
+
+
 def difference(old: Recipe, new: Recipe) -> str | None:
     """Name the first key in which two recipes differ, with both values; None where none does."""
-    before, after = (dict(_flat(recipe.model_dump())) for recipe in (old, new))
-    for key in [*before, *(key for key in after if key not in before)]:
-        if before.get(key) != after.get(key):
-            return f"{key}: {json.dumps(before.get(key))} there, {json.dumps(after.get(key))} now"
+    for key, (before, after) in differences([old, new]).items():
+        return f"{key}: {json.dumps(before)} there, {json.dumps(after)} now"
     return None
 
 

@@ -18,11 +18,10 @@ def report(names: tuple[str, ...], out: Path, data: tuple[Path, ...], skip_broke
     """
     from humanmade import files, ledger
     from humanmade.data import inventory, manifest
-    from humanmade.evaluation import audit as auditing
     from humanmade.evaluation import report as reporting
     from humanmade.run import Run
 
     runs = Run.find_all(names)
-    audit = auditing.audit(inventory.attach(manifest.load(data), skip_broken)) if data else None
-    files.write_text(out, reporting.report(runs, ledger.read(), audit))
-    print(f"{out}: {len(runs)} runs{' and the audit' if audit else ''}; open it in a browser")
+    table = inventory.attach(manifest.load(data), skip_broken) if data else None
+    files.write_text(out, reporting.report(runs, ledger.read(), table))
+    print(f"{out}: {len(runs)} runs{' and the audit' if data else ''}; open it in a browser")
