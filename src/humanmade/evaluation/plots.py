@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from humanmade import competition, metrics
 from humanmade.evaluation.svg import INK, drawn, panels, styled
@@ -249,7 +250,7 @@ def curves(logs: Mapping[str, pd.DataFrame]) -> str | None:
                 axis.plot(log["epoch"] + 1, log[name], marker=".", lw=1, label=fold)
         axis.set_title(name)
         axis.set_xlabel("epoch")
-        axis.xaxis.get_major_locator().set_params(integer=True)
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     for axis in axes[len(names) :]:
         axis.set_axis_off()
     if len(logs) <= 5:

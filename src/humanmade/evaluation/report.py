@@ -14,20 +14,16 @@ from PIL import Image
 
 from humanmade import competition, ledger, metrics
 from humanmade import recipe as recipes
-from humanmade.data.loader import read_picture
 from humanmade.errors import UserError
 from humanmade.evaluation import audit as auditing
 from humanmade.evaluation import compare as comparing
-from humanmade.evaluation import forecast, held_out, plots, scorecard, webp
+from humanmade.evaluation import forecast, held_out, mistakes, plots, scorecard, webp
 from humanmade.files import read_csv, read_numbers
 from humanmade.fusion import CLEAN
 from humanmade.run import OOF, PICTURES, TEST, Run
 
 TEMPLATE = "report.html.j2"
-MISTAKES = 8
-"""Of a run, shown at most."""
 DUPLICATES = 24
-THUMBNAIL, THUMBNAIL_BYTES = 96, 3_000
 SHEET, SHEET_BYTES = 1400, 60_000
 """Pixels of a sheet's width, and what it may weigh: ten runs stay below two megabytes."""
 
@@ -176,7 +172,7 @@ def _about(run: Run, number: int, table: pd.DataFrame | None) -> Values:
         "provenance": _provenance(run),
         "recipe": recipes.to_toml(run.recipe),
     }
-    return values | ({} if oof.empty else _faults(oof, rows))
+    return values | ({} if oof.empty else mistakes.faults(oof, rows))
 
 
 def _trained_on(run: Run, table: pd.DataFrame | None) -> pd.DataFrame:
@@ -244,45 +240,12 @@ def _log(path: Path) -> pd.DataFrame:
     return pd.DataFrame([json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()])
 
 
-def _faults(oof: pd.DataFrame, rows: pd.DataFrame) -> Values:
-    """Confusion at logit 0, and the mistakes that the run was surest of."""
-    wrong = oof[(oof["logit"] > 0) != (oof["label"] == 1)]
-    worst = wrong.loc[wrong["logit"].abs().sort_values(ascending=False, kind="stable").index].head(MISTAKES)
-    complete = worst["id"].isin(rows.index).all()
-    return {
-        "confusion": [_confusion(oof, label) for label in sorted(plots.NAMES)],
-        "mistaken": len(wrong),
-        "mistakes": [_mistake(row, rows if complete else rows[:0]) for row in worst.to_dict("records")],
-    }
-
-
-def _confusion(oof: pd.DataFrame, label: int) -> Values:
-    called = oof.loc[oof["label"] == label, "logit"] > 0
-    right = called if label == 1 else ~called
-    return {
-        "truth": plots.NAMES[label],
-        "human": int((~called).sum()),
-        "generated": int(called.sum()),
-        "right": f"{right.mean():.1%}" if len(called) else "-",
-    }
-
-
-def _mistake(row: Mapping[Any, Any], rows: pd.DataFrame) -> Values:
-    values = {"id": row["id"], "truth": plots.NAMES[int(row["label"])]}
-    values |= {"logit": f"{row['logit']:+.2f}", "fold": int(row["fold"])}
-    if row["id"] in rows.index:
-        picture = Image.fromarray(read_picture(str(rows.loc[row["id"], "path"])))
-        values["picture"] = webp.inline(picture, THUMBNAIL, THUMBNAIL_BYTES)
-        values["source"] = rows.loc[row["id"], "source"]
-    return values
-
-
 def _sheets(run: Run) -> list[Values]:
     """What `explain` left in the run folder."""
     return [
         {
             "name": path.stem.removeprefix("explain-"),
-            "alt": f"worst mistakes, surest hits and doubts of {run.name}, each above the map of where it looks",
+            "alt": f"worst mistakes, surest hits and doubts of {run.name}, each above its map",
             "picture": webp.inline(Image.open(path), SHEET, SHEET_BYTES),
         }
         for path in sorted(run.folder.glob("explain-*.png"))

@@ -1,4 +1,4 @@
-"""Figures as SVG for a page: in the page's own ink, on its own ground, of the same bytes for the same values."""
+"""Figures as SVG for a page: in its own ink, of the same bytes for the same values."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-P, T = ParamSpec("P"), TypeVar("T")
+P = ParamSpec("P")
+T = TypeVar("T")
 
 INK = "#010203"
 """Stands for the page's text colour, so that one drawing is right on light and on dark."""
