@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from humanmade import competition, metrics
 from humanmade.evaluation.svg import INK, drawn, panels, styled
 
-Array = npt.NDArray[np.float64]
+Array = npt.NDArray[np.floating]
 
 CLASSES = {0: "#3d85c6", 1: "#d9742b"}
 """Colours of human-made and of generated pictures, legible on white and on black."""

@@ -113,10 +113,10 @@ def _correlations(runs: Sequence[Run]) -> Values | None:
     """Spearman's correlation of the logits of runs: of test rows, where all of them have some."""
     for name, rows in ((TEST, "test"), (OOF, "out-of-fold")):
         found = {run.name: logits for run in runs if (logits := _logits(run, name)) is not None}
-        logits = pd.DataFrame(found).dropna()
-        if len(found) > 1 and len(logits) > 1 and (name == OOF or len(found) == len(runs)):
+        shared = pd.DataFrame(found).dropna()
+        if len(found) > 1 and len(shared) > 1 and (name == OOF or len(found) == len(runs)):
             caption = f"Rank correlation of the runs' {rows} logits: the lower, the more a blend can gain."
-            return _plot(plots.agreement(logits.corr(method="spearman")), caption)
+            return _plot(plots.agreement(shared.corr(method="spearman")), caption)
     return None
 
 
