@@ -2,14 +2,31 @@
 
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from humanmade import ledger
+from humanmade import files, ledger
+from humanmade import recipe as recipes
 from humanmade.errors import UserError
+from humanmade.scores import Scores
 
 KEPT = Path(__file__).parents[1] / "submissions"
+
+
+MakeRun = Callable[[str, str], None]
+
+
+@pytest.fixture
+def run_of() -> MakeRun:
+    """Make a run of a name that was trained on data of a fingerprint."""
+
+    def make(name: str, data: str) -> None:
+        recipes.save(recipes.load("probe_lite0"), Path("runs") / name / "recipe.toml")
+        Scores(data).write(Path("runs") / name / "scores.json")
+
+    return make
 
 
 def row(ref: str, **values: str) -> ledger.Row:
@@ -51,7 +68,7 @@ def test_a_torn_line_is_named():
     ledger.record([row("1")])
     with ledger.LEDGER.open("a") as file:
         file.write("<<<<<<< mine\n")
-    with pytest.raises(UserError, match="line 3: 1 values for 15 columns"):
+    with pytest.raises(UserError, match="line 3: 1 values for 16 columns"):
         ledger.read()
 
 
@@ -88,6 +105,16 @@ def test_the_leaderboard_score_of_a_run_is_of_it_alone():
     ]
     assert ledger.leaderboard("a", rows) == (0.7, 0.65)
     assert ledger.leaderboard("b", rows) == (None, None)
+
+
+def test_submissions_are_of_the_data_that_their_runs_were_trained_on(run_of: MakeRun):
+    run_of("here", "one"), run_of("other", "two")
+    rows = [row("1", runs="here"), row("2", runs="here other"), row("3", runs="gone", data="one")]
+    rows += [row("4", runs="gone"), row("5", runs="here", data="two")]
+    assert [r["ref"] for r in ledger.of_data(rows, "one")] == ["1", "3"]
+    assert [r["ref"] for r in ledger.of_data(rows, "two")] == ["5"]
+    files.write_text(Path("runs/here/submission.csv"), "id,label\n")
+    assert ledger.describe(Path("runs/here/submission.csv"))["data"] == "one"
 
 
 def test_an_origin_is_of_the_very_bytes():

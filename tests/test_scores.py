@@ -10,6 +10,7 @@ from humanmade.scores import CorruptedScores, Distance, FoldScores, Forecast, Sc
 
 FULL = Scores(
     data="abc",
+    data_folders=["data/one", "two"],
     folds=[FoldScores(0, 12.5, 9.0, f1=0.8, auc=math.nan, logloss=0.3)],
     recipe="tiny",
     f1=0.8,
@@ -51,10 +52,16 @@ def test_the_file_has_the_keys_of_the_contract(tmp_path: Path):
     assert set(values["folds"][0]) == {"fold", "f1", "auc", "logloss", "seconds", "images_per_second"}
     assert values["corrupted"]["worst"] == {"auc": 0.8, "f1": 0.7}
     assert values["steadiness"] == {"sensitivity": None, "flips": 0.25}
+    assert values["data_folders"] == ["data/one", "two"]
     assert values["shifted"] == {"sources": 2, "shift": 1.0, "test": {"auc": 0.95, "unlike": 0.4}}
     Scores("abc").write(tmp_path / "scores.json")
     values = json.loads((tmp_path / "scores.json").read_text())
     assert values["steadiness"] == values["shifted"] == {} and values["forecast"] is None
+
+
+def test_the_data_has_a_name():
+    assert FULL.data_name == "one + two abc"
+    assert Scores("0123456789").data_name == "data 01234567", "of an older kit, which noted no folders"
 
 
 def test_runs_of_older_kits_are_read(tmp_path: Path):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +36,9 @@ COLUMNS = (
     "public",
     "private",
     "note",
+    "data",
 )
-HIDDEN = ("sha256", "blend", "threshold", "kernel", "version", "ref")
+HIDDEN = ("sha256", "blend", "threshold", "kernel", "version", "ref", "data")
 """Columns that are not printed."""
 KEYS = ("ref", "sha256")
 ORIGIN = ("runs", "blend", "threshold", "fold_score")
@@ -110,9 +111,31 @@ def _same(old: Row, new: Row) -> bool:
     return bool(new.get("sha256")) and old.get("sha256") == new.get("sha256")
 
 
-def leaderboard(run: str, rows: Sequence[Row]) -> tuple[float | None, float | None]:
-    """Public and private score of the latest scored submission that was made of this run alone."""
-    scored = [row for row in rows if row.get("runs") == run and score(row, "public") is not None]
+def is_of(row: Row, key: str) -> bool:
+    """Whether a submission was made of one run alone, or is one blend's: by the run's name or its hash."""
+    return key in (row.get("runs"), row.get("sha256"))
+
+
+def of_data(rows: Sequence[Row], data: str) -> list[Row]:
+    """The submissions of runs that were trained on the data of this fingerprint."""
+    return [
+        row for row in rows if (row.get("data") or _data([*_runs_here(row.get("runs", "").split())])) == data
+    ]
+
+
+def _runs_here(names: Iterable[str]) -> Iterator[Run]:
+    return (Run(RUNS / name) for name in names if (RUNS / name / run.RECIPE).is_file())
+
+
+def _data(runs: Sequence[Run]) -> str:
+    """Fingerprint of the data that all runs were trained on; empty where they differ or there are none."""
+    fingerprints = {made.scores.data for made in runs}
+    return fingerprints.pop() if len(fingerprints) == 1 else ""
+
+
+def leaderboard(key: str, rows: Sequence[Row]) -> tuple[float | None, float | None]:
+    """Public and private score of the latest scored submission of this run alone, or of this blend."""
+    scored = [row for row in rows if is_of(row, key) and score(row, "public") is not None]
     return (score(scored[-1], "public"), score(scored[-1], "private")) if scored else (None, None)
 
 
@@ -158,9 +181,9 @@ def describe(submission: Path) -> Row:
     noted = origin(submission) or _of_a_run(submission.parent)
     if noted is None:
         return row
-    runs = [Run(RUNS / name) for name in noted["runs"] if (RUNS / name / run.RECIPE).is_file()]
+    runs = [*_runs_here(noted["runs"])]
     row |= {key: str(noted[key] or "") for key in ("blend", "threshold")}
-    row |= {"runs": " ".join(noted["runs"]), "fold_score": _number(noted["fold_score"])}
+    row |= {"runs": " ".join(noted["runs"]), "fold_score": _number(noted["fold_score"]), "data": _data(runs)}
     if len(noted["runs"]) == len(runs) == 1:
         scores, metric = runs[0].scores, competition.CURRENT.metric
         row["shifted_score"] = _number(getattr(scores.corrupted.get(MEAN), metric, None))

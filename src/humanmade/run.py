@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 
@@ -201,15 +201,45 @@ class Run:
             raise UserError(another.format(FOLDS))
         return True
 
-    def begin(self, wanted: Recipe, data: str, folds: pd.DataFrame, pictures: pd.DataFrame) -> None:
+    def data_folders(self, given: Sequence[Path] = ()) -> Sequence[Path]:
+        """The data folders for a verb: those given, else those that the run was trained on, which it says.
+
+        Raises:
+            UserError: none is given, and the run's are not here or were not noted.
+        """
+        if given:
+            return given
+        folders = [Path(folder) for folder in self.scores.data_folders]
+        lost = [folder for folder in folders if not folder.is_dir()]
+        if lost or not folders:
+            why = f"its data {lost[0]} is not here" if lost else "it does not say where its data lay"
+            raise UserError(f"run '{self.name}': {why}; give --data")
+        print(f"no --data: the data of {self.name}, {' and '.join(map(str, folders))}", flush=True)
+        return folders
+
+    def note_folders(self, folders: Sequence[Path]) -> None:
+        """Note where the data lies now, if that is told."""
+        names = [str(folder) for folder in folders]
+        if names and names != self.scores.data_folders:
+            replace(self.scores, data_folders=names).write(self.folder / SCORES)
+
+    def begin(
+        self,
+        wanted: Recipe,
+        data: str,
+        folds: pd.DataFrame,
+        pictures: pd.DataFrame,
+        folders: Sequence[Path] = (),
+    ) -> None:
         """Write what tells this run from others; the recipe comes last and makes the folder a run.
 
         Args:
             pictures: `id, digest` of all rows that are trained on.
+            folders: where the data lies.
         """
         files.write_csv(self.folder / FOLDS, folds)
         files.write_csv(self.folder / PICTURES, pictures)
-        Scores(data, unfinished=True).write(self.folder / SCORES)
+        Scores(data, data_folders=[*map(str, folders)], unfinished=True).write(self.folder / SCORES)
         recipe.save(wanted, self.folder / RECIPE)
 
 

@@ -99,6 +99,14 @@ class Forecast:
     f1: float
     low: float
     high: float
+    submissions: int = 0
+    """Past submissions that corrected it (`humanmade.evaluation.forecast.shown`); none in `scores.json`."""
+
+    @property
+    def correction(self) -> str:
+        """Whether it is corrected, in words."""
+        many = "s" if self.submissions > 1 else ""
+        return f"corrected by {self.submissions} submission{many}" if self.submissions else "not corrected"
 
 
 @dataclass(frozen=True)
@@ -130,6 +138,14 @@ class Scores:
     versions: dict[str, str] = field(default_factory=dict)
     seed: int = 0
     commit: str = ""
+    data_folders: list[str] = field(default_factory=list)
+    """Where the data lay, as `cv` was told; empty in runs of older kits."""
+
+    @property
+    def data_name(self) -> str:
+        """The data for people: its folders' names and the start of its fingerprint."""
+        names = " + ".join(Path(folder).absolute().name for folder in self.data_folders)
+        return f"{names or 'data'} {self.data[:8]}".strip()
 
     @property
     def corruptions(self) -> dict[str, float]:

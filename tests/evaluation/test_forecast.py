@@ -15,11 +15,13 @@ from humanmade.evaluation.forecast import (
     auc_of_f1,
     f1_at_prevalence,
     forecast,
+    lacking,
     selection,
     sharpened,
+    shown,
 )
 from humanmade.evaluation.forecast_model import Facts, Model, facts_of
-from humanmade.scores import CorruptedScores, FoldScores, Scores, Shift, Steadiness
+from humanmade.scores import CorruptedScores, Distance, FoldScores, Scores, Shift, Steadiness
 
 KNOWN = Facts(
     folds=0.98,
@@ -131,6 +133,27 @@ def test_past_submissions_correct_it():
     assert plain.f1 + 0.07 < said.f1 < plain.f1 + 0.10, "most of what was missed twelve times alike"
     assert said.high - said.low < 0.6 * (plain.high - plain.low)
     assert sharpened(plain, past[:1], 0.5).f1 - plain.f1 < 0.03
+
+
+def test_what_is_shown_is_corrected_by_other_submissions_on_the_same_data():
+    made = Scores("one", forecast=forecast(KNOWN, 0.01, 5000, 0.5))
+    rows = [
+        {"ref": str(number), "runs": run, "data": data, "forecast": "0.6", "public": "0.7"}
+        for number, (run, data) in enumerate([("a", "one"), ("own", "one"), ("b", "two"), ("c", "")])
+    ]
+    said = shown(made, "own", rows).forecast
+    assert said == dataclasses.replace(sharpened(made.forecast, [(0.6, 0.7)], 0.5), submissions=1)
+    assert said.f1 > made.forecast.f1 and said.correction == "corrected by 1 submission"
+    assert shown(made, "a", rows[:1]) == made and made.forecast.correction == "not corrected"
+    assert shown(Scores("one"), "own", rows).forecast is None
+
+
+def test_what_a_forecast_lacks_is_known(monkeypatch: pytest.MonkeyPatch):
+    made = Scores("one", forecast=forecast(KNOWN, 0.01, 5000, 0.5))
+    assert lacking(made) == ["the test set's distance"] and not lacking(Scores("one"))
+    monkeypatch.setattr(forecasting, "MODEL", Model("traces", (0.3, 0.3), 0.1))
+    far = dataclasses.replace(made, shifted=Shift(test=Distance(0.9, 0.3)))
+    assert lacking(far) == ["counterparts"], "a model that weighs them misses them"
 
 
 def test_one_bad_miss_makes_no_forecast_surer():

@@ -97,7 +97,7 @@ def test_one_page_holds_everything(runs: Path):
     assert main(["explain", "tiny", "--data", str(runs)]) == 0
     page = written("--data", str(runs))
     for said in (
-        "Runs on data ",
+        "Runs on pictures ",
         "18 train and 4 test pictures",
         f"Runs are ranked by {compare.ranked_by()}",
         "leaderboard 0.610",

@@ -66,7 +66,7 @@ def cv(
     with ranks.first():
         table = inventory.attach(manifest.load(selection.folders, extra, limit), skip_broken)
     run = Run(out or RUNS / job.name)
-    cross_validate(job, table, run, Options(fold, prevalence, budget))
+    cross_validate(job, table, run, Options(fold, prevalence, budget, selection.folders))
     if ranks.leads:
         print(scorecard.as_text(run, table))
         if selection.hidden and run.finished():

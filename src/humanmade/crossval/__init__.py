@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pandas as pd
 
@@ -36,6 +38,8 @@ class Options:
     """Assumed share of generated pictures in the test set."""
     budget: Budget = field(default_factory=Budget)
     """Running since the command began: reading pictures for the first time takes its share."""
+    folders: Sequence[Path] = ()
+    """Where the data lies, for verbs that take the run later."""
 
 
 def cross_validate(recipe: Recipe, table: pd.DataFrame, current: Run, options: Options) -> Scores | None:
@@ -68,11 +72,12 @@ def cross_validate(recipe: Recipe, table: pd.DataFrame, current: Run, options: O
         continued = current.continues(recipe, data, folds.table)
     if continued and torchrun.leads:
         _welcome_back(current, job.detector)
+        current.note_folders(options.folders)
     left = [key for key in keys if not current.is_finished(key)] if continued else keys
     in_time = not left or ranks.prepare(job, torchrun)
     with torchrun.first():
         if not continued and torchrun.leads:
-            current.begin(recipe, data, folds.table, folds.rows[["id", "digest"]])
+            current.begin(recipe, data, folds.table, folds.rows[["id", "digest"]], options.folders)
     if not (in_time and ranks.train(job, left, len(keys) < torchrun.count, torchrun)):
         warn("the time budget is used up; going on with the folds that are finished")
     torchrun.meet()

@@ -38,6 +38,7 @@ def collect(
     logits = _held_out(current, folds, scored, run.OOF)
     scores = Scores(
         data=data,
+        data_folders=current.scores.data_folders,
         recipe=current.recipe.name,
         canaries=canaries.kept(current),
         prevalence=prevalence,

@@ -105,16 +105,18 @@ def _around_forecast(scores: Scores) -> str:
     assert scores.forecast
     test = scores.shifted and scores.shifted.test
     told = f"this test set, told from train with AUC {test.auc:.2f}" if test else "a wholly shifted test set"
+    lacks = forecast.lacking(scores)
+    without = f"; made without {' and '.join(lacks)}" if lacks else ""
     return (
-        f" (80 %: {scores.forecast.low:.2f} to {scores.forecast.high:.2f}) on {told}: "
-        "what such detectors kept on other worlds"
+        f" (80 %: {scores.forecast.low:.2f} to {scores.forecast.high:.2f}; {scores.forecast.correction}) on "
+        f"{told}: what such detectors kept on other worlds{without}"
     )
 
 
 def _of_class(scores: Scores) -> str:
     assert scores.steadiness
     history = "; it reads a file's history" if scores.steadiness.sensitivity > MOST else ""
-    return f" times as far as its class does{history}"
+    return f" times the distance between the classes{history}"
 
 
 METRICS = [
@@ -134,8 +136,8 @@ METRICS = [
     ),
     Metric(
         "sensitivity",
-        "moved",
-        "re-encoding moves a picture",
+        "sensitivity",
+        "sensitivity to re-encoding",
         lambda scores: scores.steadiness.sensitivity if scores.steadiness else None,
         note=_of_class,
     ),
@@ -154,7 +156,8 @@ METRICS = [
     Metric("forecast", "forecast", "forecast AUC", _forecast("auc"), note=_around_forecast),
     Metric("low", "low", of_run=_forecast("low")),
     Metric("high", "high", of_run=_forecast("high")),
-    Metric("forecast_f1", "its F1", "forecast F1 at the prevalence", _forecast("f1")),
+    Metric("forecast_f1", "forecast F1", "forecast F1 at the prevalence", _forecast("f1")),
+    Metric("corrected_by", of_run=_forecast("submissions"), form=".0f"),
     _labelled(
         "worse", "the worse of it and inside repos", note=lambda scores: f" +- {scores.worse_error:.3f}"
     ),

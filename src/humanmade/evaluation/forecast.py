@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from statistics import NormalDist
 
 import numpy as np
 
-from humanmade import competition
+from humanmade import competition, ledger
 from humanmade.evaluation.forecast_model import (
+    CANDIDATES,
     DEVIATIONS,
     RULES,
     Facts,
@@ -22,7 +24,7 @@ from humanmade.evaluation.forecast_model import (
     foretold,
     half_width,
 )
-from humanmade.scores import Forecast, Scores
+from humanmade.scores import Forecast, Scores, Shift
 
 MODEL = Model(name="shrink", coefficients=(0.445,), half_width=0.1563)
 """Chosen and fitted by `humanmade bench --calibrate`."""
@@ -61,8 +63,31 @@ def selection(facts: Facts) -> float:
     return foretold(RANKING, facts) if isinstance(RANKING, Model) else RULES[RANKING](facts)
 
 
+def shown(scores: Scores, key: str, submitted: Sequence[ledger.Row]) -> Scores:
+    """Scores with the forecast that every view shows: corrected by the other submissions on the same data.
+
+    Args:
+        key: the run's name, or the hash of a blend's file: its own submissions do not count.
+        submitted: rows of the ledger.
+    """
+    if scores.forecast is None:
+        return scores
+    others = [row for row in ledger.of_data(submitted, scores.data) if not ledger.is_of(row, key)]
+    corrected = sharpened(scores.forecast, ledger.foretold(others), scores.prevalence)
+    return replace(scores, forecast=corrected)
+
+
+def lacking(scores: Scores) -> list[str]:
+    """What a forecast is made without although it would be better with it, in words."""
+    shift = scores.shifted or Shift()
+    lacks = [] if shift.test else ["the test set's distance"]
+    if "counterparts" in CANDIDATES[MODEL.name] and shift.counterparts is None:
+        lacks.append("counterparts")
+    return lacks if scores.forecast else []
+
+
 def sharpened(plain: Forecast, past: Sequence[tuple[float, float]], prevalence: float) -> Forecast:
-    """Correct a forecast by what those of other submissions missed.
+    """Correct a forecast by what those of other submissions missed, and say by how many.
 
     Args:
         past: of other submissions the score that was forecast, uncorrected, and the leaderboard's.
@@ -79,7 +104,8 @@ def sharpened(plain: Forecast, past: Sequence[tuple[float, float]], prevalence: 
     spread = max(plain.high - plain.auc, plain.auc - plain.low) / DEVIATIONS
     # What is left of the misses replaces, bit by bit, the doubt about other worlds.
     left = float(np.mean((missed - share * missed.mean()) ** 2))
-    return _around(auc, DEVIATIONS * float(np.sqrt((1 - share) * spread**2 + share * left)), prevalence)
+    half = DEVIATIONS * float(np.sqrt((1 - share) * spread**2 + share * left))
+    return replace(_around(auc, half, prevalence), submissions=len(past))
 
 
 def _around(auc: float, half: float, prevalence: float) -> Forecast:

@@ -51,7 +51,7 @@ def report(runs: Sequence[Run], submitted: Sequence[ledger.Row], table: pd.DataF
         groups=[_group(members, submitted, numbers) for members in _by_data(runs).values()],
         differences=_differences(runs),
         audit=None if table is None else _audit(table),
-        about=[_about(run, number, table) for number, run in enumerate(runs, 1)],
+        about=[_about(run, number, submitted, table) for number, run in enumerate(runs, 1)],
         all_ones=metrics.all_ones(),
         ranked_by=comparing.ranked_by(),
     )
@@ -70,7 +70,7 @@ def _group(runs: Sequence[Run], submitted: Sequence[ledger.Row], numbers: Mappin
     shown = comparing.shown(table)
     links = {run.name: numbers[run.folder] for run in runs}
     first = runs[0]
-    short = f"data {first.scores.data[:8] or 'unknown'}"
+    short = first.scores.data_name
     test = _logits(first, TEST)
     counts = f"{len(first.assigned)} train and {0 if test is None else len(test)} test pictures"
     drawn = [_plot(plots.standings(_standings(runs, table)), _standings_caption())]
@@ -158,9 +158,9 @@ def _audit(table: pd.DataFrame) -> Values:
     return values
 
 
-def _about(run: Run, number: int, table: pd.DataFrame | None) -> Values:
+def _about(run: Run, number: int, submitted: Sequence[ledger.Row], table: pd.DataFrame | None) -> Values:
     """Everything about one run."""
-    scores, path = run.scores, run.folder / OOF
+    scores, path = forecast.shown(run.scores, run.name, submitted), run.folder / OOF
     oof = read_numbers(path, ("id", "label", "fold", "logit")) if path.is_file() else pd.DataFrame()
     rows = _trained_on(run, table)
     values: Values = {
@@ -259,7 +259,7 @@ def _provenance(run: Run) -> dict[str, str]:
         "recipe": run.recipe.name,
         "seeds": ", ".join(map(str, run.recipe.seeds)),
         "folds": f"{len(scores.folds)} of {run.folds} finished, kept apart by {run.recipe.split}",
-        "data": scores.data or "unknown",
+        "data": " ".join([scores.data or "unknown", *scores.data_folders]),
         "assumed share of generated test pictures": f"{scores.prevalence:.0%}",
         "seconds": f"{sum(fold.seconds for fold in scores.folds):.0f}",
         "pictures a second in training": f"{np.mean(speed):.1f}" if speed else "-",

@@ -7,9 +7,9 @@ from dataclasses import asdict
 
 import pandas as pd
 
-from humanmade import metrics, submission
+from humanmade import ledger, metrics, submission
 from humanmade.data import manifest
-from humanmade.evaluation import canaries, columns
+from humanmade.evaluation import canaries, columns, forecast
 from humanmade.run import SUBMISSION, Run
 from humanmade.scores import FoldScores, Scores
 
@@ -20,11 +20,12 @@ def as_text(run: Run, table: pd.DataFrame) -> str:
     Args:
         table: of `humanmade.data.manifest`, what the run was trained on.
     """
-    return "\n".join([*lines(run.scores), *_written(run, table)])
+    scores = forecast.shown(run.scores, run.name, ledger.read())
+    return "\n".join([*lines(scores), *_written(run, table)])
 
 
 def lines(scores: Scores) -> list[str]:
-    """The scores of `scores.json`, laid out for reading."""
+    """A run's scores with the forecast to show, laid out for reading."""
     return [
         *_fold_table(scores.folds),
         *([f"over all folds ({metrics.all_ones()}):"] if scores.folds else []),
