@@ -102,7 +102,7 @@ def cv(
     folds: int | None = None,
     fold: int | str | None = None,
     split: str | None = None,
-    settings: Mapping[str, Any] | None = None,
+    settings: Mapping[str, Any] | Sequence[str] = (),
     seed: int | None = None,
     limit: int | None = None,
     skip_broken: bool = False,
@@ -120,7 +120,8 @@ def cv(
         extra: folders of labelled rows that join every training part and are never scored.
         folds: how many; `fold` trains one of them only, or "all" rows at once.
         split: what folds keep apart: "pairs" or "source".
-        settings: recipe keys to change, those of tables dotted: `{"image_size": 256, "augment.chain": 0}`.
+        settings: recipe keys to change, those of tables dotted: `{"image_size": 256, "augment.chain": 0}`,
+            or as the command line has them, `["image_size=256"]`.
         limit: a smoke run on about that many rows.
         skip_broken: go on without pictures that cannot be read.
         prevalence: assumed share of generated pictures in the test set.
@@ -139,8 +140,9 @@ def cv(
     budget, ranks = Budget(hours), team()
     with ranks.first():
         selection = choice.data_or_demo(_paths(data))
-    changes = [f"{key}={json.dumps(value)}" for key, value in (settings or {}).items()]
-    job = recipes.with_options(recipe or selection.recipe, changes, folds=folds, split=split, seed=seed)
+    if isinstance(settings, Mapping):
+        settings = [f"{key}={json.dumps(value)}" for key, value in settings.items()]
+    job = recipes.with_options(recipe or selection.recipe, settings, folds=folds, split=split, seed=seed)
     with ranks.first():
         table = inventory.attach(manifest.load(selection.folders, _paths(extra), limit), skip_broken)
     run = Trained(Path(out or RUNS / job.name))
