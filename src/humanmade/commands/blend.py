@@ -31,18 +31,16 @@ def blend(
 
     RUN is a run's name or folder, CSV a file with id,logit.
     """
-    from humanmade import files
-    from humanmade.data import manifest
-    from humanmade.evaluation import blend as blending
+    from humanmade import api
 
-    files.refuse_existing(out, force)
-    cut = blending.Cut(prevalence, threshold)
-    members = [blending.read_member(name) for name in names]
-    logits = blending.blend(members, method)
-    if data:
-        logits = blending.in_order(logits, manifest.load(data, pictures=False))
-    labels, how = blending.labelled(members, method, logits, cut)
-    for line in blending.submit(members, method, logits, labels, how, out):
-        print(line)
-    if not data:
-        print("not checked against a test.csv: give --data for that")
+    print(
+        api.blend(
+            names,
+            out,
+            method=method,
+            data=data,
+            prevalence=prevalence,
+            threshold=threshold,
+            force=force,
+        )
+    )
