@@ -134,9 +134,8 @@ def cv(
     from humanmade import recipe as recipes
     from humanmade.data import choice
     from humanmade.training.budget import Budget
-    from humanmade.training.team import team
 
-    budget, ranks, named = Budget(hours), team(), _paths(data)
+    budget, named = Budget(hours), _paths(data)
     if isinstance(settings, Mapping):
         settings = [f"{key}={json.dumps(value)}" for key, value in settings.items()]
     wanted = recipe or choice.default_recipe(named)
@@ -146,7 +145,9 @@ def cv(
     from humanmade.crossval import Options, cross_validate, plan
     from humanmade.data import inventory, manifest
     from humanmade.evaluation import lesson, scorecard
+    from humanmade.training.team import team
 
+    ranks = team()
     with ranks.first():
         selection = choice.data_or_demo(named)
     with ranks.first():

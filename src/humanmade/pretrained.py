@@ -13,8 +13,8 @@ from urllib.request import getproxies
 from humanmade import places
 from humanmade.errors import UserError
 
-AUTOENCODERS = ("taef2",)
-"""They are no timm models, so nothing downloads them."""
+AUTOENCODER = "tae"
+"""How names of the TAESD family begin: they are no timm models, so timm downloads none."""
 
 SECONDS = 3.0
 """Longest wait for the hub that timm downloads from."""
@@ -28,12 +28,14 @@ def require(names: Iterable[str]) -> None:
     """
     # A kernel finds its weights among its inputs.
     missing = [] if os.environ.get("KAGGLE_KERNEL_RUN_TYPE") else [name for name in names if not _here(name)]
-    if not missing or (all(name not in AUTOENCODERS for name in missing) and _hub_answers()):
+    halves = [name for name in missing if name.startswith(AUTOENCODER)]
+    if not missing or (not halves and _hub_answers()):
         return
-    name = next((name for name in missing if name in AUTOENCODERS), missing[0])
-    files = f"{name}_encoder and {name}_decoder" if name in AUTOENCODERS else name
+    name = [*halves, *missing][0]
+    files, source = name, f", from https://huggingface.co/timm/{name}"
+    if halves:
+        files, source = f"{name}_encoder and {name}_decoder", ""
     looked = " and ".join(str(place) for place in _folders())
-    source = "" if name in AUTOENCODERS else f", from https://huggingface.co/timm/{name}"
     raise UserError(
         f"no weights for {', '.join(missing)} in {looked}, and they cannot be downloaded now; put "
         f"{files} (.safetensors) there{source}, or name their folder with --weights"
