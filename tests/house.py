@@ -8,7 +8,10 @@ from pathlib import Path
 import humanmade
 
 ROOT = Path(humanmade.__file__).parent
-FLOORS = ["commands", "kaggle", "bench", "crossval", "evaluation", "detectors", "training", "data", "images"]
+FLOORS = [
+    *("commands", "api", "kaggle", "bench", "crossval"),
+    *("evaluation", "detectors", "training", "data", "images"),
+]
 
 
 def floor(parts: list[str]) -> int:

@@ -28,3 +28,11 @@ def test_a_run_knows_its_data(run: Run, capsys: pytest.CaptureFixture[str]):
     Path("two").mkdir()
     assert run.data_folders() == [Path("one"), Path("two")]
     assert capsys.readouterr().out == "no --data: the data of r, one and two\n"
+
+
+def test_a_run_that_is_misspelt_is_found(tmp_path: Path):
+    folder = Path("runs/lite0_probe")
+    folder.mkdir(parents=True)
+    (folder / "recipe.toml").write_text("")
+    with pytest.raises(UserError, match="run 'lite_probe': not found; did you mean 'lite0_probe'"):
+        Run.find("lite_probe")

@@ -1,4 +1,9 @@
-"""The ways in which a command ends early, each with its exit code."""
+"""The ways in which a command ends early, each with its exit code, and what a wrong word may have meant."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
 
 
 class UserError(Exception):
@@ -11,3 +16,9 @@ class KaggleError(Exception):
 
 class Interrupted(Exception):  # noqa: N818 - not an error: the user asked for it
     """The user pressed Ctrl-C and the work so far is saved: exit code 130."""
+
+
+def did_you_mean(word: str, known: Iterable[str], cutoff: float = 0.5) -> str:
+    """`; did you mean 'name'?` for the known name nearest to a wrong one; empty where none is near."""
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=cutoff)
+    return f"; did you mean '{near[0]}'?" if near else ""

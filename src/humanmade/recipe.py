@@ -5,22 +5,26 @@
 
 from __future__ import annotations
 
-import difflib
+import itertools
 import json
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from humanmade.errors import UserError
+from humanmade.errors import UserError, did_you_mean
 from humanmade.files import write_text
 from humanmade.schema import KINDS, Recipe, Table
 
 SHIPPED = Path(__file__).parent / "recipes"
+
+FOR_GPU = re.compile(r"\bGPUs?\b|\bT4s?\b|_(base|large)_")
+"""In a recipe's comment, or in the name of weights of a size that a processor is slow with."""
 
 Values = dict[str, Any]
 R = TypeVar("R", bound=Recipe)
@@ -69,6 +73,67 @@ def shipped() -> list[str]:
     return sorted(path.stem for path in SHIPPED.glob("*.toml"))
 
 
+@dataclass(frozen=True)
+class Summary:
+    """A shipped recipe in a line."""
+
+    name: str
+    what: str
+    """First sentence of its file's comment."""
+    needs: list[str]
+    """Names of pretrained weights."""
+    machine: Literal["CPU", "GPU"]
+    """What it is for: a processor with some patience, or a GPU."""
+
+
+def summary(name: str) -> Summary:
+    """Sum a shipped recipe up."""
+    lines = itertools.takewhile(lambda line: line.startswith("#"), _find(name).read_text().splitlines())
+    comment = " ".join(line.removeprefix("#").strip() for line in lines)
+    needs = load(name).pretrained_weights()
+    large = any(FOR_GPU.search(weight) for weight in needs)
+    what = re.split(r"(?<=[.:]) (?=[A-Z])", comment)[0].rstrip(".")
+    return Summary(name, what, needs, "GPU" if large or FOR_GPU.search(comment) else "CPU")
+
+
+def listing(summaries: Sequence[Summary]) -> str:
+    """Recipes one a line, for people; the weights they need stand below."""
+    width = max(len(one.name) for one in summaries)
+    lines = []
+    for one in summaries:
+        lines.append(f"{one.name:{width}}  {one.machine}  {one.what}")
+        if one.needs:
+            lines.append(f"{'':{width}}       needs {', '.join(one.needs)}")
+    return "\n".join(lines) + "\n"
+
+
+def difference_table(names: Sequence[str], found: Mapping[str, Sequence[Any]]) -> str:
+    """Keys in which recipes differ with the value of each, below the recipes' names; a dash for none."""
+    cells = [
+        [key, *("-" if value is None else json.dumps(value, ensure_ascii=False) for value in values)]
+        for key, values in found.items()
+    ]
+    rows = [["", *names], *cells]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ("  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)) for row in rows)
+    return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def write_new(name: str, source: str, folder: Path = Path()) -> Path:
+    """Write `<name>.toml` with every key of another recipe, to be changed.
+
+    Raises:
+        UserError: there is such a file or a shipped recipe of this name, or the name is no plain one.
+    """
+    path = folder / f"{name}.toml"
+    require(Path(name).name == name, "name", name, "a plain name")
+    if path.exists() or name in shipped():
+        where = "exists" if path.exists() else "is a shipped recipe's name"
+        raise UserError(f"{path}: {where}; give another name")
+    write_text(path, f"# From {source}.\n{to_toml(change(load(source), name=name))}")
+    return path
+
+
 def to_toml(recipe: Recipe) -> str:
     """Write a recipe out in full, an ensemble's members too, so that it needs no other file."""
     return "\n".join(_toml(recipe.model_dump(), ())) + "\n"
@@ -79,12 +144,18 @@ def save(recipe: Recipe, path: Path) -> None:
     write_text(path, to_toml(recipe))
 
 
+def differences(recipes: Sequence[Recipe]) -> dict[str, list[Any]]:
+    """Keys, dotted, in which recipes differ, with the value of each recipe; None where it has no such key."""
+    settings = [dict(_flat(recipe.model_dump())) for recipe in recipes]
+    keys = dict.fromkeys(key for values in settings for key in values)
+    found = {key: [values.get(key) for values in settings] for key in keys}
+    return {key: values for key, values in found.items() if any(value != values[0] for value in values)}
+
+
 def difference(old: Recipe, new: Recipe) -> str | None:
     """Name the first key in which two recipes differ, with both values; None where none does."""
-    before, after = (dict(_flat(recipe.model_dump())) for recipe in (old, new))
-    for key in [*before, *(key for key in after if key not in before)]:
-        if before.get(key) != after.get(key):
-            return f"{key}: {json.dumps(before.get(key))} there, {json.dumps(after.get(key))} now"
+    for key, (before, after) in differences([old, new]).items():
+        return f"{key}: {json.dumps(before)} there, {json.dumps(after)} now"
     return None
 
 
@@ -92,8 +163,10 @@ def _find(name: str, folder: Path = Path()) -> Path:
     """The file of a recipe by name, or by path from `folder`."""
     path = folder / name if name.endswith(".toml") else SHIPPED / f"{name}.toml"
     if not path.is_file():
+        known = [other.name for other in path.parent.glob("*.toml")] if name.endswith(".toml") else shipped()
+        near = did_you_mean(Path(name).name, known)
         choices = f"shipped recipes: {', '.join(shipped())}, or give the path of a .toml file"
-        raise UserError(f"recipe '{name}': not found{_nearest(name, shipped())}; {choices}")
+        raise UserError(f"recipe '{name}': not found{near}; {choices}")
     return path
 
 
@@ -196,8 +269,7 @@ def _keys(kind: type[Table]) -> Iterator[str]:
 def _nearest(word: str, known: Iterable[str]) -> str:
     names = list(known)
     near = [name for name in names if name.endswith(f".{word}")]
-    near = near or difflib.get_close_matches(word, names, n=1, cutoff=0.5)
-    return f"; did you mean '{near[0]}'?" if near else ""
+    return f"; did you mean '{near[0]}'?" if near else did_you_mean(word, names)
 
 
 def with_options(

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from humanmade import files, recipe, scores
-from humanmade.errors import UserError
+from humanmade.errors import UserError, did_you_mean
 from humanmade.recipe import Recipe
 from humanmade.scores import Fold, FoldScores, Scores
 
@@ -66,7 +66,8 @@ class Run:
             if (folder / RECIPE).is_file():
                 return cls(folder)
         known = sorted(path.parent.name for path in RUNS.glob(f"*/{RECIPE}"))
-        raise UserError(f"run '{name}': not found; in {RUNS}/: {', '.join(known) or 'none'}")
+        near = did_you_mean(Path(name).name, known)
+        raise UserError(f"run '{name}': not found{near}; in {RUNS}/: {', '.join(known) or 'none'}")
 
     @classmethod
     def find_all(cls, names: Sequence[str] = ()) -> list[Run]:

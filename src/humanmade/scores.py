@@ -163,6 +163,8 @@ class Scores:
         values["steadiness"] = values["steadiness"] or {}
         shift = values["shifted"] or {}
         values["shifted"] = {key: value for key, value in shift.items() if value is not None}
+        if self.forecast:
+            del values["forecast"]["submissions"]
         return values
 
     def write(self, path: Path) -> None:

@@ -91,7 +91,7 @@ def test_alone_it_lists_the_verbs_by_the_part_of_the_day(capsys):
         (["cv", "a", "b"], "Got unexpected extra argument (b)"),
         (["cv", "nonsense", "--data", "."], "recipe 'nonsense': not found"),
         (["cv", "probe_lite0", "--data", "absent"], "absent: no such folder"),
-        (["evaluate", "absent", "--data", "."], "run 'absent': not found"),
+        (["evaluate", "absent", "--data", "."], "run 'absent': not found; in runs/: none"),
         (["check", "absent.csv", "--data", "."], "neither manifest.csv"),
         (["compare"], "no runs in runs/"),
     ],

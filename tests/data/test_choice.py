@@ -13,9 +13,11 @@ def test_what_is_named_counts_before_the_competition_and_that_before_the_demo(
     chosen = choice.data_or_demo([])
     (folder,) = chosen.folders
     assert capsys.readouterr().out.startswith("no --data and no competition in data/: this is the embedded")
-    assert (chosen.recipe, chosen.hidden) == ("demo", folder / "hidden") and folder.name == demo.VERSION
+    assert chosen.hidden == folder / "hidden" and folder.name == demo.VERSION
+    assert choice.default_recipe([]) == "demo"
     competition_folder(pairs=1).rename(Path("data"))
     for named, folders in (([], [Path("data")]), ([Path("mine")], [Path("mine")])):
         chosen = choice.data_or_demo(named)
-        assert chosen.folders == folders and (chosen.recipe, chosen.hidden) == ("probe_lite0", None)
+        assert chosen.folders == folders and chosen.hidden is None
+        assert choice.default_recipe(named) == "probe_lite0"
     assert capsys.readouterr().out == ""

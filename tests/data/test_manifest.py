@@ -145,3 +145,30 @@ def test_a_plain_folder_of_pictures_can_be_predicted(manifest_folder: MakeFolder
     rows = manifest.to_predict([folder])
     assert rows["id"].tolist() == sorted(f"images/{k // 2:03}_{k % 2}.png" for k in range(4))
     assert set(rows["split"]) == {"test"} and set(rows["label"]) == {-1} and set(rows["repo"]) == {""}
+
+
+@pytest.mark.parametrize("written", ["relative", "absolute"])
+def test_a_root_says_where_a_row_lies(manifest_folder: MakeFolder, tmp_path: Path, written: str):
+    folder, other = manifest_folder(pairs=2), manifest_folder("other", pairs=2)
+    names = [f"images/{k // 2:03}_{k % 2}.png" for k in range(4)]
+    paths = [*names[:2], *(f"{other}/{name}" if written == "absolute" else name for name in names[2:])]
+    rewrite(folder, path=paths, root=["", "", str(other), f"{other}/"])
+    assert manifest.load([folder])["path"].tolist() == [
+        *(f"{folder}/{name}" for name in names[:2]),
+        *(f"{other}/{name}" for name in names[2:]),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("root", "path", "says"),
+    [
+        ("there", "x.png", "line 2, column root: 'there'; expected an absolute folder"),
+        ("/nowhere", "/etc/passwd", "leaves the folder"),
+        ("/nowhere", "/nowhere/../etc/passwd", "leaves the folder"),
+        ("/nowhere", "/nowhere2/x.png", "leaves the folder"),
+    ],
+)
+def test_no_path_leaves_its_root(manifest_folder: MakeFolder, root: str, path: str, says: str):
+    folder = rewrite(manifest_folder(pairs=1), root=root, path=path)
+    with pytest.raises(UserError, match=says):
+        manifest.load([folder])

@@ -39,7 +39,7 @@ def test_every_view_shows_a_new_metric(
     assert pd.read_csv("runs/compare.csv")["glow"][0] == 0.75
     said("report", "--out", "page.html")
     page = Path("page.html").read_text()
-    assert "<th>glowing</th>" in page and "<td>75.0%</td>" in page and "how pictures glow" in page
+    assert ">glowing</button></th>" in page and "<td>75.0%</td>" in page and "how pictures glow" in page
     evaluated = said("evaluate", "tinyprobe", "--data", wild)
     assert "how a set shines                   0.080\n" in evaluated
     measured = said("bench", tiny_probe, "--data", folder, "--shifted", wild, "--columns", "glow,shine,auc")

@@ -16,6 +16,7 @@ from humanmade.data.loader import ViewDataset
 from humanmade.detectors.network import Normalised
 from humanmade.detectors.probe import Probe
 from humanmade.evaluation import explain as explaining
+from humanmade.evaluation.inference import honest_logits
 from humanmade.evaluation.sheet import GAP, LINE, SIDE
 from humanmade.images.views import Frame
 from humanmade.run import Run
@@ -134,11 +135,11 @@ def test_maps_come_from_a_fold_that_never_saw_the_picture(tiny_probe: Path, mani
     folder, other = manifest_folder("own", 8), manifest_folder("other", 3, first_seed=900)
     assert main(["cv", str(tiny_probe), "--data", str(folder), "--out", "r"]) == 0
     rows = inventory.attach(manifest.load([folder]))
-    honest = explaining.honest_logits(Run.find("r"), rows).set_index("id")
+    honest = honest_logits(Run.find("r"), rows).set_index("id")
     oof = pd.read_csv("r/oof.csv").set_index("id")
     assert (honest["fold"] == oof.loc[honest.index, "fold"]).all()
     assert np.allclose(honest["logit"], oof.loc[honest.index, "logit"])
-    unknown = explaining.honest_logits(Run.find("r"), inventory.attach(manifest.load([other])))
+    unknown = honest_logits(Run.find("r"), inventory.attach(manifest.load([other])))
     assert main(["predict", "r", "--data", str(other), "--out", "p.csv"]) == 0
     predicted = pd.read_csv("p.csv").set_index("id")["logit"]
     assert np.allclose(unknown["logit"], predicted[unknown["id"]]) and set(unknown["fold"]) == {0}

@@ -12,7 +12,6 @@ The library is click, because kernels run this command line in Kaggle's image, w
 
 from __future__ import annotations
 
-import difflib
 import os
 import sys
 from collections.abc import Sequence
@@ -23,7 +22,7 @@ import click
 
 from humanmade import __version__
 from humanmade.commands._verb import SECTIONS, Verb
-from humanmade.errors import Interrupted, KaggleError, UserError
+from humanmade.errors import Interrupted, KaggleError, UserError, did_you_mean
 
 
 class Verbs(click.Group):
@@ -46,9 +45,8 @@ class Verbs(click.Group):
         """The verb that the first word names, or an error with the nearest one and all others."""
         name, verbs = args[0], self.list_commands(ctx)
         if name not in verbs and not name.startswith("-"):
-            nearest = difflib.get_close_matches(name, verbs, n=1)
-            hint = f"did you mean '{nearest[0]}'? " if nearest else ""
-            raise click.UsageError(f"no verb '{name}'; {hint}Verbs are {', '.join(verbs)}.", ctx)
+            hint = did_you_mean(name, verbs, cutoff=0.6) or ";"
+            raise click.UsageError(f"no verb '{name}'{hint} Verbs are {', '.join(verbs)}.", ctx)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -70,7 +68,7 @@ class Verbs(click.Group):
     invoke_without_command=True,
     subcommand_metavar="VERB ...",
     context_settings={"max_content_width": 120},
-    epilog="humanmade VERB --help tells a verb's options, with an example.",
+    epilog="humanmade help VERB tells a verb's options, with an example.",
 )
 @click.version_option(__version__, message="humanmade %(version)s")
 @click.pass_context

@@ -95,7 +95,7 @@ def option(usage: str, text: str, kind: Any = str, *, name: str | None = None, *
 
 def data(required: bool = False) -> Decorator:
     """`--data`."""
-    text = "a data folder: the competition's layout or a manifest.csv"
+    text = "a data folder: the competition's layout, a manifest.csv, real/ and fake/, or pictures"
     return option("--data D", text, PATH, multiple=True, required=required)
 
 

@@ -32,28 +32,16 @@ def blend(
     RUN is a run's name or folder, CSV a file with id,logit. Without --data ids are checked against the data
     that the runs were trained on.
     """
-    from humanmade import files
-    from humanmade.data import manifest
-    from humanmade.errors import UserError
-    from humanmade.evaluation import blend as blending
-    from humanmade.evaluation import worth
-    from humanmade.evaluation.member import read_member
-    from humanmade.run import shared_folders
+    from humanmade import api
 
-    files.refuse_existing(out, force)
-    cut = blending.Cut(prevalence, threshold)
-    members = [read_member(name) for name in names]
-    logits = blending.blend(members, method)
-    try:
-        folders = data or shared_folders([member.run for member in members if member.run])
-    except UserError as error:
-        folders = ()
-        print(f"not checked against a test.csv: {error}")
-    if folders:
-        logits = blending.in_order(logits, manifest.load(folders, pictures=False))
-    labels, how = blending.labelled(members, method, logits, cut)
-    scores = blending.scores(members, method, len(logits))
-    for line in blending.submit(members, method, logits, labels, how, out, scores):
-        print(line)
-    for line in worth.lines(members, method, scores, dict(zip(logits.index, labels, strict=True))):
-        print(line)
+    print(
+        api.blend(
+            names,
+            out,
+            method=method,
+            data=data,
+            prevalence=prevalence,
+            threshold=threshold,
+            force=force,
+        )
+    )

@@ -51,23 +51,20 @@ def cv(
 
     RECIPE is a shipped recipe's name or a .toml file (default: probe_lite0, or demo).
     """
-    from humanmade import recipe as recipes
-    from humanmade.crossval import Options, cross_validate
-    from humanmade.data import choice, inventory, manifest
-    from humanmade.evaluation import lesson, scorecard
-    from humanmade.run import RUNS, Run
-    from humanmade.training.budget import Budget
-    from humanmade.training.team import team
+    from humanmade import api
 
-    budget, ranks = Budget(hours), team()
-    with ranks.first():
-        selection = choice.data_or_demo(data)
-    job = recipes.with_options(recipe or selection.recipe, settings, folds=folds, split=split, seed=seed)
-    with ranks.first():
-        table = inventory.attach(manifest.load(selection.folders, extra, limit), skip_broken)
-    run = Run(out or RUNS / job.name)
-    cross_validate(job, table, run, Options(fold, prevalence, budget, selection.folders))
-    if ranks.leads:
-        print(scorecard.as_text(run, table))
-        if selection.hidden and run.finished():
-            print(lesson.as_text(run, selection.hidden))
+    api.cv(
+        recipe,
+        data,
+        out,
+        extra=extra,
+        folds=folds,
+        fold=fold,
+        split=split,
+        settings=settings,
+        seed=seed,
+        limit=limit,
+        skip_broken=skip_broken,
+        prevalence=prevalence,
+        hours=hours,
+    )

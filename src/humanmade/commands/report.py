@@ -14,21 +14,9 @@ PAGE = Path("runs/report.html")
 def report(names: tuple[str, ...], out: Path, data: tuple[Path, ...], skip_broken: bool) -> None:
     """Write one HTML page: the audit, runs side by side, folds, curves, maps, the leaderboard.
 
-    RUN is a run's name or folder (default: all in runs/).
+    RUN is a run's name or folder (default: all in runs/). Without --data the audit is of the data that
+    the runs share.
     """
-    from humanmade import files, ledger
-    from humanmade.data import inventory, manifest
-    from humanmade.errors import UserError
-    from humanmade.evaluation import audit as auditing
-    from humanmade.evaluation import report as reporting
-    from humanmade.run import Run, shared_folders
+    from humanmade import api
 
-    runs = Run.find_all(names)
-    try:
-        folders = data or shared_folders(runs)
-    except UserError as error:
-        folders = ()
-        print(f"no audit: {error}")
-    audit = auditing.audit(inventory.attach(manifest.load(folders), skip_broken)) if folders else None
-    files.write_text(out, reporting.report(runs, ledger.read(), audit))
-    print(f"{out}: {len(runs)} runs{' and the audit' if audit else ''}; open it in a browser")
+    print(f"{api.report(out, names, data, skip_broken)}: open it in a browser")

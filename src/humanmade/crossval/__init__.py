@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from humanmade import competition, detectors, run
-from humanmade.crossval import ranks
+from humanmade.crossval import plan, ranks
 from humanmade.crossval.fold import Job
 from humanmade.data import folds as folding
 from humanmade.data import manifest
@@ -74,6 +74,8 @@ def cross_validate(recipe: Recipe, table: pd.DataFrame, current: Run, options: O
         _welcome_back(current, job.detector)
         current.note_folders(options.folders)
     left = [key for key in keys if not current.is_finished(key)] if continued else keys
+    if torchrun.leads:
+        print("\n".join(plan.beforehand(job, left, continued)), flush=True)
     in_time = not left or ranks.prepare(job, torchrun)
     with torchrun.first():
         if not continued and torchrun.leads:

@@ -14,10 +14,13 @@ class Choice:
     """Data folders, and what goes with them."""
 
     folders: Sequence[Path]
-    recipe: str = "probe_lite0"
-    """The recipe for them where none is named."""
     hidden: Path | None = None
     """Folder with the test pictures' labels, which only the demo has; for showing its lesson."""
+
+
+def default_recipe(folders: Sequence[Path]) -> str:
+    """The recipe for what `data_or_demo` will choose, where none is named."""
+    return "probe_lite0" if folders or competition.holds(places.DATA) else "demo"
 
 
 def data_or_demo(folders: Sequence[Path]) -> Choice:
@@ -32,4 +35,4 @@ def data_or_demo(folders: Sequence[Path]) -> Choice:
     print(f"no --data and no competition in {places.DATA}/: this is the embedded demo ({folder})", flush=True)
     if not folder.is_dir():
         demo.make(folder)
-    return Choice([folder], "demo", folder / demo.HIDDEN)
+    return Choice([folder], folder / demo.HIDDEN)

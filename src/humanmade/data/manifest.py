@@ -10,6 +10,11 @@ Columns of the table, one row a picture:
 - `split`: train, test, or extra (joins the training part of every fold).
 - `source` (generator or photo source), `repo` (collection or pipeline a picture came through), `pair`,
   `group`: text, empty where unknown.
+
+A folder is in the competition's layout, or has a manifest.csv, or has no table (`humanmade.data.folders`):
+class folders, or plain pictures, which are test rows without labels. The paths of a manifest are relative to
+its folder and never leave it; where it has a column `root` (an absolute folder), that row's path is relative
+to it, or absolute and inside it.
 """
 
 from __future__ import annotations
@@ -22,13 +27,13 @@ from pathlib import Path
 import pandas as pd
 
 from humanmade import competition
+from humanmade.data import folders as tableless
 from humanmade.errors import UserError
 from humanmade.files import read_csv
 from humanmade.progress import warn
 from humanmade.seeding import stable_seed
 
 COLUMNS = ["id", "name", "path", "label", "split", "source", "repo", "pair", "group"]
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".tif", ".tiff", ".bmp", ".avif"}
 _LEAVES = r"^[/\\]|^[A-Za-z]:|(?:^|[/\\])\.\.(?:[/\\]|$)|\x00"
 
 
@@ -42,8 +47,7 @@ def load(
     """Read, join and check data folders.
 
     Args:
-        folders: each in the competition's layout or with a manifest.csv; a folder with the
-            competition's tables and one with its pictures count as one.
+        folders: a folder with the competition's tables and one with its pictures count as one.
         extra: folders whose labelled rows join every training part.
         limit: keep about this many train rows (whole pairs, both classes) and test rows.
         keep_test_labels: only to evaluate; otherwise labels of test rows are dropped, and said so.
@@ -79,7 +83,7 @@ def to_predict(folders: Sequence[Path]) -> pd.DataFrame:
     A folder without a table is taken as a folder of pictures.
     """
     if len(folders) == 1 and folders[0].is_dir() and not _has_table(folders[0]):
-        table = _list_pictures(folders[0])
+        table = _with_paths(tableless.plain(folders[0])).assign(label=-1)
     else:
         table = load(folders)
     test = table[table["split"] == "test"]
@@ -129,41 +133,27 @@ def _read_folder(folder: Path, pictures: Path) -> pd.DataFrame:
     own, contest = (folder / "manifest.csv").is_file(), competition.holds(folder)
     if own and contest:
         raise UserError(f"{folder}: holds both manifest.csv and {train}; keep one of them")
-    if not own and not contest:
-        raise UserError(
-            f"{folder}: holds neither manifest.csv (columns path,label) nor the competition's {train}"
-        )
-    source = folder / ("manifest.csv" if own else train)
-    rows = _read_manifest(source) if own else competition.read(folder, pictures)
+    source = folder / ("manifest.csv" if own else train) if own or contest else folder
+    if own or contest:
+        rows = _read_manifest(source) if own else competition.read(folder, pictures)
+    else:
+        rows = tableless.read(folder)
     if rows.empty:
         raise UserError(f"{source}: has no rows")
     _check_paths(rows, source)
     rows["label"] = _parse_labels(rows, source)
-    rows["path"] = rows["root"] + "/" + rows.get("relative", rows["name"])
-    rows["id"] = rows["name"]
-    _check_unique(rows, str(source) if own else f"{source} and {test}")
+    rows = _with_paths(rows)
+    _check_unique(rows, f"{source} and {test}" if contest else str(source))
     return rows[COLUMNS].assign(folder=str(folder))
+
+
+def _with_paths(rows: pd.DataFrame) -> pd.DataFrame:
+    path = rows["root"] + "/" + rows.get("relative", rows["name"])
+    return rows.assign(path=path, id=rows["name"])
 
 
 def _has_table(folder: Path) -> bool:
     return (folder / "manifest.csv").is_file() or competition.holds(folder)
-
-
-def _list_pictures(folder: Path) -> pd.DataFrame:
-    names = sorted(
-        path.relative_to(folder).as_posix()
-        for path in folder.rglob("*")
-        if path.suffix.lower() in SUFFIXES and path.is_file()
-    )
-    odd = [name for name in names if name.encode(errors="replace").decode() != name]
-    if odd:
-        raise UserError(f"{folder}: the file name {odd[0]!r} is not UTF-8; rename it")
-    if not names:
-        raise UserError(
-            f"{folder}: holds no manifest.csv, no {competition.CURRENT.train_table} and no pictures"
-        )
-    table = pd.DataFrame({"id": names, "name": names, "path": [f"{folder}/{name}" for name in names]})
-    return table.assign(label=-1, split="test", source="", repo="", pair="", group="")
 
 
 def _read_manifest(path: Path) -> pd.DataFrame:
@@ -179,7 +169,22 @@ def _read_manifest(path: Path) -> pd.DataFrame:
         )
     for column in ("source", "repo", "pair", "group"):
         rows[column] = table.get(column, pd.Series("", index=table.index))
-    return rows.assign(root=str(path.parent))
+    return _from_roots(rows, table["root"], path) if "root" in table else rows.assign(root=str(path.parent))
+
+
+def _from_roots(rows: pd.DataFrame, roots: pd.Series[str], path: Path) -> pd.DataFrame:
+    """Take paths as relative to a row's root, where it has one."""
+    given, bad = roots != "", ~roots.str.startswith("/") & (roots != "")
+    if bad.any():
+        line = int(bad.to_numpy().argmax())
+        found = f"line {line + 2}, column root: '{roots.iloc[line]}'"
+        raise UserError(f"{path}: {found}; expected an absolute folder")
+    root = roots.str.rstrip("/").where(given, str(path.parent))
+    relative = [
+        name.removeprefix(f"{folder}/") if its_own else name
+        for name, folder, its_own in zip(rows["relative"], root, given, strict=True)
+    ]
+    return rows.assign(relative=relative, root=root)
 
 
 def _check_paths(rows: pd.DataFrame, source: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 from matplotlib import colormaps
+from PIL import Image
 from torch import nn
 
 from humanmade import detectors
@@ -20,12 +21,12 @@ from humanmade.detectors.base import PictureDetector
 from humanmade.errors import UserError
 from humanmade.evaluation import sheet
 from humanmade.evaluation.evaluate import labelled_rows
-from humanmade.evaluation.inference import run_logits
+from humanmade.evaluation.inference import honest_logits
 from humanmade.evaluation.sheet import Cell
-from humanmade.files import read_csv, read_numbers
+from humanmade.files import whole_file
 from humanmade.images.decode import Picture
-from humanmade.progress import progress, warn
-from humanmade.run import OOF, PICTURES, SCORES, Run
+from humanmade.progress import progress
+from humanmade.run import SCORES, Run
 from humanmade.sensitivity import MOST
 
 Maps = npt.NDArray[np.float32]
@@ -85,6 +86,27 @@ def draw(run: Run, rows: pd.DataFrame, method: str, out: Path) -> list[str]:
     return [drawn, sanity, *filter(None, [caution(run)])]
 
 
+def map_files(pictures: Sequence[str], folder: Path) -> list[Path]:
+    """Where the maps of pictures go: named by the picture, or by its whole path where two have one name."""
+    stems = [Path(picture).stem for picture in pictures]
+    names = [
+        stem if stems.count(stem) == 1 else picture.strip("/").replace("/", "-")
+        for stem, picture in zip(stems, pictures, strict=True)
+    ]
+    return [folder / f"explain-{name}.png" for name in names]
+
+
+def draw_each(run: Run, rows: pd.DataFrame, method: str, places: Sequence[Path]) -> None:
+    """Draw each row's picture, and beside it where the detector looks, into a file of its own.
+
+    Args:
+        rows: with `fold`, as `inference.known` gives it.
+    """
+    for place, heat, square in zip(places, *explain(run, rows, method), strict=True):
+        with whole_file(place) as scratch:
+            Image.fromarray(np.hstack([square, _overlay(square, heat)])).save(scratch, format="PNG")
+
+
 def select(rows: pd.DataFrame, count: int = PER_GROUP) -> pd.DataFrame:
     """Choose pictures per source: the worst mistakes, the surest hits and the most doubtful.
 
@@ -106,6 +128,12 @@ def select(rows: pd.DataFrame, count: int = PER_GROUP) -> pd.DataFrame:
     return pd.concat(chosen, ignore_index=True)
 
 
+def has_maps(run: Run) -> bool:
+    """Whether the run's detector has places to show."""
+    detector = detectors.create(run.recipe)
+    return isinstance(detector, PictureDetector) and detector.maps is not None
+
+
 def mapped(run: Run) -> PictureDetector:
     """The run's detector, if it has places to show.
 
@@ -121,39 +149,11 @@ def mapped(run: Run) -> PictureDetector:
     )
 
 
-def honest_logits(run: Run, rows: pd.DataFrame) -> pd.DataFrame:
-    """Give rows `logit` and `fold`: out-of-fold ones of pictures that the run held out, else the run's mean.
-
-    The fold is the model that is asked for its map; of a held-out picture it never trained on it. Pictures
-    are known by what is in them, whatever their ids; it warns of those that were only trained on.
-    """
-    pictures = read_csv(run.folder / PICTURES, ("id", "digest"))
-    first = pd.Series([run.finished()[0]] * len(rows), rows.index, dtype=object)
-    rows = rows.assign(logit=np.nan, fold=first)
-    held = pd.Series(False, index=rows.index)
-    if (run.folder / OOF).is_file():
-        oof = read_numbers(run.folder / OOF, ("id", "logit", "fold"))
-        known = pictures.merge(oof, on="id").drop_duplicates("digest").set_index("digest")
-        held = rows["digest"].isin(known.index)
-        found = known.loc[rows.loc[held, "digest"]]
-        rows.loc[held, "logit"] = found["logit"].to_numpy()
-        rows.loc[held, "fold"] = found["fold"].astype(int).to_numpy()
-    if not held.all():
-        rows.loc[~held, "logit"] = run_logits(run, rows[~held])
-        trained = int(rows.loc[~held, "digest"].isin(pictures["digest"]).sum())
-        if trained:
-            warn(
-                f"{run.name} was trained on {trained} of these pictures in every fold, so their logits are "
-                "too good"
-            )
-    return rows
-
-
 def explain(run: Run, rows: pd.DataFrame, method: str) -> tuple[Maps, list[Picture]]:
     """Heat maps of rows, and the squares they were made of.
 
     Args:
-        rows: with `fold`, as `honest_logits` gives it.
+        rows: with `fold`, as `inference.known` gives it.
 
     Raises:
         UserError: the run's detector has no maps.

@@ -11,8 +11,10 @@ import pandas as pd
 from humanmade import detectors
 from humanmade.detectors.base import Detector, Logits
 from humanmade.errors import UserError
+from humanmade.files import read_csv, read_numbers
 from humanmade.images import views
-from humanmade.run import Run
+from humanmade.progress import warn
+from humanmade.run import OOF, PICTURES, Run
 
 
 def run_logits(current: Run, rows: pd.DataFrame) -> Logits:
@@ -34,6 +36,48 @@ def run_logits(current: Run, rows: pd.DataFrame) -> Logits:
     out = np.full(len(rows), np.nan)
     out[~rows["broken"].to_numpy()] = np.mean(folds, axis=0)
     return fill_broken(out, rows)
+
+
+def honest_logits(current: Run, rows: pd.DataFrame) -> pd.DataFrame:
+    """Give rows what `known` gives, with `run_logits` where no fold held a picture out.
+
+    Args:
+        rows: with the inventory's columns.
+    """
+    rows = known(current, rows)
+    new = rows["logit"].isna().to_numpy()
+    if new.any():
+        rows.loc[new, "logit"] = run_logits(current, rows[new])
+    trained = int((rows["seen"] == "trained on").sum())
+    if trained:
+        warn(
+            f"{current.name} was trained on {trained} of these pictures in every fold, so their logits are "
+            "too good"
+        )
+    return rows
+
+
+def known(current: Run, rows: pd.DataFrame) -> pd.DataFrame:
+    """Give rows what the run knows of their pictures, by their content: `logit`, `fold` and `seen`.
+
+    `seen` is "out of fold" where a fold held the picture out: the logit is that fold's. It is "trained on"
+    where all models were trained on it, and "" where none was; the logit is NaN then, and the fold, which
+    is the model to ask for a map, the first that is finished.
+    """
+    pictures = read_csv(current.folder / PICTURES, ("id", "digest"))
+    seen = pd.Series("trained on", index=pictures["digest"].drop_duplicates())
+    logits, folds = pd.Series(dtype=float), pd.Series(dtype=int)
+    if (current.folder / OOF).is_file():
+        oof = read_numbers(current.folder / OOF, ("id", "logit", "fold")).merge(pictures, on="id")
+        oof = oof.drop_duplicates("digest").set_index("digest")
+        seen[oof.index] = "out of fold"
+        logits, folds = oof["logit"], oof["fold"].astype(int)
+    first = current.finished()[:1]
+    return rows.assign(
+        logit=rows["digest"].map(logits).astype(float),
+        fold=[folds.get(digest, *first) for digest in rows["digest"]],
+        seen=rows["digest"].map(seen).fillna(""),
+    )
 
 
 def mean_logits(

@@ -1,56 +1,41 @@
-"""One HTML page of everything: audit, runs side by side, folds, curves, maps, leaderboard."""
+"""One HTML page of everything: runs side by side, the audit, and each run with its plots and mistakes."""
 
 from __future__ import annotations
 
-import base64
-import io
 import json
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
 import pandas as pd
+from PIL import Image
 
 from humanmade import competition, ledger, metrics
+from humanmade import recipe as recipes
 from humanmade.errors import UserError
+from humanmade.evaluation import audit as auditing
 from humanmade.evaluation import compare as comparing
-from humanmade.evaluation import forecast, scorecard
-from humanmade.evaluation.audit import Audit
-from humanmade.run import Run
+from humanmade.evaluation import forecast, held_out, mistakes, plots, scorecard, webp
+from humanmade.files import read_csv, read_numbers
+from humanmade.fusion import CLEAN
+from humanmade.run import OOF, PICTURES, TEST, Run
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+TEMPLATE = "report.html.j2"
+DUPLICATES = 24
+SHEET, SHEET_BYTES = 1400, 60_000
+"""Pixels of a sheet's width, and what it may weigh: ten runs stay below two megabytes."""
 
-CURVES = ("loss", "auc", "logloss", "selection")
-"""What of a training's log is drawn, where it is there."""
-
-TEMPLATE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>humanmade: report</title><style>
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 68rem; margin: 2rem auto; padding: 1rem }
-table { border-collapse: collapse; margin: 1rem 0; font-size: 13px; display: block; overflow-x: auto }
-th, td { padding: .2rem .6rem; text-align: right; border-bottom: 1px solid #ddd }
-th:first-child, td:first-child { text-align: left }
-pre { background: #f6f6f6; padding: .8rem; overflow-x: auto; font-size: 13px }
-img { max-width: 100% } h2 { margin-top: 2.5rem; border-bottom: 2px solid #222 } .note { color: #666 }
-</style></head><body>
-<h1>humanmade: report</h1>
-{% if audit %}<h2>Audit of the data</h2><p>{{ audit.train }} train and {{ audit.test }} test pictures.</p>
-<ul>{% for line in audit.verdict %}<li>{{ line }}</li>{% endfor %}</ul>{% endif %}
-<h2>Runs side by side</h2>
-<table><tr>{% for name in columns %}<th>{{ name }}</th>{% endfor %}</tr>
-{% for row in rows %}<tr>{% for cell in row %}<td>{{ cell }}</td>{% endfor %}</tr>{% endfor %}</table>
-<p class="note">AUC but for F1 and the leaderboard; {{ all_ones }}.
-Runs are ranked by {{ ranked_by }}.</p>
-<img alt="folds, forecast and leaderboard of each run" src="{{ overview }}">
-{% for run in runs %}<h2>{{ run.name }}</h2>
-<pre>{{ run.text }}</pre>
-{% for plot in run.plots %}<img alt="{{ plot.alt }}" src="{{ plot.source }}">{% endfor %}
-{% endfor %}</body></html>
-"""
+Values = dict[str, Any]
 
 
-def report(runs: Sequence[Run], submitted: Sequence[ledger.Row], audit: Audit | None = None) -> str:
+def report(runs: Sequence[Run], submitted: Sequence[ledger.Row], table: pd.DataFrame | None = None) -> str:
     """The page, with every picture inside it.
+
+    Args:
+        table: of `humanmade.data.manifest`, with the inventory's columns, to be audited; it also names the
+            sources and shows the pictures of runs that were trained on it.
 
     Raises:
         UserError: the extra `report` is not installed.
@@ -59,107 +44,229 @@ def report(runs: Sequence[Run], submitted: Sequence[ledger.Row], audit: Audit | 
         import jinja2
     except ImportError as error:
         raise UserError(f"report needs {error.name}: pip install 'humanmade[report]'") from None
-    table = comparing.compare(runs, submitted)
-    shown = comparing.shown(table)
-    page = jinja2.Environment(autoescape=True).from_string(TEMPLATE)
-    return page.render(
-        audit=audit,
-        columns=list(shown.columns),
+    loader = jinja2.FileSystemLoader(Path(__file__).parent)
+    pages = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    numbers = {run.folder: number for number, run in enumerate(runs, 1)}
+    return pages.get_template(TEMPLATE).render(
+        groups=[_group(members, submitted, numbers) for members in _by_data(runs).values()],
+        differences=_differences(runs),
+        audit=None if table is None else _audit(table),
+        about=[_about(run, number, submitted, table) for number, run in enumerate(runs, 1)],
         all_ones=metrics.all_ones(),
         ranked_by=comparing.ranked_by(),
-        rows=shown.to_numpy().tolist(),
-        overview=_overview(table),
-        runs=[_about(run, submitted) for run in runs],
     )
 
 
-def _about(run: Run, submitted: Sequence[ledger.Row]) -> dict[str, Any]:
-    plots = [("loss and scores over the epochs", curves)] if (curves := _curves(run)) else []
-    if bars := _bars(run):
-        plots.append(("AUC under each corruption and of each source", bars))
-    for sheet in sorted(run.folder.glob("explain-*.png")):
-        plots.append((f"where {run.name} looks", _inline(sheet.read_bytes())))
+def _by_data(runs: Sequence[Run]) -> dict[str, list[Run]]:
+    groups: dict[str, list[Run]] = {}
+    for run in runs:
+        groups.setdefault(run.scores.data, []).append(run)
+    return groups
+
+
+def _group(runs: Sequence[Run], submitted: Sequence[ledger.Row], numbers: Mapping[Path, int]) -> Values:
+    """Runs of the same data side by side."""
+    table = comparing.compare(runs, submitted)
+    shown = comparing.shown(table)
+    links = {run.name: numbers[run.folder] for run in runs}
+    first = runs[0]
+    short = first.scores.data_name
+    test = _logits(first, TEST)
+    counts = f"{len(first.assigned)} train and {0 if test is None else len(test)} test pictures"
+    drawn = [_plot(plots.standings(_standings(runs, table)), _standings_caption())]
+    if correlations := _correlations(runs):
+        drawn.append(correlations)
     return {
-        "name": run.name,
-        "text": "\n".join(scorecard.lines(forecast.shown(run.scores, run.name, submitted))),
-        "plots": [{"alt": alt, "source": source} for alt, source in plots],
+        "short": short,
+        "title": f"{short}: {counts}",
+        "headings": list(shown.columns),
+        "rows": [{"cells": row, "number": links.get(row[0])} for row in shown.to_numpy().tolist()],
+        "plots": drawn,
     }
 
 
-def _overview(table: pd.DataFrame) -> str:
-    """Fold score, forecast and leaderboard score of each run, the first by rank on top."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(9, 1.2 + 0.4 * len(table)), layout="constrained")
-    axis = figure.subplots()
-    places = list(range(len(table)))[::-1]
-    folds, forecast = comparing.of_the_metric()
-    marks = (
-        (folds, "folds", "o", "C0"),
-        (forecast, "forecast", "D", "C1"),
-        ("public", "leaderboard", "*", "C3"),
+def _standings_caption() -> str:
+    return (
+        f"{competition.CURRENT.metric_name} of each run: folds with their mean, the forecast with its 80 % "
+        "interval, the leaderboard."
     )
-    for column, label, marker, colour in marks:
-        values = pd.to_numeric(table[column], errors="coerce")
-        if values.notna().any():
-            axis.scatter(values, places, marker=marker, color=colour, label=label, zorder=3)
-    axis.axvline(metrics.all_ones_score(), color="grey", linestyle=":", label="answering 1 everywhere")
-    axis.set_yticks(places, table["run"].tolist())
-    axis.set_xlabel(competition.CURRENT.metric_name)
-    axis.grid(axis="x", alpha=0.3)
-    axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
-    return _drawn(figure)
 
 
-def _curves(run: Run) -> str | None:
-    """What each fold's log says over the epochs; None where nothing was trained in epochs."""
-    from matplotlib.figure import Figure
+def _standings(runs: Sequence[Run], table: pd.DataFrame) -> list[plots.Standing]:
+    """Where runs stand by the competition's metric, in the table's order."""
+    metric, scores = competition.CURRENT.metric, {run.name: run.scores for run in runs}
+    standings = []
+    for row in table.to_dict("records"):
+        own = scores[row["run"]]
+        ends = [row[key] for key in ("forecast", "low", "high")]
+        known = not pd.isna(ends).any()
+        if known and metric == "f1":
+            ends = [forecast.f1_at_prevalence(auc, own.prevalence) for auc in ends]
+        folds = [getattr(fold, metric) for fold in own.folds]
+        public = None if pd.isna(row["public"]) else float(row["public"])
+        foretold = (ends[0], ends[1], ends[2]) if known else None
+        standings.append(plots.Standing(row["run"], folds, foretold, public))
+    return standings
 
+
+def _correlations(runs: Sequence[Run]) -> Values | None:
+    """Spearman's correlation of the logits of runs: of test rows, where all of them have some."""
+    for name, rows in ((TEST, "test"), (OOF, "out-of-fold")):
+        found = {run.name: logits for run in runs if (logits := _logits(run, name)) is not None}
+        shared = pd.DataFrame(found).dropna()
+        if len(found) > 1 and len(shared) > 1 and (name == OOF or len(found) == len(runs)):
+            caption = f"Rank correlation of the runs' {rows} logits: the lower, the more a blend can gain."
+            return _plot(plots.agreement(shared.corr(method="spearman")), caption)
+    return None
+
+
+def _logits(run: Run, name: str) -> pd.Series[float] | None:
+    """Logits by id; None where the run has none yet."""
+    path = run.folder / name
+    return read_numbers(path, ("id", "logit")).set_index("id")["logit"] if path.is_file() else None
+
+
+def _differences(runs: Sequence[Run]) -> dict[str, list[str]]:
+    """The values of every key in which recipes differ, a run each; a dash where there is no such key."""
+    found = recipes.differences([run.recipe for run in runs])
+    return {
+        key: ["-" if value is None else _plain(value) for value in values]
+        for key, values in found.items()
+        if key != "name"
+    }
+
+
+def _plain(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _audit(table: pd.DataFrame) -> Values:
+    audit = auditing.audit(table)
+    across = audit.duplicates["first_split"] != audit.duplicates["second_split"]
+    pairs = pd.concat([audit.duplicates[across], audit.duplicates[~across]]).head(DUPLICATES)
+    labels = np.where(pairs["same_label"], "same", "opposite")
+    unknown = (pairs[["first_split", "second_split"]] != "train").any(axis=1)
+    values = {"train": audit.train, "test": audit.test, "verdict": audit.verdict}
+    values |= {"count": len(audit.duplicates), "duplicates": []}
+    if len(pairs):
+        shown = pairs.assign(labels=pd.Series(labels, pairs.index).mask(unknown, "unknown"))
+        values["duplicates"] = shown.to_dict("records")
+        with tempfile.TemporaryDirectory() as folder:
+            sheet = Path(folder) / "duplicates.png"
+            auditing.draw_duplicates(sheet, audit, table, DUPLICATES)
+            values["sheet"] = webp.inline(Image.open(sheet), SHEET, SHEET_BYTES)
+    return values
+
+
+def _about(run: Run, number: int, submitted: Sequence[ledger.Row], table: pd.DataFrame | None) -> Values:
+    """Everything about one run."""
+    scores, path = forecast.shown(run.scores, run.name, submitted), run.folder / OOF
+    oof = read_numbers(path, ("id", "label", "fold", "logit")) if path.is_file() else pd.DataFrame()
+    rows = _trained_on(run, table)
+    values: Values = {
+        "number": number,
+        "name": run.name,
+        "text": "\n".join(scorecard.lines(scores)),
+        "plots": _plots(run, oof, rows),
+        "sheets": _sheets(run),
+        "provenance": _provenance(run),
+        "recipe": recipes.to_toml(run.recipe),
+    }
+    return values | ({} if oof.empty else mistakes.faults(oof, rows))
+
+
+def _trained_on(run: Run, table: pd.DataFrame | None) -> pd.DataFrame:
+    """`label, source, path` by id of the run's own pictures in a table: those of the same bytes."""
+    path = run.folder / PICTURES
+    if table is None or not path.is_file():
+        return pd.DataFrame(columns=["label", "source", "path"])
+    own = read_csv(path, ("id", "digest"))[["id", "digest"]]
+    return table.merge(own, on=["id", "digest"]).set_index("id")[["label", "source", "path"]]
+
+
+def _plots(run: Run, oof: pd.DataFrame, rows: pd.DataFrame) -> list[Values]:
+    drawn: list[Values] = []
+    if len(oof):
+        test = _logits(run, TEST)
+        cut = None if test is None else _cut(test, run.scores.prevalence)
+        separation = plots.separation(oof, None if test is None else test.to_numpy(), cut)
+        drawn.append(_plot(separation, "Logits: how far apart the classes are, and where the cut lies."))
+        if oof["label"].nunique() == 2:
+            said = "Ranking in each fold, and how often pictures are generated by the chance that is said."
+            drawn.append(_plot(plots.ranking(oof), said))
+    drawn += _corruptions(run, oof)
+    if named := run.scores.named_sources:
+        labels = _labels_of_sources(rows)
+        said = "AUC of each source against all of the other class"
+        unnamed = "" if labels else "; with --data coloured by class"
+        drawn.append(_plot(plots.sources(named, labels), f"{said}{unnamed}."))
     paths = sorted(run.folder.glob("fold*/**/log.jsonl"))
-    logs = {str(path.parent.relative_to(run.folder)): _log(path) for path in paths}
-    names = [name for name in CURVES if any(name in log and "epoch" in log for log in logs.values())]
-    if not names:
+    logs = {path.parent.relative_to(run.folder).as_posix(): _log(path) for path in paths}
+    if curves := plots.curves(logs):
+        drawn.append(_plot(curves, "What training says over the epochs."))
+    return drawn
+
+
+def _cut(test: pd.Series[float], prevalence: float) -> float | None:
+    """The logit between test rows labelled 1 and 0 in the submission; None where all are alike."""
+    labels = metrics.labels_at_prevalence([*test.index], test, prevalence)
+    if competition.CURRENT.form != "labels" or len(np.unique(labels)) < 2:
         return None
-    figure = Figure(figsize=(3.2 * len(names), 2.8), layout="constrained")
-    for axis, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
-        for fold, log in logs.items():
-            if name in log:
-                axis.plot(log["epoch"] + 1, log[name], marker=".", label=fold)
-        axis.set_title(name)
-        axis.set_xlabel("epoch")
-    axis.legend(fontsize="small")
-    return _drawn(figure)
+    return float((test[labels == 1].min() + test[labels == 0].max()) / 2)
+
+
+def _corruptions(run: Run, oof: pd.DataFrame) -> list[Values]:
+    if not run.scores.corruptions or oof.empty:
+        return []
+    keys = [fold.fold for fold in run.scores.folds if isinstance(fold.fold, int)]
+    table = run.corrupted(keys, oof.set_index("id")["label"])
+    # The same pictures as they are, scored as if that were a corruption too.
+    grid = held_out.score(table.rename(columns={CLEAN: "as it is"}), run.recipe.split == "source")
+    drawn = plots.changes(run.scores.corruptions, grid["as it is"].auc)
+    return [_plot(drawn, "What each corruption of the held-out pictures changes.")]
+
+
+def _labels_of_sources(rows: pd.DataFrame) -> dict[str, int]:
+    """The class of each source, by the name under which it is scored."""
+    named = rows[rows["source"] != ""]
+    both = named.groupby("source")["label"].nunique() > 1
+    return {
+        f"{source} ({label})" if both[source] else source: label
+        for source, label in named[["source", "label"]].drop_duplicates().itertuples(index=False)
+    }
 
 
 def _log(path: Path) -> pd.DataFrame:
     return pd.DataFrame([json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()])
 
 
-def _bars(run: Run) -> str | None:
-    from matplotlib.figure import Figure
+def _sheets(run: Run) -> list[Values]:
+    """What `explain` left in the run folder."""
+    return [
+        {
+            "name": path.stem.removeprefix("explain-"),
+            "alt": f"worst mistakes, surest hits and doubts of {run.name}, each above its map",
+            "picture": webp.inline(Image.open(path), SHEET, SHEET_BYTES),
+        }
+        for path in sorted(run.folder.glob("explain-*.png"))
+    ]
 
+
+def _provenance(run: Run) -> dict[str, str]:
     scores = run.scores
-    groups = {"corruptions": scores.corruptions, "sources": scores.named_sources}
-    groups = {name: values for name, values in groups.items() if values}
-    if not groups:
-        return None
-    height = 1.0 + 0.25 * max(map(len, groups.values()))
-    figure = Figure(figsize=(4.5 * len(groups), height), layout="constrained")
-    axes = figure.subplots(1, len(groups), squeeze=False)[0]
-    for axis, (name, values) in zip(axes, groups.items(), strict=True):
-        axis.barh(list(values)[::-1], list(values.values())[::-1], color="C0")
-        axis.axvline(metrics.CHANCE, color="grey", linestyle=":")
-        axis.set_xlim(0, 1)
-        axis.set_title(f"AUC, {name}")
-    return _drawn(figure)
+    speed = [fold.images_per_second for fold in scores.folds]
+    return {
+        "recipe": run.recipe.name,
+        "seeds": ", ".join(map(str, run.recipe.seeds)),
+        "folds": f"{len(scores.folds)} of {run.folds} finished, kept apart by {run.recipe.split}",
+        "data": " ".join([scores.data or "unknown", *scores.data_folders]),
+        "assumed share of generated test pictures": f"{scores.prevalence:.0%}",
+        "seconds": f"{sum(fold.seconds for fold in scores.folds):.0f}",
+        "pictures a second in training": f"{np.mean(speed):.1f}" if speed else "-",
+        "versions": ", ".join(f"{name} {version}" for name, version in scores.versions.items()) or "unknown",
+        "the kit's commit": scores.commit or "unknown",
+    }
 
 
-def _drawn(figure: Figure) -> str:
-    buffer = io.BytesIO()
-    # Without the date and version that matplotlib writes, the same runs give the same bytes.
-    figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
-    return _inline(buffer.getvalue())
-
-
-def _inline(png: bytes) -> str:
-    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
+def _plot(svg: str, caption: str) -> Values:
+    return {"svg": svg, "caption": caption}

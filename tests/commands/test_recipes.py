@@ -1,0 +1,60 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from humanmade import recipe as recipes
+from humanmade.commands import main
+
+
+def test_the_list_says_what_is_needed(capsys: pytest.CaptureFixture[str]):
+    assert main(["recipes"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    place = next(number for number, line in enumerate(lines) if line.startswith("probe_lite0 "))
+    assert (
+        "  CPU  Frozen EfficientNet-Lite0" in lines[place]
+        and "needs tf_efficientnet_lite0" in lines[place + 1]
+    )
+    assert main(["recipes", "--json"]) == 0
+    assert [one["name"] for one in json.loads(capsys.readouterr().out)] == recipes.shipped()
+
+
+def test_a_new_recipe_is_its_source_under_another_name(capsys: pytest.CaptureFixture[str]):
+    assert main(["recipes", "new", "mine", "--from", "robust_cpu"]) == 0
+    text = Path("mine.toml").read_text()
+    assert recipes.load("mine.toml") == recipes.change(recipes.load("robust_cpu"), name="mine")
+    assert main(["recipes", "new", "mine", "--from", "spectrum"]) == 2
+    assert "mine.toml: exists" in capsys.readouterr().err and Path("mine.toml").read_text() == text
+    assert main(["recipes", "show", "mine.toml"]) == 0
+    assert capsys.readouterr().out == recipes.to_toml(recipes.load("mine.toml"))
+    assert main(["recipes", "diff", "mine.toml", "robust_cpu"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "      mine.toml  robust_cpu",
+        'name  "mine"     "robust_cpu"',
+    ]
+    assert main(["recipes", "diff", "mine.toml", "robust_cpu", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"name": ["mine", "robust_cpu"]}
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["shwo", "demo"], "'shwo' is not show, diff or new"),
+        (["diff", "demo"], "recipes diff: takes 2 names, not 1"),
+        (["new", "mine"], "--from R goes with new, and new needs it"),
+        (["show", "demo", "--from", "spectrum"], "--from R goes with new"),
+        (["new", "mine", "--from", "demo", "--json"], "--json does not go with new"),
+        (["new", "spectrum", "--from", "demo"], "spectrum.toml: is a shipped recipe's name"),
+        (["new", "a/b", "--from", "demo"], 'name = "a/b"; expected a plain name'),
+        (["show", "probe_lit0"], "recipe 'probe_lit0': not found; did you mean 'probe_lite0'?"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(words: list[str], says: str, capsys):
+    assert main(["recipes", *words]) == 2
+    assert says in capsys.readouterr().err and not list(Path().glob("*.toml"))
+
+
+def test_a_recipe_file_that_is_misspelt_is_found(capsys):
+    Path("mine.toml").write_text("")
+    assert main(["recipes", "show", "mines.toml"]) == 2
+    assert "did you mean 'mine.toml'?" in capsys.readouterr().err
