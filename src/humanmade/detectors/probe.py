@@ -89,6 +89,12 @@ class Probe(FrozenFeatures):
                 place += channels
         return parts, rest + output.cpu() @ slope[place:]
 
+    def pooled(self, pixels: torch.Tensor) -> torch.Tensor:
+        """What `extract` gives, before it is rounded."""
+        maps, output = self._forward(pixels)
+        parts = [pooled for depth in maps for pooled in _pool(depth, self.recipe.pool)]
+        return torch.cat([*parts, output], dim=1)
+
 
 def _pool(features: torch.Tensor, how: str) -> list[torch.Tensor]:
     """Pool a map (n, channels, height, width) over space to (n, channels), one or two of them."""
