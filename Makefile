@@ -16,7 +16,7 @@ shifted_flags = $(foreach folder,$(SHIFTED),--shifted $(folder))
 export MSG
 
 .DEFAULT_GOAL := help
-.PHONY: help cv data audit push status pull weights compare blend check submit scores explain report bench demo
+.PHONY: help cv data audit push status pull weights evaluate predict compare blend check submit scores explain report bench demo
 .PHONY: test twin soak lint clean
 
 help:  ## this list
@@ -49,6 +49,12 @@ pull: $(READY)  ## fetch the run of the pushed KERNEL, verified, into runs/
 
 weights: $(READY)  ## upload pretrained weights NAMES="a b" as private datasets for kernels
 	@$(RUN_KIT) weights push $(or $(NAMES),$(error give NAMES="timm_name")) $(ARGS)
+
+evaluate: $(READY)  ## score RUN on the labelled folder DATA
+	@$(RUN_KIT) evaluate $(or $(RUN),$(error give RUN=name)) $(data_flags) $(ARGS)
+
+predict: $(READY)  ## what RUN says of PICTURES="photo.jpg folder/"
+	@$(RUN_KIT) predict $(or $(RUN),$(error give RUN=name)) $(PICTURES) $(data_flags) $(ARGS)
 
 compare: $(READY)  ## fold scores of all runs side by side
 	@$(RUN_KIT) compare $(ARGS)
