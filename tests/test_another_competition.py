@@ -15,7 +15,7 @@ from humanmade.commands import main
 from humanmade.competition import Competition
 from humanmade.data import demo, manifest
 from humanmade.kaggle import bundle, download
-from humanmade.kaggle.runtime import Session
+from humanmade.kaggle.inputs import Inputs
 from tests.conftest import scene, softened
 
 ANOTHER = Competition(
@@ -147,4 +147,4 @@ def test_its_data_is_downloaded_and_found_in_a_kernel(
         ("competition_download_files", "dataset_download_files")))}), place)  # fmt: skip
     assert said == f"{place}: complete; 14 train pictures, {EXAM} test pictures"
     assert fetched == [ANOTHER.slug, "real-or-rendered-pictures"]
-    assert Session(tmp_path / "input", tmp_path, tmp_path).data() == ["--data", str(place)]
+    assert Inputs(tmp_path / "input", tmp_path).data() == ["--data", str(place)]

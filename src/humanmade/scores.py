@@ -34,6 +34,8 @@ class Fold:
     fold: int | str
     seconds: float
     images_per_second: float
+    stages: dict[str, float] = field(default_factory=dict, kw_only=True)
+    """Seconds of `training`, `predicting` (the held-out and the test rows) and `scoring` (the forecast's)."""
 
 
 @dataclass(frozen=True)
@@ -127,6 +129,9 @@ class Scores:
     forecast: Forecast | None = None
     prevalence: float = 0.5
     unfinished: bool = False
+    stages: dict[str, float] = field(default_factory=dict)
+    """Seconds that the last start took for `reading` the pictures, `preparing` (features, counterparts) and,
+    after the folds, `measuring` what the forecast needs besides."""
     versions: dict[str, str] = field(default_factory=dict)
     seed: int = 0
     commit: str = ""

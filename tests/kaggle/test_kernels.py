@@ -234,6 +234,17 @@ def test_a_run_that_is_still_going_is_not_pulled(kit: Kit, standin: StandIn):
     assert "is QUEUED; humanmade status train --wait" in kit("pull", "train", code=3)
 
 
+def test_a_smoke_run_is_pushed_beside_the_whole_one_and_says_what_that_would_take(kit: Kit, standin: StandIn):
+    whole = "the whole run: about 5.1 h for 4 folds"
+    standin.run_kernel = lambda asked: [State("COMPLETE", outputs(asked, RUN), f"fold 0: ...\n{whole}\n")]
+    said = kit(*PUSH, "--smoke", "--extra", "friend/more", "--wait")
+    assert "this kernel may take 0.5" in said and f"\n{whole}\n{NAME}-smoke version 1" in said
+    assert whole in kit("status", "train")
+    (asked,) = [asked for method, asked in standin.calls if method == "SaveKernel"]
+    assert asked["slug"] == f"{NAME}-smoke" and asked["datasetDataSources"][1:] == ["friend/more"]
+    assert "absent" not in said and "not on Kaggle; make a dataset" in kit(*PUSH, "--extra", "mine", code=2)
+
+
 def test_resume_attaches_the_kernel_s_own_last_run(kit: Kit, standin: StandIn):
     kit(*PUSH, "--resume")
     (asked,) = [asked for method, asked in standin.calls if method == "SaveKernel"]

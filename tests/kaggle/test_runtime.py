@@ -58,10 +58,6 @@ def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Session, "_humanmade", run)
 
 
-def session_at(root: Path, tmp_path: Path) -> Session:
-    return Session(root / "input", root / "working", tmp_path)
-
-
 def outputs(root: Path) -> dict:
     """What outputs.json says, after making sure that it tells the truth about every file."""
     said = json.loads((root / "working/outputs.json").read_text())
@@ -196,75 +192,6 @@ def test_an_ensembles_run_is_predicted_with_and_blended(
     assert pd.read_csv(root / "working/submission.csv")["id"].tolist() == trained.index.tolist()
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("copies", [False, True])
-def test_the_data_is_found_wherever_it_is_mounted(
-    tmp_path: Path, competition_folder: MakeFolder, layout: str, copies: bool
-):
-    root = mount(tmp_path / "kaggle", competition_folder(pairs=4, test=2), layout, copies)
-    tables, pictures, _ = (str(root / "input" / place) for place in LAYOUTS[layout])
-    wanted = ["--data", pictures] if copies else ["--data", tables, "--data", pictures]
-    assert session_at(root, tmp_path).data() == wanted
-
-
-def test_links_are_followed_once(tmp_path: Path, competition_folder: MakeFolder):
-    root = mount(tmp_path / "kaggle", competition_folder(pairs=4, test=2), "old", copies=True)
-    (root / "input").rename(root / "elsewhere")
-    (root / "input").mkdir()
-    for name in ("a", "b"):
-        (root / "input" / name).symlink_to(root / "elsewhere")
-    (root / "elsewhere/loop").symlink_to(root / "input")
-    assert session_at(root, tmp_path).data() == ["--data", str(root / "input/a" / DATASET)]
-
-
-def test_missing_data_is_named_with_what_is_there(root: Path, tmp_path: Path, capsys):
-    (root / "input" / LAYOUTS["new"][0] / "test.csv").unlink()
-    with pytest.raises(UserError, match=r"no folder with train\.csv and test\.csv among the inputs"):
-        session_at(root, tmp_path).data()
-    out = capsys.readouterr().out
-    assert "ai-vs-human-generated-dataset/" in out and "train_data/" in out and ".jpg" not in out
-    shutil.rmtree(root / "input" / LAYOUTS["new"][1] / "test_data_v2")
-    (root / "input" / LAYOUTS["new"][0] / "test.csv").write_text("id\n")
-    with pytest.raises(UserError, match="no folder with train_data and test_data_v2"):
-        session_at(root, tmp_path).data()
-    with pytest.raises(UserError, match="among the inputs"):
-        session_at(tmp_path / "nowhere", tmp_path).data()
-
-
-def test_runs_are_told_apart_by_owner_and_slug(tmp_path: Path):
-    inputs = tmp_path / "kaggle/input"
-    for place in (
-        "notebooks/tester/one/runs/a",
-        "notebooks/other/one/runs/b",
-        "two/runs/c",
-        "two-more/runs/d",
-    ):
-        (inputs / place).mkdir(parents=True)
-        (inputs / place / "recipe.toml").write_text("")
-        (inputs / place / "folds.csv").write_text("")
-    session = session_at(tmp_path / "kaggle", tmp_path)
-    found = {name: [run.name for run in session.runs_of(name)] for name in ("tester/one", "tester/two")}
-    assert found == {"tester/one": ["a"], "tester/two": ["c"]}
-    with pytest.raises(UserError, match="tester/three: no run of it"):
-        session.runs_of("tester/three")
-
-
-def test_attached_weights_are_joined_and_a_runs_own_are_not_among_them(tmp_path: Path):
-    inputs = tmp_path / "kaggle/input"
-    session = session_at(tmp_path / "kaggle", tmp_path)
-    assert session.weights() == []
-    for name in ("datasets/o/x/a.safetensors", "y/b.safetensors", "z/runs/r/fold0/model.safetensors"):
-        (inputs / name).parent.mkdir(parents=True)
-        (inputs / name).write_text(name)
-    (inputs / "z/runs/r/recipe.toml").write_text("")
-    option, place = session.weights()
-    assert option == "--weights"
-    assert {path.name: path.read_text() for path in Path(place).iterdir()} == {
-        "a.safetensors": "datasets/o/x/a.safetensors",
-        "b.safetensors": "y/b.safetensors",
-    }
-
-
 def test_without_a_gpu_it_stops_at_once_with_one_line(
     root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
@@ -292,5 +219,41 @@ def test_a_failing_verb_ends_the_kernel_with_its_reason(root: Path, tiny_probe: 
         session.train(str(tiny_probe), (), 11.0, "")
     assert ended.value.code == 2
     last = capfd.readouterr().err.strip().splitlines()[-1]
-    assert last.startswith("humanmade: cv ended with exit code 2: 1 of 20 pictures cannot be read")
+    assert last.startswith(
+        "humanmade: cv ended with exit code 2: 1 of 16 train pictures cannot be read, more"
+    )
     assert outputs(root)["run_id"] == "one"
+
+
+def test_one_unreadable_picture_does_not_end_a_kernel(
+    root: Path, in_process: None, tiny_probe: Path, monkeypatch: pytest.MonkeyPatch, capsys
+):
+    pictures = root / "input" / LAYOUTS["new"][1]
+    for name in CURRENT.pictures:
+        next((pictures / name).iterdir()).write_bytes(b"broken")
+    monkeypatch.setattr(runtime, "MOST_BROKEN", 0.1)
+    with runtime.session("one") as session:
+        session.train(str(tiny_probe), (), 11.0, "")
+    assert "1 rows are left out of training, 1 test rows get the median" in capsys.readouterr().err
+    submitted = pd.read_csv(root / "working/submission.csv")
+    assert (
+        submitted["id"].tolist()
+        == pd.read_csv(root / "input" / LAYOUTS["new"][0] / "test.csv")["id"].tolist()
+    )
+
+
+def test_a_small_run_has_a_name_of_its_own_and_foretells_the_whole_one(
+    root: Path, in_process: None, tiny_network: Path, manifest_folder: MakeFolder, capsys
+):
+    shutil.copytree(manifest_folder(pairs=2, first_seed=500), root / "input/datasets/me/more")
+    options = ("--limit", "8", "--folds", "2", "--seed", "7")
+    with runtime.session("one") as session:
+        session.train(str(tiny_network), (), 11.0, "", options, ["me/more"])
+    run = root / "working/runs/tiny-smoke"
+    assert "seeds = [7]" in (run / "recipe.toml").read_text()
+    pictures = pd.read_csv(run / "pictures.csv")["id"]
+    assert len(pictures) == 8 + 4 and pictures.str.startswith("extra:more/").sum() == 4
+    said = capsys.readouterr().out.strip().splitlines()[-3:]
+    assert all(line.startswith("the whole run: ") for line in said)
+    assert "(20 train and 4 test over 12 and 4), 1 folds at a time" in said[1]
+    assert said[2].endswith("min for 3 folds")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -57,6 +58,7 @@ def cross_validate(recipe: Recipe, table: pd.DataFrame, current: Run, options: O
     manifest.check_trainable(table)
     manifest.check_test_readable(table)
     torchrun, budget = team(), options.budget
+    stages = {"reading": time.monotonic() - budget.began}
     data, sources = run.fingerprint(table), count_sources(table)
     if recipe.split == "source":
         with torchrun.first():
@@ -69,7 +71,9 @@ def cross_validate(recipe: Recipe, table: pd.DataFrame, current: Run, options: O
     if continued and torchrun.leads:
         _welcome_back(current, job.detector)
     left = [key for key in keys if not current.is_finished(key)] if continued else keys
+    began = time.monotonic()
     in_time = not left or ranks.prepare(job, torchrun)
+    stages["preparing"] = time.monotonic() - began
     with torchrun.first():
         if not continued and torchrun.leads:
             current.begin(recipe, data, folds.table, folds.rows[["id", "digest"]])
@@ -78,8 +82,10 @@ def cross_validate(recipe: Recipe, table: pd.DataFrame, current: Run, options: O
     torchrun.meet()
     if not torchrun.leads:
         return None
+    began = time.monotonic()
     _measure_the_whole(current, folds, table, budget)
-    return collect(current, table, folds, data, options.prevalence, sources)
+    stages["measuring"] = time.monotonic() - began
+    return collect(current, table, folds, data, options.prevalence, sources, stages)
 
 
 def _wanted(fold: int | str | None, count: int) -> list[int | str]:

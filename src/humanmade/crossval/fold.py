@@ -53,13 +53,16 @@ def train_fold(job: Job, key: int | str, predict: bool = True) -> None:
                 files.write_csv(folder / own_name, pd.DataFrame({"id": rows["id"], "logit": own}))
             if name == "oof":
                 facts |= metrics.summary(rows["label"], found[""])
+    predicted = time.monotonic()
     if len(valid):
         held_out.measure(detector, places, valid, folder, len(folds), budget)
     # Folds still to come must leave time to predict with what there is.
     budget.reserve = max(budget.reserve, time.monotonic() - fitted)
-    seconds = training + time.monotonic() - fitted
+    scoring = time.monotonic() - predicted
+    stages = {"training": training, "predicting": predicted - fitted, "scoring": scoring}
+    seconds = sum(stages.values())
     seen = sum(fit["pictures"] for fit in fits)
-    facts |= {"seconds": seconds, "images_per_second": seen / max(training, 1e-9)}
+    facts |= {"seconds": seconds, "images_per_second": seen / max(training, 1e-9), "stages": stages}
     files.write_json(folder / run.DONE, facts)
     if "auc" in facts:
         print(f"fold {key}: F1 {facts['f1']:.3f}, AUC {facts['auc']:.3f}, {seconds:.0f} s", flush=True)

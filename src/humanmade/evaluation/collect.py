@@ -23,7 +23,13 @@ HeldOut = dict[int, "pd.Series[float]"]
 
 
 def collect(
-    current: Run, table: pd.DataFrame, folds: Folds, data: str, prevalence: float, sources: int
+    current: Run,
+    table: pd.DataFrame,
+    folds: Folds,
+    data: str,
+    prevalence: float,
+    sources: int,
+    stages: dict[str, float],
 ) -> Scores:
     """Join the finished folds' files, and forecast the score on the test rows.
 
@@ -32,6 +38,7 @@ def collect(
         data: its fingerprint.
         prevalence: assumed share of label 1 in the test set.
         sources: of `count_sources`, before sources were made by clustering.
+        stages: seconds of this start, by stage.
     """
     done, test_size = current.finished(), int((table["split"] == "test").sum())
     scored = [key for key in done if isinstance(key, int)]
@@ -42,6 +49,7 @@ def collect(
         canaries=canaries.kept(current),
         prevalence=prevalence,
         unfinished=not (len(scored) == len(folds) or ALL in done),
+        stages=stages,
         versions=run.versions(),
         seed=current.recipe.seeds[0],
         commit=run.commit(),
