@@ -126,6 +126,8 @@ class Scores:
     canaries: dict[str, Number] = field(default_factory=dict)
     """Fold AUC of each detector that is dumb on purpose."""
     shifted: Annotated[Shift | None, Absent] = None
+    lacking: list[str] = field(default_factory=list)
+    """Facts that the forecast went without, for want of weights or of time: `embeddings`, `counterparts`."""
     forecast: Forecast | None = None
     prevalence: float = 0.5
     unfinished: bool = False

@@ -188,7 +188,7 @@ class StandIn:
         old = self.kernels.get(slug, [])[-1:]
         self.kernels[slug] = [*old, *self.run_kernel(asked)]
         self.versions[slug] = self.versions.get(slug, 0) + 1
-        kinds = ("datasetDataSources", "competitionDataSources", "kernelDataSources")
+        kinds = [f"{kind}DataSources" for kind in ("dataset", "competition", "kernel", "model")]
         known = self.known_sources
         invalid = {
             f"invalid{kind[0].upper()}{kind[1:].replace('Data', '')}": [

@@ -38,6 +38,12 @@ SESSION = Number(
     "more weights than those that the recipe needs, by slug or owner/slug",
     multiple=True,
 )
+@option(
+    "--attach-model MODEL",
+    "a Kaggle Model with weights: owner/model/framework/variation/version",
+    name="models",
+    multiple=True,
+)
 @option("--extra DATASET", "train: a dataset of labelled pictures for `cv --extra`", multiple=True)
 @option("--limit N", "train: a run on N pictures (whole pairs), beside the whole one", COUNT)
 @option("--fold k", "train: this fold only, or 'all' rows at once", FOLD)
@@ -56,6 +62,7 @@ def push(
     runs: tuple[str, ...],
     resume: bool,
     attach: tuple[str, ...],
+    models: tuple[str, ...],
     extra: tuple[str, ...],
     limit: int | None,
     fold: int | str | None,
@@ -77,7 +84,7 @@ def push(
     part = orders.Part(limit, fold, folds, seed, skip_broken)
     if smoke:
         part, hours = part.smoke(recipe, settings), min(hours, orders.SMOKE_HOURS)
-    words = (kernel, recipe, settings, hours, runs, resume, attach, part, extra)
+    words = (kernel, recipe, settings, hours, runs, resume, attach, part, extra, models)
     order = orders.order(known_owner(), *words)
     bundle.check(order)
     client = None if dry_run else Client(patience)

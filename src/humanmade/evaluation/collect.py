@@ -57,7 +57,9 @@ def collect(
     if scored:
         oof = _write_oof(current, folds, logits)
         scores = _with_folds(scores, current, folds, oof, logits)
-        scores = _with_forecast(scores, current, scored, sources, test_size or len(oof))
+        test = table[(table["split"] == "test") & ~table["broken"]]
+        measurable = distance.enough(folds.rows, test)
+        scores = _with_forecast(scores, current, sources, test_size or len(oof), measurable)
     scores.write(current.folder / run.SCORES)
     if done and test_size:
         _write_test(current, table, done, prevalence)
@@ -141,17 +143,21 @@ def _sources_inside_folds(folds: Folds, held_out: HeldOut) -> dict[str, float]:
     return aucs | {WORST: min(aucs.values())} if aucs else {}
 
 
-def _with_forecast(scores: Scores, current: Run, scored: list[int], sources: int, test_size: int) -> Scores:
-    """Add what the forecast knows besides, and the forecast.
+def _with_forecast(scores: Scores, current: Run, sources: int, test_size: int, measurable: bool) -> Scores:
+    """Add what the forecast knows besides, what it would know if there had been weights, and the forecast.
 
     Without test rows it is for a test set that shares nothing with the training set.
+
+    Args:
+        measurable: whether the test set's distance could be told at all.
     """
     test = distance.kept(current)
-    paths = [current.fold(key) / held_out.COUNTERPARTS for key in scored]
+    paths = [current.fold(fold.fold) / held_out.COUNTERPARTS for fold in scores.folds]
     tables = [files.read_numbers(path, ("id", "label", "logit")) for path in paths if path.is_file()]
     aucs = [metrics.auc(table["label"], table["logit"]) for table in tables]
     shift = Shift(sources, test.shift if test else 1.0, test, float(np.mean(aucs)) if aucs else None)
-    scores = replace(scores, shifted=shift)
+    absent = {"embeddings": measurable and not test, "counterparts": len(tables) < len(paths)}
+    scores = replace(scores, shifted=shift, lacking=[name for name, lacks in absent.items() if lacks])
     return replace(scores, forecast=forecast_of(scores, test_size))
 
 

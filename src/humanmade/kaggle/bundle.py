@@ -133,6 +133,7 @@ def _metadata(path: Path, order: Order) -> dict[str, Any]:
             "code_file": f"{name}.py",
             "competition_sources": [competition.CURRENT.slug],
             "dataset_sources": [competition.CURRENT.dataset, *order.weights, *order.extra],
+            "model_sources": [*order.models],
             "kernel_sources": [*order.runs, *filter(None, [order.resume])],
         }
     )

@@ -187,12 +187,12 @@ def state(client: Client, pushed: Pushed) -> str:
     if session.run_id not in ("", pushed.run_id):
         return f"{what}: not started yet; Kaggle still shows the run before, {session.status}"
     judge(pushed, session)
-    return _completed(pushed, session)
+    return _completed(what, pushed, session)
 
 
-def _completed(pushed: Pushed, session: Session) -> str:
+def _completed(what: str, pushed: Pushed, session: Session) -> str:
     """What a completed kernel said of the whole run, if it was not that itself, and what to do next."""
-    next_step = f"{pushed}, pushed {pushed.date}: COMPLETE; humanmade pull {pushed.kernel} fetches its run"
+    next_step = f"{what}: COMPLETE; humanmade pull {pushed.kernel} fetches its run"
     return "\n".join([*whole.found(_log_text(session.log)), next_step])
 
 
@@ -207,7 +207,7 @@ def follow(client: Client, pushed: Pushed) -> str:
         Interrupted: Ctrl-C; the kernel runs on.
     """
     try:
-        return _completed(pushed, _follow(client, pushed))
+        return _completed(str(pushed), pushed, _follow(client, pushed))
     except KeyboardInterrupt:
         advice = f"the kernel runs on; humanmade status {pushed.kernel} --wait follows it again"
         raise Interrupted(advice) from None

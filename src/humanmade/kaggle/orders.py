@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from humanmade import recipe as recipes
+from humanmade import yardsticks
 from humanmade.errors import UserError
 from humanmade.kaggle import LONGEST_HOURS, SMALL, weights
 from humanmade.kaggle.client import Client
@@ -17,6 +18,7 @@ from humanmade.progress import warn
 
 SMOKE_PICTURES, SMOKE_FOLDS, SMOKE_HOURS = 2000, 2, 0.5
 REFERENCE = re.compile(r"[A-Za-z0-9_-]+/[A-Za-z0-9_-]+")
+MODEL = re.compile(r"[\w-]+/[\w.-]+/\w+/[\w.-]+/[0-9]+", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,8 @@ class Order:
     """More of `cv`, as on its command line."""
     extra: tuple[str, ...] = ()
     """`owner/slug` of datasets with labelled pictures that join every training part."""
+    models: tuple[str, ...] = ()
+    """`owner/model/framework/variation/version` of Kaggle Models with pretrained weights."""
 
     @property
     def reference(self) -> str:
@@ -100,6 +104,12 @@ class Order:
                 raise UserError(
                     f"'{reference}': expected owner/slug, as in the kernel's or dataset's address"
                 )
+        for model in self.models:
+            if not MODEL.fullmatch(model):
+                raise UserError(
+                    f"--attach-model {model}: expected owner/model/framework/variation/version, as on the "
+                    "model's page, such as timm/vit/pyTorch/base/1"
+                )
 
 
 def order(
@@ -113,6 +123,7 @@ def order(
     attach: Sequence[str] = (),
     part: Part = Part(),
     extra: Sequence[str] = (),
+    models: Sequence[str] = (),
 ) -> Order:
     """Put an order together: names get their owner, the recipe its weights, the push a fresh run id.
 
@@ -123,6 +134,7 @@ def order(
         attach: datasets with weights besides those of the recipe, by slug or `owner/slug`.
         part: of the training.
         extra: datasets with labelled pictures, by slug or `owner/slug`.
+        models: Kaggle Models with weights, `owner/model/framework/variation/version`.
 
     Raises:
         UserError: the recipe, or an option that it does not take.
@@ -132,6 +144,8 @@ def order(
         job = recipes.with_options(recipe, settings, part.folds, None, part.seed)
         _check_fold(part.fold, job)
         names = job.pretrained_weights()
+    if kernel == "train":
+        names += yardsticks.pretrained_weights()
     datasets = [*(weights.slug(name) for name in names), *attach]
     return Order(
         kernel,
@@ -145,6 +159,7 @@ def order(
         tuple(dict.fromkeys(_owned(owner, name) for name in datasets)),
         part.options,
         tuple(_owned(owner, name) for name in extra),
+        tuple(models),
     )
 
 
@@ -156,34 +171,56 @@ def _check_fold(fold: int | str | None, job: recipes.Recipe) -> None:
 def with_ready_datasets(client: Client, order: Order) -> Order:
     """The order with the datasets that the kernel would find.
 
-    One of the recipe's that is not on Kaggle is left out, with a warning, where others are attached.
+    One of the recipe's weights that is not on Kaggle is left out, with a warning, where others are attached;
+    so are weights that only the forecast would use.
 
     Raises:
         UserError: a dataset of the user's is not there, or not ready: a kernel would start without it.
     """
-    names = recipes.load(order.recipe, order.settings).pretrained_weights() if order.recipe else []
-    wanted = {f"{order.owner}/{weights.slug(name)}": name for name in names}
-    more = [reference for reference in order.weights if reference not in wanted]
-    ready = []
+    job = recipes.load(order.recipe, order.settings) if order.recipe else None
+    wanted = _datasets(order.owner, job.pretrained_weights() if job else [])
+    useful = _datasets(order.owner, yardsticks.pretrained_weights() if order.kernel == "train" else [])
+    more = [name for name in order.weights if name not in wanted | useful] + list(order.models)
+    ready, absent = [], []
     for reference in (*order.weights, *order.extra):
-        # Kaggle tells the state of one's own datasets only; of others it tells at the push.
-        mine = reference.startswith(f"{client.owner}/")
-        state = weights.status(client, reference)[0] if mine else "ready"
-        if state == "absent" and reference in order.extra:
-            raise UserError(f"--extra {reference}: not on Kaggle; make a dataset of the pictures first")
-        if state == "absent" and reference in wanted and more:
+        state = _state(client, reference)
+        if state == "absent" and reference in useful and (more or reference not in wanted):
+            absent.append(useful[reference])
+        elif state == "absent" and reference in wanted and more:
             warn(f"dataset {reference}: not on Kaggle; {wanted[reference]} has to be in {', '.join(more)}")
-            continue
-        if state == "absent":
-            upload = f"humanmade weights push {wanted.get(reference)} uploads these weights; "
-            advice = f"{upload * (reference in wanted)}--attach names another dataset with them"
-            raise UserError(f"dataset {reference}: not on Kaggle; {advice}")
-        if state != "ready":
+        elif state == "absent":
+            raise UserError(f"dataset {reference}: not on Kaggle; {_advice(reference, order, wanted)}")
+        elif state != "ready":
             raise UserError(
                 f"dataset {reference}: is {state}; a kernel would start without it, so push later"
             )
-        ready += [reference] * (reference in order.weights)
-    return replace(order, weights=tuple(ready))
+        else:
+            ready.append(reference)
+    if absent:
+        warn(
+            f"the forecast goes without {', '.join(absent)}, not among your datasets; "
+            f"humanmade weights push {' '.join(absent)} uploads what it lacks"
+        )
+    return replace(order, weights=tuple(name for name in order.weights if name in ready))
+
+
+def _datasets(owner: str, names: Sequence[str]) -> dict[str, str]:
+    """Names of pretrained weights by the dataset of each."""
+    return {f"{owner}/{weights.slug(name)}": name for name in names}
+
+
+def _state(client: Client, reference: str) -> str:
+    # Kaggle tells the state of one's own datasets only; of others it tells at the push.
+    mine = reference.startswith(f"{client.owner}/")
+    return weights.status(client, reference)[0] if mine else "ready"
+
+
+def _advice(reference: str, order: Order, wanted: dict[str, str]) -> str:
+    """What to do about a dataset that is not there."""
+    if reference in order.extra:
+        return "make a dataset of the pictures first"
+    upload = f"humanmade weights push --recipe {order.recipe} uploads what it needs; "
+    return f"{upload * (reference in wanted)}--attach names another dataset with them"
 
 
 def slug(kernel: str, recipe: str, small: bool = False) -> str:
