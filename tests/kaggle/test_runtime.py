@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -12,9 +13,10 @@ import pytest
 from humanmade.commands import main
 from humanmade.competition import CURRENT
 from humanmade.errors import UserError
-from humanmade.kaggle import runtime
+from humanmade.kaggle import outbox, runtime
 from humanmade.kaggle.bundle import build
 from humanmade.kaggle.orders import Order
+from humanmade.kaggle.outbox import Outbox
 from humanmade.kaggle.runtime import Session
 from tests.conftest import TINY_PROBE, MakeFolder
 
@@ -59,12 +61,12 @@ def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def outputs(root: Path) -> dict:
-    """What outputs.json says, after making sure that it tells the truth about every file."""
+    """What outputs.json says, after making sure that it tells the truth about every file but the cache."""
     said = json.loads((root / "working/outputs.json").read_text())
     there = {
         path.relative_to(root / "working").as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in (root / "working").rglob("*")
-        if path.is_file() and path.name != "outputs.json"
+        if path.is_file() and path.name not in ("outputs.json", "cache.zip")
     }
     assert said["files"] == there
     return said
@@ -145,6 +147,43 @@ def test_a_stopped_fold_keeps_its_checkpoint_until_it_is_finished(
     with runtime.session("two") as session:
         session.train(str(tiny_network), (), 11.0, "tester/humanmade-train-tiny")
     assert not [name for name in outputs(root)["files"] if name.endswith("last.pt")]
+
+
+def test_too_many_outputs_are_packed_by_folds_and_taken_up_again(
+    root: Path, in_process: None, tiny_probe: Path, monkeypatch: pytest.MonkeyPatch
+):
+    recipe, name = str(tiny_probe), "runs/tinyprobe"
+    monkeypatch.setattr(outbox, "MOST_OUTPUTS", 10)
+    with runtime.session("one") as session:
+        session.train(recipe, (), 11.0, "", ("--fold", "1"))
+        made = {path.name for path in session.cache.rglob("features/*/*")}
+    left = outputs(root)["files"]
+    assert f"{name}/fold1.zip" in left and not [one for one in left if one.startswith(f"{name}/fold1/")]
+    as_input(root, "first")
+    with runtime.session("two") as session:
+        session._take_up("tester/first", session.working / name)
+        assert (session.working / name / "fold1/scores.json").is_file()
+        assert made and made == {path.name for path in session.cache.rglob("features/*/*")}
+    shutil.rmtree(root / "working")
+    with runtime.session("three") as session:
+        session.predict(recipe, ["tester/first"], ())
+    assert outputs(root)["unfinished"] and (root / f"working/{name}-predict/test.csv").is_file()
+
+
+def test_a_kernel_that_is_killed_leaves_its_finished_folds(
+    root: Path, in_process: None, tiny_probe: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(outbox, "LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(Outbox, "close", lambda *_: None)
+    with runtime.session("one") as session:
+        session.train(str(tiny_probe), (), 11.0, "", ("--fold", "1"))
+        (session.working / "runs/tinyprobe/fold2").mkdir()
+        (session.working / "runs/tinyprobe/fold2/last.pt").write_text("unfinished")
+        time.sleep(0.3)
+    said = json.loads((root / "working/outputs.json").read_text())
+    assert said["unfinished"] and said["bytes"] > 0
+    assert {"runs/tinyprobe/recipe.toml", "runs/tinyprobe/fold1/scores.json"} < set(said["files"])
+    assert not [name for name in said["files"] if "fold2" in name]
 
 
 def test_predict_and_blend_take_other_kernels_runs(root: Path, in_process: None, tiny_probe: Path):

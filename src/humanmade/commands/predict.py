@@ -19,10 +19,14 @@ def predict(run_name: str, data: tuple[Path, ...], out: Path, skip_broken: bool,
     from humanmade.data import inventory, manifest
     from humanmade.evaluation.inference import run_logits
     from humanmade.run import Run
+    from humanmade.training.team import team
 
     run = Run.find(run_name)
     files.refuse_existing(out, force)
-    rows = inventory.attach(manifest.to_predict(data), skip_broken)
+    with team().first():
+        rows = inventory.attach(manifest.to_predict(data), skip_broken)
     manifest.check_test_readable(rows)
-    files.write_csv(out, rows[["id"]].assign(logit=run_logits(run, rows)))
-    print(f"{out}: logits of {len(rows)} pictures")
+    logits = run_logits(run, rows)
+    if team().leads:
+        files.write_csv(out, rows[["id"]].assign(logit=logits))
+        print(f"{out}: logits of {len(rows)} pictures")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import NoReturn
 
 from humanmade import competition, files, run
 from humanmade.errors import UserError
+from humanmade.kaggle import packing
 
 MOST_LISTED = 100
 """Folders of the inputs that are listed where something is missing."""
@@ -49,7 +51,7 @@ class Inputs:
         return [part for option, folder in chosen for part in (option, str(folder))]
 
     def runs_of(self, reference: str) -> list[Path]:
-        """Runs that a kernel left, by name, wherever its outputs are mounted.
+        """Runs that a kernel left, by name, wherever its outputs are mounted, with their folds unpacked.
 
         Raises:
             UserError: there is none.
@@ -61,7 +63,21 @@ class Inputs:
                 runs.setdefault(folder.name, folder)
         if not runs:
             self._refuse(f"{reference}: no run of it among the inputs")
-        return list(runs.values())
+        return [self._unpacked(reference, folder) for folder in runs.values()]
+
+    def files_of(self, reference: str, name: str) -> list[Path]:
+        """Files of a name in what is attached as `owner/slug`."""
+        own = (folder / name for folder in self.folders if self._inside(folder, reference))
+        return [path for path in own if path.is_file()]
+
+    def _unpacked(self, reference: str, folder: Path) -> Path:
+        if not packing.packed_folds(folder):
+            return folder
+        place = self.scratch / "unpacked" / reference / folder.name
+        if not place.is_dir():
+            shutil.copytree(folder, place, copy_function=shutil.copyfile)
+            packing.unpack_folds(place)
+        return place
 
     @cached_property
     def weights(self) -> list[str]:

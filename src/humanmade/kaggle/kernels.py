@@ -255,7 +255,8 @@ def judge(pushed: Pushed, session: Session) -> None:
         raise KaggleError(f"{pushed}: Kaggle shows another run's {session.status}; look at {pushed.url}")
     if session.status == "COMPLETE":
         raise KaggleError(f"{pushed}: ended without {outputs.OUTPUTS} ({reason}); its log is {kept}")
-    saved = "; push --resume goes on from what it saved" if session.run_id else ""
+    advice = "; pull fetches the folds that it finished, if any, and push --resume goes on"
+    saved = advice if session.run_id else ""
     raise KaggleError(f"{pushed}: {session.status} ({reason}); its log is {kept}{saved}")
 
 

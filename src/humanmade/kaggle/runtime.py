@@ -16,10 +16,10 @@ from pathlib import Path
 from humanmade import files, run
 from humanmade import recipe as recipes
 from humanmade.errors import UserError
-from humanmade.kaggle import SMALL, whole
+from humanmade.kaggle import SMALL, packing, whole
 from humanmade.kaggle.inputs import Inputs
-from humanmade.kaggle.outputs import MOST_OUTPUTS, OUTPUTS, RUNS
-from humanmade.progress import warn
+from humanmade.kaggle.outbox import Outbox
+from humanmade.kaggle.outputs import CACHE, RUNS
 from humanmade.run import Run
 
 MOST_BROKEN = 0.01
@@ -42,6 +42,11 @@ class Session:
     """Processes that training is spread over: one a GPU."""
     unfinished: bool = False
     began: float = field(default_factory=time.monotonic)
+
+    @property
+    def cache(self) -> Path:
+        """What is computed once, by this session's verbs and the next session's."""
+        return self.scratch / "cache"
 
     def train(
         self,
@@ -86,6 +91,8 @@ class Session:
         if not earlier:
             raise UserError(f"{reference}: no run {out.name} of it among the inputs")
         _copy(earlier[0], out)
+        for archive in self.inputs.files_of(reference, CACHE)[:1]:
+            packing.unpack(archive, self.cache)
         print(f"going on with {earlier[0]}", flush=True)
 
     def predict(self, recipe: str, references: Sequence[str], settings: Sequence[str]) -> None:
@@ -113,21 +120,6 @@ class Session:
         pairs = [setting.partition("=") for setting in settings]
         self._blend(members, [part for key, _, value in pairs for part in (f"--{key}", value)])
 
-    def list_outputs(self, run_id: str) -> None:
-        """Write `outputs.json`: the run id, and the outputs with their hashes."""
-        for path in self.working.glob(f"{RUNS}/**/.*"):
-            path.unlink(missing_ok=True)  # half-written by a process that was ended
-        made = [*self.working.glob("[!.]*"), *self.working.glob(f"{RUNS}/**/*")]
-        listed = {
-            path.relative_to(self.working).as_posix(): files.sha256(path)
-            for path in sorted(made)
-            if path.is_file() and path.name != OUTPUTS
-        }
-        if len(listed) >= MOST_OUTPUTS:
-            warn(f"{len(listed)} outputs; Kaggle lists {MOST_OUTPUTS} only: use fewer folds or seeds")
-        outputs = {"run_id": run_id, "unfinished": self.unfinished, "files": listed}
-        files.write_json(self.working / OUTPUTS, outputs)
-
     def _predict(self, source: Path, out: Path, views: list[str], data: list[str]) -> None:
         """Predict with a run under other views, and keep what blending needs of it."""
         if out.exists():
@@ -136,7 +128,9 @@ class Session:
         _copy(source, viewed.folder)
         recipes.save(recipes.change(Run(source).recipe, views=views), viewed.folder / run.RECIPE)
         test = ["--out", str(out / run.TEST)]
-        self._humanmade(["predict", str(viewed.folder), *data, *test, *self.inputs.weights])
+        self._humanmade(
+            ["predict", str(viewed.folder), *data, *test, "--skip-broken", *self.inputs.weights], self.ranks
+        )
         for name in KEPT:
             if (viewed.folder / name).is_file():
                 shutil.copyfile(viewed.folder / name, out / name)
@@ -152,7 +146,7 @@ class Session:
         if ranks > 1:
             launch += ["torch.distributed.run", "--standalone", "--local-addr", "127.0.0.1"]
             launch += ["--nproc-per-node", str(ranks), "-m"]
-        environment = os.environ | {"HUMANMADE_CACHE": str(self.scratch / "cache"), "HF_HUB_OFFLINE": "1"}
+        environment = os.environ | {"HUMANMADE_CACHE": str(self.cache), "HF_HUB_OFFLINE": "1"}
         environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // ranks)))
         print("humanmade " + " ".join(arguments), flush=True)
         command = [*launch, "humanmade", *arguments]
@@ -171,7 +165,7 @@ class Session:
 
 @contextlib.contextmanager
 def session(run_id: str, gpu: bool = True) -> Iterator[Session]:
-    """Begin a kernel's work, and list its outputs at the end, also after a failure.
+    """Begin a kernel's work, and list its outputs as folds are finished and at the end, also after a failure.
 
     For runs elsewhere than on Kaggle, `HUMANMADE_KAGGLE` stands for /kaggle, and `HUMANMADE_RANKS` asks
     for that many processes without GPUs.
@@ -186,23 +180,26 @@ def session(run_id: str, gpu: bool = True) -> Iterator[Session]:
     root = Path(os.environ.get("HUMANMADE_KAGGLE", "/kaggle"))
     scratch = Path(tempfile.mkdtemp(prefix="humanmade-scratch-"))
     current = Session(Inputs(root / "input", scratch), files.make_folder(root / "working"), scratch)
+    outbox = Outbox(current.working, run_id)
     try:
         # One that is ended before its time leaves its id all the same.
-        current.list_outputs(run_id)
+        outbox.write([], unfinished=True)
         print(", ".join(f"{name} {version}" for name, version in run.versions().items()), flush=True)
         ranks = os.environ.get("HUMANMADE_RANKS")
         if ranks:
             current.ranks = int(ranks)
         elif gpu:
             current.ranks = len(working_gpus())
-        yield current
-        current.list_outputs(run_id)
-    except UserError as error:
+        with outbox.watched():
+            yield current
+    except BaseException as error:
         current.unfinished = True
-        current.list_outputs(run_id)
+        if not isinstance(error, UserError):
+            raise
         print(f"humanmade: {error}", file=sys.stderr, flush=True)
         sys.exit(2)
     finally:
+        outbox.close(current.unfinished, current.cache)
         shutil.rmtree(scratch, ignore_errors=True)
     if current.unfinished:
         print("unfinished: push with --resume goes on from here", flush=True)
