@@ -15,7 +15,7 @@ from humanmade.commands import main
 from humanmade.competition import Competition
 from humanmade.data import demo, manifest
 from humanmade.kaggle import bundle, download
-from humanmade.kaggle.runtime import Session
+from humanmade.kaggle.inputs import Inputs
 from tests.conftest import scene, softened
 
 ANOTHER = Competition(
@@ -83,7 +83,7 @@ def test_from_folds_to_a_push(folder: Path, tiny_probe: Path, capsys: pytest.Cap
     (metadata,) = Path("build/kernels").glob(f"*/{bundle.METADATA}")
     sources = json.loads(metadata.read_text())
     assert sources["competition_sources"] == [ANOTHER.slug]
-    assert sources["dataset_sources"] == [ANOTHER.dataset]
+    assert sources["dataset_sources"][0] == ANOTHER.dataset
 
 
 @pytest.mark.parametrize(
@@ -142,9 +142,10 @@ def test_its_data_is_downloaded_and_found_in_a_kernel(
         return tmp_path / f"{slug}.zip"
 
     monkeypatch.setattr(download, "_fetch", fetch)
+    monkeypatch.setattr(download, "_require_space", lambda *_: None)
     place = tmp_path / "input" / ANOTHER.slug
     said = download.download(type("Client", (), {"api": type("Api", (), dict.fromkeys(
         ("competition_download_files", "dataset_download_files")))}), place)  # fmt: skip
     assert said == f"{place}: complete; 14 train pictures, {EXAM} test pictures"
     assert fetched == [ANOTHER.slug, "real-or-rendered-pictures"]
-    assert Session(tmp_path / "input", tmp_path, tmp_path).data() == ["--data", str(place)]
+    assert Inputs(tmp_path / "input", tmp_path).data() == ["--data", str(place)]

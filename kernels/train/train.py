@@ -6,8 +6,10 @@ RECIPE = "convnext_tiny"
 SETTINGS = ()
 HOURS = 11.0
 RESUME = ""
+CV_OPTIONS = ()
+EXTRA = ()
 RUN_ID = ""
 
 if __name__ == "__main__":
     with runtime.session(RUN_ID) as session:
-        session.train(RECIPE, SETTINGS, HOURS, RESUME)
+        session.train(RECIPE, SETTINGS, HOURS, RESUME, CV_OPTIONS, EXTRA)

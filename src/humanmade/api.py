@@ -59,8 +59,10 @@ class Trained(Run):
         """
         from humanmade.data import inventory, manifest
         from humanmade.evaluation import inference
+        from humanmade.training.team import team
 
-        rows = inventory.attach(manifest.to_predict(self.data_folders(_paths(data))), skip_broken)
+        with team().first():
+            rows = inventory.attach(manifest.to_predict(self.data_folders(_paths(data))), skip_broken)
         manifest.check_test_readable(rows)
         return rows[["id"]].assign(logit=inference.run_logits(self, rows))
 
@@ -107,7 +109,7 @@ def cv(
     settings: Mapping[str, Any] | Sequence[str] = (),
     seed: int | None = None,
     limit: int | None = None,
-    skip_broken: bool = False,
+    skip_broken: float = False,
     prevalence: float = CURRENT.prevalence,
     hours: float | None = None,
 ) -> Trained:
@@ -125,7 +127,7 @@ def cv(
         settings: recipe keys to change, those of tables dotted: `{"image_size": 256, "augment.chain": 0}`,
             or as the command line has them, `["image_size=256"]`.
         limit: a smoke run on about that many rows.
-        skip_broken: go on without pictures that cannot be read.
+        skip_broken: go on without pictures that cannot be read; a number is the largest share of them.
         prevalence: assumed share of generated pictures in the test set.
         hours: stop training in time to end within them.
 

@@ -34,6 +34,8 @@ class Fold:
     fold: int | str
     seconds: float
     images_per_second: float
+    stages: dict[str, float] = field(default_factory=dict, kw_only=True)
+    """Seconds of `training`, `predicting` (the held-out and the test rows) and `scoring` (the forecast's)."""
 
 
 @dataclass(frozen=True)
@@ -132,9 +134,14 @@ class Scores:
     canaries: dict[str, Number] = field(default_factory=dict)
     """Fold AUC of each detector that is dumb on purpose."""
     shifted: Annotated[Shift | None, Absent] = None
+    lacking: list[str] = field(default_factory=list)
+    """Facts that the forecast went without, for want of weights or of time: `embeddings`, `counterparts`."""
     forecast: Forecast | None = None
     prevalence: float = 0.5
     unfinished: bool = False
+    stages: dict[str, float] = field(default_factory=dict)
+    """Seconds that the last start took for `reading` the pictures, `preparing` (features, counterparts) and,
+    after the folds, `measuring` what the forecast needs besides."""
     versions: dict[str, str] = field(default_factory=dict)
     seed: int = 0
     commit: str = ""

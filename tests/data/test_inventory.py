@@ -45,6 +45,9 @@ def test_broken_pictures_refuse_the_run_by_name(manifest_folder: MakeFolder, cap
     left = inventory.attach(table, skip_broken=True)
     assert len(left) == 7 and left.loc[left["broken"], "id"].tolist() == ["images/003_1.png"]
     assert "1 rows are left out of training, 1 test rows get the median" in capsys.readouterr().err
+    assert inventory.attach(table, skip_broken=0.2).equals(left)
+    with pytest.raises(UserError, match="1 of 6 train pictures cannot be read, more than 10%"):
+        inventory.attach(table, skip_broken=0.1)
 
 
 def test_an_interrupted_reading_goes_on(manifest_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch):

@@ -7,6 +7,7 @@ import pytest
 
 from humanmade import crossval
 from humanmade.commands import main
+from humanmade.errors import UserError
 from humanmade.evaluation import distance
 from humanmade.evaluation.collect import count_sources
 from tests.conftest import MakeFolder
@@ -55,14 +56,24 @@ def test_made_up_sources_are_not_counted(
     assert scores["shifted"]["sources"] == 1 and len(scores["sources"]) == 5
 
 
-def test_what_the_run_knows_of_its_test_set(tiny_probe: Path, manifest_folder: MakeFolder):
+def test_what_the_run_knows_of_its_test_set(
+    tiny_probe: Path, manifest_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch
+):
+    def nowhere(*_: object) -> None:
+        raise UserError("no weights")
+
+    monkeypatch.setattr(distance, "embed", nowhere)
+    monkeypatch.setattr(distance, "FEWEST", 8)
     folder = manifest_folder(pairs=9, test=4, sources=["a", "b"])
     assert main(["cv", str(tiny_probe), "--data", str(folder), "--out", "r"]) == 0
     before = json.loads(Path("r/scores.json").read_text())
     assert before["shifted"] == {"sources": 2, "shift": 1.0}
+    assert before["lacking"] == ["embeddings", "counterparts"]
     Path("r/outlook.json").write_text('{"test": {"auc": 0.5, "means": 0.1, "unlike": 0.05}}')
     assert main(["cv", str(tiny_probe), "--data", str(folder), "--out", "r"]) == 0
     after = json.loads(Path("r/scores.json").read_text())
-    assert after["shifted"]["shift"] == 0.0, "a file of an older version is read as well"
+    assert after["lacking"] == ["counterparts"] and after["shifted"]["shift"] == 0.0, (
+        "a file of an older version is read as well"
+    )
     folds = np.mean([fold["auc"] for fold in after["folds"]])
     assert after["forecast"]["auc"] == pytest.approx(folds)

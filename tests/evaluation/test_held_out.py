@@ -71,7 +71,7 @@ def test_counterparts_of_held_out_photos(
         assert set(table["id"].str.partition("#")[0]) <= set(held_out)
         assert table["label"].mean() == 0.5
         aucs.append(roc_auc_score(table["label"], table["logit"]))
-    assert scores["shifted"]["counterparts"] == pytest.approx(np.mean(aucs))
+    assert scores["shifted"]["counterparts"] == pytest.approx(np.mean(aucs)) and scores["lacking"] == []
 
 
 def test_the_clock_of_the_forecast_costs_no_fold(

@@ -21,11 +21,11 @@ class Kit:
     home: Path
     module: str = "tests.kaggle.quick"
 
-    def __call__(self, *arguments: object, code: int = 0, **environment: str) -> str:
+    def __call__(self, *arguments: object, code: int = 0, shown: str = "stdout", **environment: str) -> str:
         """Run one command, and check how it ended.
 
         Returns:
-            What it printed; of a failure the one line that says why.
+            What it printed to `shown`; of a failure the one line that says why.
         """
         done = subprocess.run(
             [sys.executable, "-m", self.module, *map(str, arguments)],
@@ -40,7 +40,7 @@ class Kit:
         assert "Traceback" not in everything
         assert KEY not in everything and "signed-and-secret" not in everything
         if not code:
-            return done.stdout
+            return str(getattr(done, shown))
         last = done.stderr.splitlines()[-1]
         assert last.startswith("humanmade") and done.stderr.count("\nhumanmade") <= 1, done.stderr
         return last

@@ -97,6 +97,8 @@ class StandIn:
         self.competition: Files = {}
         self.archives: dict[str, bytes] = {}
         """Zips by name: the competition's slug, a dataset's owner/slug."""
+        self.sizes: dict[str, int] = {}
+        """Bytes that datasets are said to have, where not their archives'."""
         self.accepted_rules = True
         self.kernels: dict[str, list[State]] = {}
         self.versions: dict[str, int] = {}
@@ -188,7 +190,7 @@ class StandIn:
         old = self.kernels.get(slug, [])[-1:]
         self.kernels[slug] = [*old, *self.run_kernel(asked)]
         self.versions[slug] = self.versions.get(slug, 0) + 1
-        kinds = ("datasetDataSources", "competitionDataSources", "kernelDataSources")
+        kinds = [f"{kind}DataSources" for kind in ("dataset", "competition", "kernel", "model")]
         known = self.known_sources
         invalid = {
             f"invalid{kind[0].upper()}{kind[1:].replace('Data', '')}": [
@@ -289,6 +291,9 @@ class StandIn:
 
     def get_dataset(self, asked: Json) -> Json:
         """The version that is there; the one in preparation does not count."""
+        name = f"{asked['ownerSlug']}/{asked['datasetSlug']}"
+        if name in self.archives:
+            return {"totalBytes": self.sizes.get(name, len(self.archives[name]))}
         there = self.dataset(asked)
         return {"currentVersionNumber": there.version - (len(there.statuses) > 1)}
 

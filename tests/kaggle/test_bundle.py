@@ -18,7 +18,9 @@ from humanmade.kaggle import bundle, runtime
 from humanmade.kaggle.bundle import build, self_test
 from humanmade.kaggle.orders import Order, slug
 
-ORDER = Order("train", "convnext_tiny", "tester", "0123456789abcdef", settings=("epochs=1",), hours=2.5)
+ORDER = Order(
+    "train", "convnext_tiny", "tester", "0123456789abcdef", ("epochs=1",), 2.5, extra=("tester/more",)
+)
 
 
 def script_of(folder: Path) -> Path:
@@ -43,13 +45,18 @@ def test_a_build_is_a_folder_with_metadata_and_one_script(tmp_path: Path):
     }
     assert {key: metadata[key] for key in wanted} == wanted
     assert metadata["competition_sources"] == ["detect-ai-vs-human-generated-images"]
-    assert metadata["dataset_sources"] == ["alessandrasala79/ai-vs-human-generated-dataset", "tester/weights"]
+    assert metadata["dataset_sources"] == [
+        "alessandrasala79/ai-vs-human-generated-dataset",
+        "tester/weights",
+        "tester/more",
+    ]
     assert metadata["kernel_sources"] == ["tester/humanmade-train-convnext-tiny"]
     text = script_of(folder).read_text()
     for line in (
         "RECIPE = 'convnext_tiny'",
         "SETTINGS = ('epochs=1',)",
         "HOURS = 2.5",
+        "EXTRA = ('tester/more',)",
         "RUN_ID = '0123456789abcdef'",
     ):
         assert text.count(f"\n{line}\n") == 1

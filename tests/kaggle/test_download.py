@@ -117,3 +117,9 @@ def test_room_is_checked_before_unpacking(kit: Kit, contents, monkeypatch: pytes
     with pytest.raises(UserError, match="make room"):
         download._unpack(Path("a.zip"), {"train.csv": Path("train.csv")}, 2**20, "tables")
     assert not Path("train.csv").exists()
+
+
+def test_room_is_checked_before_the_download(kit: Kit, standin: StandIn, contents):
+    standin.sizes[DATASET] = 10**15
+    assert f"2000000.0 GB to download and unpack {DATASET} and" in kit("data", code=2)
+    assert standin.count("DownloadDataset") == 0

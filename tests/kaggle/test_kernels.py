@@ -1,10 +1,12 @@
 """Kernels: a push that counts, a run that is this push's, outputs that are what the kernel wrote."""
 
+import io
 import json
 import re
 import signal
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -170,6 +172,44 @@ def test_a_run_lands_whole_with_its_kernel(kit: Kit, standin: StandIn):
     assert [path.name for path in Path("runs/.kaggle").iterdir()] == ["humanmade-train-spectrum.json"]
 
 
+def test_a_failed_kernels_finished_folds_land_as_an_unfinished_run(kit: Kit, standin: StandIn):
+    left = {
+        name: content for name, content in RUN.items() if "/fold" not in name and name != "submission.csv"
+    }
+    left["runs/spectrum/scores.json"] = b'{"data": "", "folds": [], "unfinished": true}'
+    standin.run_kernel = lambda asked: [
+        State("ERROR", outputs(asked, left, unfinished=True), "out of memory\n")
+    ]
+    kit(*PUSH)
+    assert "ERROR (out of memory)" in kit("pull", "train", code=3) and not landed()
+    left["runs/spectrum/fold1/scores.json"] = b"{}"
+    kit(*PUSH)
+    assert "pull fetches the folds that it finished, if any" in kit("status", "train", "--wait", code=3)
+    said = kit("pull", "train")
+    assert said == "runs/spectrum: 1 folds; unfinished: push --resume goes on with it\n"
+    assert landed() == {name: content for name, content in left.items() if name.startswith("runs/")}
+
+
+def test_packed_folds_are_unpacked_and_a_full_disk_is_told_before(kit: Kit, standin: StandIn):
+    folds = {name: RUN[name] for name in RUN if "/fold3/" in name}
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for name, content in folds.items():
+            archive.writestr(name.removeprefix("runs/spectrum/"), content)
+    made = {name: RUN[name] for name in RUN if name not in folds} | {
+        "runs/spectrum/fold3.zip": packed.getvalue()
+    }
+    standin.run_kernel = ran(made)
+    kit(*PUSH, "--wait")
+    state = standin.kernels[NAME][-1].files
+    honest = state["outputs.json"]
+    state["outputs.json"] = json.dumps(json.loads(honest) | {"bytes": 10**15}).encode()
+    assert "1000000.0 GB to pull of" in kit("pull", "train", code=2) and not landed()
+    state["outputs.json"] = honest
+    kit("pull", "train")
+    assert landed() == ALL
+
+
 def test_half_a_run_does_not_land(kit: Kit, standin: StandIn):
     standin.run_kernel = ran({name: RUN[name] for name in RUN if not name.endswith("recipe.toml")})
     kit(*PUSH, "--wait")
@@ -232,6 +272,17 @@ def test_a_list_of_another_run_is_refused():
 def test_a_run_that_is_still_going_is_not_pulled(kit: Kit, standin: StandIn):
     kit(*PUSH)
     assert "is QUEUED; humanmade status train --wait" in kit("pull", "train", code=3)
+
+
+def test_a_smoke_run_is_pushed_beside_the_whole_one_and_says_what_that_would_take(kit: Kit, standin: StandIn):
+    whole = "the whole run: about 5.1 h for 4 folds"
+    standin.run_kernel = lambda asked: [State("COMPLETE", outputs(asked, RUN), f"fold 0: ...\n{whole}\n")]
+    said = kit(*PUSH, "--smoke", "--extra", "friend/more", "--wait")
+    assert "this kernel may take 0.5" in said and f"\n{whole}\n{NAME}-smoke version 1" in said
+    assert whole in kit("status", "train")
+    (asked,) = [asked for method, asked in standin.calls if method == "SaveKernel"]
+    assert asked["slug"] == f"{NAME}-smoke" and asked["datasetDataSources"][1:] == ["friend/more"]
+    assert "absent" not in said and "not on Kaggle; make a dataset" in kit(*PUSH, "--extra", "mine", code=2)
 
 
 def test_resume_attaches_the_kernel_s_own_last_run(kit: Kit, standin: StandIn):

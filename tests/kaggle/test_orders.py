@@ -3,7 +3,7 @@
 import pytest
 
 from humanmade.commands import main
-from humanmade.kaggle.orders import order
+from humanmade.kaggle.orders import Part, order
 
 
 @pytest.mark.parametrize(
@@ -15,6 +15,16 @@ from humanmade.kaggle.orders import order
         (["train", "--recipe", "spectrum", "--run", "x"], "takes no --run"),
         (["predict", "--recipe", "spectrum", "--run", "x", "--resume"], "push predict: takes no --resume"),
         (["train", "--recipe", "nonsense"], "recipe 'nonsense': not found"),
+        (["blend", "--run", "x", "--limit", "9"], "push blend: takes no --limit, --fold, --folds, --seed or"),
+        (["predict", "--recipe", "spectrum", "--run", "x", "--extra", "y"], "takes no --extra"),
+        (
+            ["train", "--recipe", "spectrum", "--folds", "3", "--fold", "3"],
+            "--fold 3: expected 0 to 2, or all",
+        ),
+        (
+            ["train", "--recipe", "spectrum", "--set", "split=source", "--folds", "3"],
+            "a source split has as many",
+        ),
     ],
 )
 def test_orders_that_make_no_sense(capsys, words: list[str], says: str):
@@ -29,4 +39,21 @@ def test_an_order_names_owners_and_finds_the_weights_that_its_recipe_wants():
     assert len(train.run_id) == 16 and train.run_id != order("me", "train", "vit").run_id
     predict = order("me", "predict", "vit", runs=("a", "you/b"), attach=("c", "you/d"))
     assert (predict.runs, predict.resume) == (("me/a", "you/b"), "")
-    assert predict.weights == (*train.weights, "me/c", "you/d")
+    of_recipe, forecast = train.weights[:-2], train.weights[-2:]
+    assert predict.weights == (*of_recipe, "me/c", "you/d")
+    assert forecast == ("me/humanmade-weights-tf-efficientnet-lite0", "me/humanmade-weights-taef2")
+
+
+def test_a_part_of_the_work_travels_to_the_kernels_cv_under_a_name_of_its_own():
+    part = Part(limit=500, fold="all", seed=3, skip_broken=True)
+    small = order("me", "train", "spectrum", resume=True, part=part, extra=["mine", "friend/more"])
+    assert small.options == ("--limit", "500", "--fold", "all", "--seed", "3", "--skip-broken")
+    assert small.extra == ("me/mine", "friend/more")
+    assert small.reference == small.resume == "me/humanmade-train-spectrum-smoke"
+    assert order("me", "train", "spectrum", part=Part(fold=0)).reference == "me/humanmade-train-spectrum"
+
+
+def test_a_smoke_run_is_two_folds_of_2000_pictures():
+    assert Part().smoke("spectrum", ()).options == ("--limit", "2000", "--folds", "2")
+    assert Part(folds=3, limit=50).smoke("spectrum", ()).options == ("--limit", "50", "--folds", "3")
+    assert Part().smoke("spectrum", ["split=source"]).options == ("--limit", "2000")

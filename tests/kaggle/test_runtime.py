@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -12,9 +13,10 @@ import pytest
 from humanmade.commands import main
 from humanmade.competition import CURRENT
 from humanmade.errors import UserError
-from humanmade.kaggle import runtime
+from humanmade.kaggle import outbox, runtime
 from humanmade.kaggle.bundle import build
 from humanmade.kaggle.orders import Order
+from humanmade.kaggle.outbox import Outbox
 from humanmade.kaggle.runtime import Session
 from tests.conftest import TINY_PROBE, MakeFolder
 
@@ -58,17 +60,13 @@ def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Session, "_humanmade", run)
 
 
-def session_at(root: Path, tmp_path: Path) -> Session:
-    return Session(root / "input", root / "working", tmp_path)
-
-
 def outputs(root: Path) -> dict:
-    """What outputs.json says, after making sure that it tells the truth about every file."""
+    """What outputs.json says, after making sure that it tells the truth about every file but the cache."""
     said = json.loads((root / "working/outputs.json").read_text())
     there = {
         path.relative_to(root / "working").as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in (root / "working").rglob("*")
-        if path.is_file() and path.name != "outputs.json"
+        if path.is_file() and path.name not in ("outputs.json", "cache.zip")
     }
     assert said["files"] == there
     return said
@@ -151,6 +149,43 @@ def test_a_stopped_fold_keeps_its_checkpoint_until_it_is_finished(
     assert not [name for name in outputs(root)["files"] if name.endswith("last.pt")]
 
 
+def test_too_many_outputs_are_packed_by_folds_and_taken_up_again(
+    root: Path, in_process: None, tiny_probe: Path, monkeypatch: pytest.MonkeyPatch
+):
+    recipe, name = str(tiny_probe), "runs/tinyprobe"
+    monkeypatch.setattr(outbox, "MOST_OUTPUTS", 10)
+    with runtime.session("one") as session:
+        session.train(recipe, (), 11.0, "", ("--fold", "1"))
+        made = {path.name for path in session.cache.rglob("features/*/*")}
+    left = outputs(root)["files"]
+    assert f"{name}/fold1.zip" in left and not [one for one in left if one.startswith(f"{name}/fold1/")]
+    as_input(root, "first")
+    with runtime.session("two") as session:
+        session._take_up("tester/first", session.working / name)
+        assert (session.working / name / "fold1/scores.json").is_file()
+        assert made and made == {path.name for path in session.cache.rglob("features/*/*")}
+    shutil.rmtree(root / "working")
+    with runtime.session("three") as session:
+        session.predict(recipe, ["tester/first"], ())
+    assert outputs(root)["unfinished"] and (root / f"working/{name}-predict/test.csv").is_file()
+
+
+def test_a_kernel_that_is_killed_leaves_its_finished_folds(
+    root: Path, in_process: None, tiny_probe: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(outbox, "LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(Outbox, "close", lambda *_: None)
+    with runtime.session("one") as session:
+        session.train(str(tiny_probe), (), 11.0, "", ("--fold", "1"))
+        (session.working / "runs/tinyprobe/fold2").mkdir()
+        (session.working / "runs/tinyprobe/fold2/last.pt").write_text("unfinished")
+        time.sleep(0.3)
+    said = json.loads((root / "working/outputs.json").read_text())
+    assert said["unfinished"] and said["bytes"] > 0
+    assert {"runs/tinyprobe/recipe.toml", "runs/tinyprobe/fold1/scores.json"} < set(said["files"])
+    assert not [name for name in said["files"] if "fold2" in name]
+
+
 def test_predict_and_blend_take_other_kernels_runs(root: Path, in_process: None, tiny_probe: Path):
     recipe = str(tiny_probe)
     with runtime.session("one") as session:
@@ -196,75 +231,6 @@ def test_an_ensembles_run_is_predicted_with_and_blended(
     assert pd.read_csv(root / "working/submission.csv")["id"].tolist() == trained.index.tolist()
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("copies", [False, True])
-def test_the_data_is_found_wherever_it_is_mounted(
-    tmp_path: Path, competition_folder: MakeFolder, layout: str, copies: bool
-):
-    root = mount(tmp_path / "kaggle", competition_folder(pairs=4, test=2), layout, copies)
-    tables, pictures, _ = (str(root / "input" / place) for place in LAYOUTS[layout])
-    wanted = ["--data", pictures] if copies else ["--data", tables, "--data", pictures]
-    assert session_at(root, tmp_path).data() == wanted
-
-
-def test_links_are_followed_once(tmp_path: Path, competition_folder: MakeFolder):
-    root = mount(tmp_path / "kaggle", competition_folder(pairs=4, test=2), "old", copies=True)
-    (root / "input").rename(root / "elsewhere")
-    (root / "input").mkdir()
-    for name in ("a", "b"):
-        (root / "input" / name).symlink_to(root / "elsewhere")
-    (root / "elsewhere/loop").symlink_to(root / "input")
-    assert session_at(root, tmp_path).data() == ["--data", str(root / "input/a" / DATASET)]
-
-
-def test_missing_data_is_named_with_what_is_there(root: Path, tmp_path: Path, capsys):
-    (root / "input" / LAYOUTS["new"][0] / "test.csv").unlink()
-    with pytest.raises(UserError, match=r"no folder with train\.csv and test\.csv among the inputs"):
-        session_at(root, tmp_path).data()
-    out = capsys.readouterr().out
-    assert "ai-vs-human-generated-dataset/" in out and "train_data/" in out and ".jpg" not in out
-    shutil.rmtree(root / "input" / LAYOUTS["new"][1] / "test_data_v2")
-    (root / "input" / LAYOUTS["new"][0] / "test.csv").write_text("id\n")
-    with pytest.raises(UserError, match="no folder with train_data and test_data_v2"):
-        session_at(root, tmp_path).data()
-    with pytest.raises(UserError, match="among the inputs"):
-        session_at(tmp_path / "nowhere", tmp_path).data()
-
-
-def test_runs_are_told_apart_by_owner_and_slug(tmp_path: Path):
-    inputs = tmp_path / "kaggle/input"
-    for place in (
-        "notebooks/tester/one/runs/a",
-        "notebooks/other/one/runs/b",
-        "two/runs/c",
-        "two-more/runs/d",
-    ):
-        (inputs / place).mkdir(parents=True)
-        (inputs / place / "recipe.toml").write_text("")
-        (inputs / place / "folds.csv").write_text("")
-    session = session_at(tmp_path / "kaggle", tmp_path)
-    found = {name: [run.name for run in session.runs_of(name)] for name in ("tester/one", "tester/two")}
-    assert found == {"tester/one": ["a"], "tester/two": ["c"]}
-    with pytest.raises(UserError, match="tester/three: no run of it"):
-        session.runs_of("tester/three")
-
-
-def test_attached_weights_are_joined_and_a_runs_own_are_not_among_them(tmp_path: Path):
-    inputs = tmp_path / "kaggle/input"
-    session = session_at(tmp_path / "kaggle", tmp_path)
-    assert session.weights() == []
-    for name in ("datasets/o/x/a.safetensors", "y/b.safetensors", "z/runs/r/fold0/model.safetensors"):
-        (inputs / name).parent.mkdir(parents=True)
-        (inputs / name).write_text(name)
-    (inputs / "z/runs/r/recipe.toml").write_text("")
-    option, place = session.weights()
-    assert option == "--weights"
-    assert {path.name: path.read_text() for path in Path(place).iterdir()} == {
-        "a.safetensors": "datasets/o/x/a.safetensors",
-        "b.safetensors": "y/b.safetensors",
-    }
-
-
 def test_without_a_gpu_it_stops_at_once_with_one_line(
     root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
@@ -292,5 +258,41 @@ def test_a_failing_verb_ends_the_kernel_with_its_reason(root: Path, tiny_probe: 
         session.train(str(tiny_probe), (), 11.0, "")
     assert ended.value.code == 2
     last = capfd.readouterr().err.strip().splitlines()[-1]
-    assert last.startswith("humanmade: cv ended with exit code 2: 1 of 20 pictures cannot be read")
+    assert last.startswith(
+        "humanmade: cv ended with exit code 2: 1 of 16 train pictures cannot be read, more"
+    )
     assert outputs(root)["run_id"] == "one"
+
+
+def test_one_unreadable_picture_does_not_end_a_kernel(
+    root: Path, in_process: None, tiny_probe: Path, monkeypatch: pytest.MonkeyPatch, capsys
+):
+    pictures = root / "input" / LAYOUTS["new"][1]
+    for name in CURRENT.pictures:
+        next((pictures / name).iterdir()).write_bytes(b"broken")
+    monkeypatch.setattr(runtime, "MOST_BROKEN", 0.1)
+    with runtime.session("one") as session:
+        session.train(str(tiny_probe), (), 11.0, "")
+    assert "1 rows are left out of training, 1 test rows get the median" in capsys.readouterr().err
+    submitted = pd.read_csv(root / "working/submission.csv")
+    assert (
+        submitted["id"].tolist()
+        == pd.read_csv(root / "input" / LAYOUTS["new"][0] / "test.csv")["id"].tolist()
+    )
+
+
+def test_a_small_run_has_a_name_of_its_own_and_foretells_the_whole_one(
+    root: Path, in_process: None, tiny_network: Path, manifest_folder: MakeFolder, capsys
+):
+    shutil.copytree(manifest_folder(pairs=2, first_seed=500), root / "input/datasets/me/more")
+    options = ("--limit", "8", "--folds", "2", "--seed", "7")
+    with runtime.session("one") as session:
+        session.train(str(tiny_network), (), 11.0, "", options, ["me/more"])
+    run = root / "working/runs/tiny-smoke"
+    assert "seeds = [7]" in (run / "recipe.toml").read_text()
+    pictures = pd.read_csv(run / "pictures.csv")["id"]
+    assert len(pictures) == 8 + 4 and pictures.str.startswith("extra:more/").sum() == 4
+    said = capsys.readouterr().out.strip().splitlines()[-3:]
+    assert all(line.startswith("the whole run: ") for line in said)
+    assert "(20 train and 4 test over 12 and 4), 1 folds at a time" in said[1]
+    assert said[2].endswith("min for 3 folds")

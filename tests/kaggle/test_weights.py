@@ -1,10 +1,11 @@
 """Pretrained weights as private datasets."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from humanmade import places
 from humanmade.errors import UserError
@@ -60,7 +61,7 @@ def test_weights_that_are_nowhere_or_damaged(kit: Kit, standin: StandIn, folder:
 
 def test_a_push_needs_its_weights_ready(kit: Kit, standin: StandIn):
     push = ("push", "train", "--recipe", "probe_dinov2_s")
-    assert "humanmade weights push vit_small_patch14_dinov2 uploads" in kit(*push, code=2)
+    assert "humanmade weights push --recipe probe_dinov2_s uploads" in kit(*push, code=2)
     name = "tester/humanmade-weights-vit-small-patch14-dinov2"
     standin.datasets[name] = Dataset({}, statuses=["BLOBS_RECEIVED"])
     assert f"dataset {name}: is blobs_received" in kit(*push, code=2)
@@ -75,6 +76,57 @@ def test_attached_weights_may_stand_for_those_that_were_not_uploaded(kit: Kit, s
     kit("push", "train", "--recipe", "probe_dinov2_s", "--attach", "friend/weights")
     (asked,) = [asked for method, asked in standin.calls if method == "SaveKernel"]
     assert asked["datasetDataSources"][1:] == ["friend/weights"]
+
+
+def test_the_forecasts_weights_are_attached_where_they_are(kit: Kit, standin: StandIn):
+    push = ("push", "train", "--recipe", "spectrum")
+    lites, taef = (f"tester/humanmade-weights-{name}" for name in ("tf-efficientnet-lite0", "taef2"))
+    standin.datasets[taef] = Dataset({})
+    warned = kit(*push, shown="stderr")
+    assert "warning: the forecast goes without tf_efficientnet_lite0, not among your datasets" in warned
+    assert "humanmade weights push tf_efficientnet_lite0 uploads" in warned
+    standin.datasets[lites] = Dataset({})
+    assert "warning" not in kit(*push, "--attach-model", "timm/vit/pyTorch/base/1", shown="stderr")
+    first, second = (asked for method, asked in standin.calls if method == "SaveKernel")
+    assert first["datasetDataSources"][1:] == [taef] and second["datasetDataSources"][1:] == [lites, taef]
+    assert second["modelDataSources"] == ["timm/vit/pyTorch/base/1"]
+    assert "expected owner/model/framework" in kit(*push, "--attach-model", "timm/vit", code=2)
+
+
+def test_all_that_a_recipe_and_its_forecast_need(kit: Kit, standin: StandIn, folder: Path):
+    shutil.copy(folder / "resnet18.safetensors", folder / "vit_small_patch14_dinov2.safetensors")
+    shutil.copy(folder / "resnet18.safetensors", folder / "tf_efficientnet_lite0.safetensors")
+    kit("weights", "push", "--recipe", "probe_dinov2_s", "--weights", folder)
+    wanted = ("vit-small-patch14-dinov2", "tf-efficientnet-lite0", "taef2")
+    assert list(standin.datasets) == [f"tester/humanmade-weights-{name}" for name in wanted]
+    assert "name weights, or a recipe" in kit("weights", "push", code=2)
+
+
+def test_an_autoencoder_is_taken_from_diffusers_layout(random_autoencoder: Path, tmp_path: Path):
+    halves = {half: load_file(random_autoencoder / f"taef2_{half}.safetensors") for half in weights.HALVES}
+    layers = {f"encoder.layers.{key}": tensor for key, tensor in halves["encoder"].items()}
+    for key, tensor in halves["decoder"].items():
+        layer, rest = key.split(".", 1)
+        layers[f"decoder.layers.{int(layer) - 1}.{rest}"] = tensor
+    place = tmp_path / "taef2"
+    place.mkdir()
+    with places.weights_in(place):
+        with pytest.raises(UserError, match=r"nor diffusion_pytorch_model\.safetensors of madebyollin/taef2"):
+            weights.find("taef2")
+        save_file(layers, place / weights.DIFFUSERS)
+        for half, path in zip(weights.HALVES, weights.find("taef2"), strict=True):
+            made = load_file(path)
+            assert path.name == f"taef2_{half}.safetensors" and made.keys() == halves[half].keys()
+            assert all(torch.equal(made[key], halves[half][key]) for key in made)
+            path.unlink()
+        save_file({"encoder.layers.0.weight": torch.ones(3)}, place / weights.DIFFUSERS)
+        with pytest.raises(UserError, match="is not taef2 in diffusers' layout"):
+            weights.find("taef2")
+
+
+def test_one_slug_a_weight_with_timms_default_tag_or_without():
+    assert slug("vit_small_patch14_dinov2.lvd142m") == slug("vit_small_patch14_dinov2")
+    assert slug("resnet50.fb_swsl_ig1b_ft_in1k") != slug("resnet50")
 
 
 def test_slugs_of_weights_fit_and_differ():

@@ -6,6 +6,7 @@ from humanmade.commands._verb import (
     HOURS,
     PATH,
     SEED,
+    SHARE,
     argument,
     data,
     option,
@@ -29,6 +30,7 @@ from humanmade.commands._verb import (
 @option("--seed N", "the one seed to train with", SEED)
 @option("--limit N", "a smoke run on N rows (whole pairs)", COUNT)
 @skip_broken("go on without pictures that cannot be read")
+@option("--most-broken S", "go on without them if they are at most this share of the train pictures", SHARE)
 @prevalence
 @option("--hours H", "stop training in time to end within H hours", HOURS)
 @weights
@@ -44,6 +46,7 @@ def cv(
     seed: int | None,
     limit: int | None,
     skip_broken: bool,
+    most_broken: float | None,
     prevalence: float,
     hours: float | None,
 ) -> None:
@@ -64,7 +67,7 @@ def cv(
         settings=settings,
         seed=seed,
         limit=limit,
-        skip_broken=skip_broken,
+        skip_broken=skip_broken or most_broken or 0.0,
         prevalence=prevalence,
         hours=hours,
     )

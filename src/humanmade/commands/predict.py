@@ -41,6 +41,7 @@ def predict(
     from humanmade import api, files
     from humanmade.errors import UserError
     from humanmade.evaluation import verdicts
+    from humanmade.training.team import team
 
     if pictures and data:
         raise UserError("predict: name either pictures and folders, or --data D with its --out CSV")
@@ -50,7 +51,8 @@ def predict(
         if json or explain or not out:
             raise UserError("predict: name pictures or folders, or write logits of --data with --out CSV")
         logits = run.logits(data, skip_broken)
-        _write(out, logits, f"logits of {len(logits)} pictures")
+        if team().leads:
+            _write(out, logits, f"logits of {len(logits)} pictures")
         return
     if json and out:
         raise UserError("predict: --json prints and --out writes a CSV; leave one of them out")

@@ -2,7 +2,18 @@ from pathlib import Path
 
 import click
 
-from humanmade.commands._verb import Number, argument, option, patience, settings, verb
+from humanmade.commands._verb import (
+    COUNT,
+    FOLD,
+    SEED,
+    Number,
+    argument,
+    option,
+    patience,
+    settings,
+    skip_broken,
+    verb,
+)
 from humanmade.kaggle import LONGEST_HOURS
 
 SESSION = Number(
@@ -27,6 +38,19 @@ SESSION = Number(
     "more weights than those that the recipe needs, by slug or owner/slug",
     multiple=True,
 )
+@option(
+    "--attach-model MODEL",
+    "a Kaggle Model with weights: owner/model/framework/variation/version",
+    name="models",
+    multiple=True,
+)
+@option("--extra DATASET", "train: a dataset of labelled pictures for `cv --extra`", multiple=True)
+@option("--limit N", "train: a run on N pictures (whole pairs), beside the whole one", COUNT)
+@option("--fold k", "train: this fold only, or 'all' rows at once", FOLD)
+@option("--folds K", "train: how many folds", COUNT, show_default="the recipe's")
+@option("--seed N", "train: the one seed to train with", SEED)
+@skip_broken("train: leave out any number of pictures that cannot be read, not 1 % at most")
+@option("--smoke", "train: 2,000 pictures, two folds, half an hour at most; says what the whole would take")
 @option("--wait", "follow it until it has ended")
 @option("--dry-run", "only build and test the script; needs no account")
 @patience
@@ -38,6 +62,14 @@ def push(
     runs: tuple[str, ...],
     resume: bool,
     attach: tuple[str, ...],
+    models: tuple[str, ...],
+    extra: tuple[str, ...],
+    limit: int | None,
+    fold: int | str | None,
+    folds: int | None,
+    seed: int | None,
+    skip_broken: bool,
+    smoke: bool,
     wait: bool,
     dry_run: bool,
     patience: float,
@@ -49,12 +81,15 @@ def push(
     from humanmade.kaggle import bundle, kernels, orders
     from humanmade.kaggle.client import Client, known_owner
 
-    words = (kernel, recipe, settings, hours, runs, resume, attach)
+    part = orders.Part(limit, fold, folds, seed, skip_broken)
+    if smoke:
+        part, hours = part.smoke(recipe, settings), min(hours, orders.SMOKE_HOURS)
+    words = (kernel, recipe, settings, hours, runs, resume, attach, part, extra, models)
     order = orders.order(known_owner(), *words)
     bundle.check(order)
     client = None if dry_run else Client(patience)
     if client:
-        order = orders.with_ready_weights(client, orders.order(client.owner, *words))
+        order = orders.with_ready_datasets(client, orders.order(client.owner, *words))
     folder = bundle.build(order, Path("build"))
     print(bundle.self_test(folder), flush=True)
     if client is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -61,6 +62,7 @@ def cross_validate(recipe: Recipe, table: pd.DataFrame, current: Run, options: O
     manifest.check_trainable(table)
     manifest.check_test_readable(table)
     torchrun, budget = team(), options.budget
+    stages = {"reading": time.monotonic() - budget.began}
     data, sources = run.fingerprint(table), count_sources(table)
     if recipe.split == "source":
         with torchrun.first():
@@ -76,7 +78,9 @@ def cross_validate(recipe: Recipe, table: pd.DataFrame, current: Run, options: O
     left = [key for key in keys if not current.is_finished(key)] if continued else keys
     if torchrun.leads:
         print("\n".join(plan.beforehand(job, left, continued)), flush=True)
+    began = time.monotonic()
     in_time = not left or ranks.prepare(job, torchrun)
+    stages["preparing"] = time.monotonic() - began
     with torchrun.first():
         if not continued and torchrun.leads:
             current.begin(recipe, data, folds.table, folds.rows[["id", "digest"]], options.folders)
@@ -85,8 +89,10 @@ def cross_validate(recipe: Recipe, table: pd.DataFrame, current: Run, options: O
     torchrun.meet()
     if not torchrun.leads:
         return None
+    began = time.monotonic()
     _measure_the_whole(current, folds, table, budget)
-    return collect(current, table, folds, data, options.prevalence, sources)
+    stages["measuring"] = time.monotonic() - began
+    return collect(current, table, folds, data, options.prevalence, sources, stages)
 
 
 def _wanted(fold: int | str | None, count: int) -> list[int | str]:

@@ -58,10 +58,11 @@ def train_fold(job: Job, key: int | str, predict: bool = True) -> None:
         held_out.measure(detector, places, valid, folder, len(folds), budget)
     # Folds still to come must leave time to predict with what there is.
     budget.reserve = max(budget.reserve, time.monotonic() - fitted)
-    seconds = training + time.monotonic() - fitted
+    scoring = time.monotonic() - predicted
+    stages = {"training": training, "predicting": predicted - fitted, "scoring": scoring}
+    seconds = sum(stages.values())
     seen = sum(fit["pictures"] for fit in fits)
-    facts |= {"training": training, "predicting": predicted - fitted, "scoring": time.monotonic() - predicted}
-    facts |= {"seconds": seconds, "images_per_second": seen / max(training, 1e-9)}
+    facts |= {"seconds": seconds, "images_per_second": seen / max(training, 1e-9), "stages": stages}
     files.write_json(folder / run.DONE, facts)
     if "auc" in facts:
         print(f"fold {key}: F1 {facts['f1']:.3f}, AUC {facts['auc']:.3f}, {seconds:.0f} s", flush=True)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from humanmade import files
 from humanmade.crossval.fold import Job
-from humanmade.run import DONE, SUBMISSION, Run, retrain
+from humanmade.run import SUBMISSION, Run
 
 PARTS = ("training", "predicting", "scoring")
 """Of a fold's seconds, as it notes them; scoring is that of corrupted pictures and counterparts."""
@@ -47,12 +46,11 @@ def afterwards(run: Run, real: bool) -> list[str]:
     Args:
         real: whether the submission is for the competition, not for the demo.
     """
-    paths = [run.fold(key) / DONE for key in run.finished()]
-    folds = [files.read_json(path, (), retrain(path)) for path in paths]
+    folds = [run.finished_fold(key) for key in run.finished()]
     lines = []
     # Folds of older kits did not tell them apart.
-    if folds and all(part in fold for fold in folds for part in PARTS):
-        spent = [f"{part} {_duration(sum(fold[part] for fold in folds))}" for part in PARTS]
+    if folds and all(part in fold.stages for fold in folds for part in PARTS):
+        spent = [f"{part} {_duration(sum(fold.stages[part] for fold in folds))}" for part in PARTS]
         lines.append(f"time of the folds: {', '.join(spent)}")
     submission = run.folder / SUBMISSION
     if real and submission.is_file() and not run.scores.unfinished:

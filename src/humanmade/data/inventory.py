@@ -29,14 +29,17 @@ CHUNK = 2048
 """Pictures after which what was learned is saved."""
 
 
-def attach(table: pd.DataFrame, skip_broken: bool = False) -> pd.DataFrame:
+def attach(table: pd.DataFrame, skip_broken: float = 0.0) -> pd.DataFrame:
     """Add `digest`, `phash` (uint64) and `broken` to the table, after reading what is new.
 
     Pictures that cannot be read refuse the run. With `skip_broken` train and extra rows lose them
     and test rows keep them marked.
 
+    Args:
+        skip_broken: share of the train and extra pictures that may be unreadable; True is any.
+
     Raises:
-        UserError: pictures cannot be read and `skip_broken` is not set.
+        UserError: pictures cannot be read and `skip_broken` is not set, or they are more.
     """
     facts = survey(table["path"].tolist()).set_index("path").loc[table["path"]].reset_index()
     broken = facts["error"] != ""
@@ -110,7 +113,7 @@ def _load_cache(folder: str) -> pd.DataFrame:
     return pd.DataFrame(columns=COLUMNS, dtype=str)
 
 
-def _report(table: pd.DataFrame, facts: pd.DataFrame, skip_broken: bool) -> None:
+def _report(table: pd.DataFrame, facts: pd.DataFrame, skip_broken: float) -> None:
     truncated = int(((facts["truncated"] == "1") & (facts["error"] == "")).sum())
     if truncated:
         warn(f"{truncated} JPEGs end too early; what is missing of them is grey")
@@ -127,7 +130,13 @@ def _report(table: pd.DataFrame, facts: pd.DataFrame, skip_broken: bool) -> None
             f"{len(names)} of {len(table)} pictures cannot be read; repair them, or leave them out "
             f"with --skip-broken:\n{listing}"
         )
-    in_test = int((broken & (table["split"] == "test").to_numpy()).sum())
+    test = (table["split"] == "test").to_numpy()
+    in_test = int((broken & test).sum())
+    if broken[~test].sum() > skip_broken * (~test).sum():
+        raise UserError(
+            f"{len(names) - in_test} of {(~test).sum()} train pictures cannot be read, more than "
+            f"{skip_broken:.0%}; look what is wrong, or leave out any number with --skip-broken:\n{listing}"
+        )
     warn(
         f"{len(names)} pictures cannot be read: {len(names) - in_test} rows are left out of training, "
         f"{in_test} test rows get the median test logit:\n{listing}"

@@ -11,9 +11,7 @@ from humanmade.data.folds import sources_by_label
 from humanmade.detectors.probe import Probe
 from humanmade.schema import ProbeRecipe
 from humanmade.training.budget import Budget
-
-REFERENCE = "probe_lite0"
-"""The recipe whose features are the embedding: small, and its cache is shared with that recipe's runs."""
+from humanmade.yardsticks import REFERENCE
 
 Embedding = npt.NDArray[np.float32]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +127,13 @@ def folders() -> Iterable[Path]:
         yield given
     yield places.cache("weights")
     if KAGGLE_INPUT.is_dir():
-        yield from sorted({file.parent for file in KAGGLE_INPUT.rglob("*.safetensors")})
+        yield from _attached(KAGGLE_INPUT)
+
+
+@cache
+def _attached(inputs: Path) -> list[Path]:
+    """Folders of a kernel's inputs with weights; they do not change, and hold 100,000 pictures."""
+    return sorted({file.parent for file in inputs.rglob("*.safetensors")})
 
 
 def _lite_from_package(name: str) -> Path | None:

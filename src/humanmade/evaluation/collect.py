@@ -23,7 +23,13 @@ HeldOut = dict[int, "pd.Series[float]"]
 
 
 def collect(
-    current: Run, table: pd.DataFrame, folds: Folds, data: str, prevalence: float, sources: int
+    current: Run,
+    table: pd.DataFrame,
+    folds: Folds,
+    data: str,
+    prevalence: float,
+    sources: int,
+    stages: dict[str, float],
 ) -> Scores:
     """Join the finished folds' files, and forecast the score on the test rows.
 
@@ -32,6 +38,7 @@ def collect(
         data: its fingerprint.
         prevalence: assumed share of label 1 in the test set.
         sources: of `count_sources`, before sources were made by clustering.
+        stages: seconds of this start, by stage.
     """
     done, test_size = current.finished(), int((table["split"] == "test").sum())
     scored = [key for key in done if isinstance(key, int)]
@@ -43,6 +50,7 @@ def collect(
         canaries=canaries.kept(current),
         prevalence=prevalence,
         unfinished=not (len(scored) == len(folds) or ALL in done),
+        stages=stages,
         versions=run.versions(),
         seed=current.recipe.seeds[0],
         commit=run.commit(),
@@ -50,7 +58,9 @@ def collect(
     if scored:
         oof = _write_oof(current, folds, logits)
         scores = _with_folds(scores, current, folds, oof, logits)
-        scores = _with_forecast(scores, current, scored, sources, test_size or len(oof))
+        test = table[(table["split"] == "test") & ~table["broken"]]
+        measurable = distance.enough(folds.rows, test)
+        scores = _with_forecast(scores, current, sources, test_size or len(oof), measurable)
     scores.write(current.folder / run.SCORES)
     if done and test_size:
         _write_test(current, table, done, prevalence)
@@ -134,17 +144,21 @@ def _sources_inside_folds(folds: Folds, held_out: HeldOut) -> dict[str, float]:
     return aucs | {WORST: min(aucs.values())} if aucs else {}
 
 
-def _with_forecast(scores: Scores, current: Run, scored: list[int], sources: int, test_size: int) -> Scores:
-    """Add what the forecast knows besides, and the forecast.
+def _with_forecast(scores: Scores, current: Run, sources: int, test_size: int, measurable: bool) -> Scores:
+    """Add what the forecast knows besides, what it would know if there had been weights, and the forecast.
 
     Without test rows it is for a test set that shares nothing with the training set.
+
+    Args:
+        measurable: whether the test set's distance could be told at all.
     """
     test = distance.kept(current)
-    paths = [current.fold(key) / held_out.COUNTERPARTS for key in scored]
+    paths = [current.fold(fold.fold) / held_out.COUNTERPARTS for fold in scores.folds]
     tables = [files.read_numbers(path, ("id", "label", "logit")) for path in paths if path.is_file()]
     aucs = [metrics.auc(table["label"], table["logit"]) for table in tables]
     shift = Shift(sources, test.shift if test else 1.0, test, float(np.mean(aucs)) if aucs else None)
-    scores = replace(scores, shifted=shift)
+    absent = {"embeddings": measurable and not test, "counterparts": len(tables) < len(paths)}
+    scores = replace(scores, shifted=shift, lacking=[name for name, lacks in absent.items() if lacks])
     return replace(scores, forecast=forecast_of(scores, test_size))
 
 

@@ -54,13 +54,18 @@ def kept(current: Run) -> Distance | None:
     return distance
 
 
+def enough(train: pd.DataFrame, test: pd.DataFrame) -> bool:
+    """Whether there are pictures enough to say anything."""
+    return min(len(train), len(test)) >= FEWEST
+
+
 def measure(train: pd.DataFrame, test: pd.DataFrame, budget: Budget | None = None) -> Distance | None:
     """Distance of test rows from train rows, by a sample of each; None where they are too few.
 
     Raises:
         UserError: the weights of the embedding are nowhere.
     """
-    if min(len(train), len(test)) < FEWEST:
+    if not enough(train, test):
         return None
     sides = [_sample(train, 0), _sample(test.sort_values("id"), 1)]
     both = embed(pd.concat(sides), budget)

@@ -23,6 +23,7 @@ from humanmade.scores import MEAN, WORST, CorruptedScores, Steadiness
 from humanmade.seeding import stable_seed
 from humanmade.sensitivity import REENCODED, flip_rate, sensitivity
 from humanmade.training.budget import Budget, OutOfTimeError
+from humanmade.yardsticks import AUTOENCODER
 
 COUNTERPARTS = "counterparts.csv"
 """In a fold's folder: logits of held-out photos and of their counterparts."""
@@ -32,9 +33,6 @@ SAMPLE = 400
 
 SCALES = (1.0, 0.5)
 """Scales at which held-out photos meet their counterparts."""
-
-AUTOENCODER = "taef2"
-"""What makes counterparts, whatever a recipe trains on: runs are compared by it."""
 
 
 def measure(

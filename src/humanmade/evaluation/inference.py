@@ -15,10 +15,13 @@ from humanmade.files import read_csv, read_numbers
 from humanmade.images import views
 from humanmade.progress import warn
 from humanmade.run import OOF, PICTURES, Run
+from humanmade.training.team import team
 
 
 def run_logits(current: Run, rows: pd.DataFrame) -> Logits:
     """Logits (rows,) by all finished folds of a run; broken pictures get the median.
+
+    Under torchrun each rank computes its share of the rows, and all of them get everything.
 
     Raises:
         UserError: no fold is finished.
@@ -28,14 +31,14 @@ def run_logits(current: Run, rows: pd.DataFrame) -> Logits:
         raise UserError(f"{current.folder}: no fold is finished; run cv again to continue it")
     recipe = current.recipe
     detector = detectors.create(recipe)
-    good, view_names = rows[~rows["broken"]], views.expand(recipe.views)
+    ranks, view_names = team(), views.expand(recipe.views)
+    good = ranks.share(rows[~rows["broken"]])
     folds = []
     for key in done:
         places = [place for _, place in current.trainings(key)]
         folds.append(mean_logits(detector, places, good, view_names))
-    out = np.full(len(rows), np.nan)
-    out[~rows["broken"].to_numpy()] = np.mean(folds, axis=0)
-    return fill_broken(out, rows)
+    logits = ranks.gather(dict(zip(good["id"], np.mean(folds, axis=0).tolist(), strict=True)))
+    return fill_broken(np.array([logits.get(name, np.nan) for name in rows["id"]]), rows)
 
 
 def honest_logits(current: Run, rows: pd.DataFrame) -> pd.DataFrame:

@@ -132,7 +132,8 @@ def _metadata(path: Path, order: Order) -> dict[str, Any]:
             "title": name.replace("-", " "),
             "code_file": f"{name}.py",
             "competition_sources": [competition.CURRENT.slug],
-            "dataset_sources": [competition.CURRENT.dataset, *order.weights],
+            "dataset_sources": [competition.CURRENT.dataset, *order.weights, *order.extra],
+            "model_sources": [*order.models],
             "kernel_sources": [*order.runs, *filter(None, [order.resume])],
         }
     )
@@ -146,6 +147,8 @@ def _values(order: Order) -> dict[str, Any]:
         "HOURS": order.hours,
         "RUNS": order.runs,
         "RESUME": order.resume,
+        "CV_OPTIONS": order.options,
+        "EXTRA": order.extra,
         "RUN_ID": order.run_id,
     }
 
@@ -154,8 +157,12 @@ OPTIONS = {
     "RECIPE": "--recipe, a shipped name or a .toml file",
     "RUNS": "--run, a kernel whose outputs it takes up",
     "RESUME": "--resume",
+    "CV_OPTIONS": "--limit, --fold, --folds, --seed or --skip-broken",
+    "EXTRA": "--extra",
 }
 """The options of `push` behind the values that not every kernel takes."""
+NEEDED = ("RECIPE", "RUNS")
+"""Those without which a kernel that takes them has nothing to do."""
 
 
 def _taken(kernel: str) -> list[str]:
@@ -178,8 +185,8 @@ def check(order: Order) -> Path:
     taken = _taken((source / f"{order.kernel}.py").read_text(encoding="utf-8"))
     for name, option in OPTIONS.items():
         if values[name] and name not in taken:
-            raise UserError(f"push {order.kernel}: takes no {option.split(',')[0]}")
-        if name in taken and not values[name] and name != "RESUME":
+            raise UserError(f"push {order.kernel}: takes no {option.split(', a')[0]}")
+        if name in taken and not values[name] and name in NEEDED:
             raise UserError(f"push {order.kernel}: needs {option}")
     return source
 

@@ -12,14 +12,14 @@ import pandas as pd
 
 from humanmade import competition, files
 from humanmade.data import manifest
-from humanmade.errors import KaggleError, UserError
+from humanmade.errors import KaggleError
+from humanmade.kaggle import packing
 from humanmade.kaggle.client import Client
 from humanmade.progress import progress
 
 LARGEST_TABLE = 64 * 2**20
 LARGEST_PICTURE = 64 * 2**20
 """Bytes; the competition's largest pictures have about one million."""
-SPARE_BYTES = 2**30
 DOWNLOADS = ".downloads"
 
 
@@ -42,6 +42,7 @@ def download(client: Client, folder: Path) -> str:
     if missing := _missing(folder, table):
         _, slug = contest.dataset.split("/")
         advice = f"look at https://www.kaggle.com/datasets/{contest.dataset}"
+        _require_space(client, folder, contest.dataset, advice)
         archive = _fetch(client, folder, slug, client.api.dataset_download_files, contest.dataset, advice)
         _unpack(archive, {name: folder / name for name in missing}, LARGEST_PICTURE, "pictures")
         if missing := _missing(folder, table):
@@ -86,6 +87,22 @@ def _fetch(client: Client, folder: Path, slug: str, function: Any, what: str, ad
     return archive
 
 
+def _require_space(client: Client, folder: Path, reference: str, advice: str) -> None:
+    """Refuse a download that, or whose unpacked pictures, would not fit; JPEGs pack to their own size."""
+    from kagglesdk.datasets.types.dataset_api_service import ApiGetDatasetRequest
+
+    def ask() -> int:
+        request = ApiGetDatasetRequest()
+        request.owner_slug, request.dataset_slug = reference.split("/")
+        with client.api.build_kaggle_client() as kaggle:
+            return int(kaggle.datasets.dataset_api_client.get_dataset(request).total_bytes)
+
+    size = client.call(f"size of {reference}", ask, no=advice)
+    part = folder / DOWNLOADS / f"{reference.split('/')[1]}.zip"
+    there = part.stat().st_size if part.is_file() else 0
+    packing.require_space(folder, max(0, 2 * size - there), f"to download and unpack {reference}")
+
+
 def _unpack(archive: Path, wanted: dict[str, Path], largest: int, what: str) -> None:
     """Take the wanted files out of an archive, wherever in it they lie; existing ones are kept.
 
@@ -124,10 +141,4 @@ def _check_sizes(archive: Path, members: Sequence[zipfile.ZipInfo], largest: int
                 f"{archive}: '{member.filename}' claims {member.file_size} bytes, more than {largest}; "
                 "nothing was unpacked"
             )
-    needed = sum(member.file_size for member in members)
-    free = shutil.disk_usage(archive.parent).free
-    if needed + SPARE_BYTES > free:
-        raise UserError(
-            f"{archive.parent}: {needed / 1e9:.1f} GB to unpack and {free / 1e9:.1f} GB free; make room, "
-            "then run this again"
-        )
+    packing.require_space(archive.parent, sum(member.file_size for member in members), "to unpack")

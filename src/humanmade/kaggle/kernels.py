@@ -14,7 +14,7 @@ from pathlib import Path
 
 from humanmade import files
 from humanmade.errors import Interrupted, KaggleError, UserError
-from humanmade.kaggle import LONGEST_HOURS, outputs
+from humanmade.kaggle import LONGEST_HOURS, outputs, whole
 from humanmade.kaggle.bundle import METADATA
 from humanmade.kaggle.client import Client, looks, plain
 from humanmade.kaggle.orders import Order
@@ -175,7 +175,7 @@ def look(client: Client, pushed: Pushed) -> Session:
 
 
 def state(client: Client, pushed: Pushed) -> str:
-    """How a push does, in one line.
+    """How a push does, in its last line.
 
     Raises:
         KaggleError: it failed or was cancelled.
@@ -187,28 +187,34 @@ def state(client: Client, pushed: Pushed) -> str:
     if session.run_id not in ("", pushed.run_id):
         return f"{what}: not started yet; Kaggle still shows the run before, {session.status}"
     judge(pushed, session)
-    return f"{what}: COMPLETE; humanmade pull {pushed.kernel} fetches its run"
+    return _completed(what, pushed, session)
+
+
+def _completed(what: str, pushed: Pushed, session: Session) -> str:
+    """What a completed kernel said of the whole run, if it was not that itself, and what to do next."""
+    next_step = f"{what}: COMPLETE; humanmade pull {pushed.kernel} fetches its run"
+    return "\n".join([*whole.found(_log_text(session.log)), next_step])
 
 
 def follow(client: Client, pushed: Pushed) -> str:
     """Wait until this push's run has ended, whatever the run before it left behind.
 
     Returns:
-        What to do next, in one line.
+        What to do next, in its last line.
 
     Raises:
         KaggleError: it failed, was cancelled, or never started.
         Interrupted: Ctrl-C; the kernel runs on.
     """
     try:
-        _follow(client, pushed)
+        return _completed(str(pushed), pushed, _follow(client, pushed))
     except KeyboardInterrupt:
         advice = f"the kernel runs on; humanmade status {pushed.kernel} --wait follows it again"
         raise Interrupted(advice) from None
-    return f"{pushed}: COMPLETE; humanmade pull {pushed.kernel} fetches its run"
 
 
-def _follow(client: Client, pushed: Pushed) -> None:
+def _follow(client: Client, pushed: Pushed) -> Session:
+    """The session at its end."""
     with Waiting(str(pushed)) as line:
         running, alive = False, 0.0
         for _ in looks():
@@ -218,16 +224,18 @@ def _follow(client: Client, pushed: Pushed) -> None:
             # A run that fails early leaves no id; having been seen running, it is this one.
             ours = session.run_id == pushed.run_id or (running and not session.run_id)
             if session.ended and ours:
-                line.show(session.status.lower())
-                return judge(pushed, session)
+                break
             line.show(f"{'the run before: ' * session.ended}{session.status.lower()}")
             if session.ended and line.seconds - alive > client.patience:
                 if not session.run_id:
-                    return judge(pushed, session)
+                    judge(pushed, session)
                 raise KaggleError(
                     f"{pushed.reference}: after {client.patience:.0f} s Kaggle still shows another run's "
                     f"outputs; look at {pushed.url}"
                 )
+        line.show(session.status.lower())
+    judge(pushed, session)
+    return session
 
 
 def judge(pushed: Pushed, session: Session) -> None:
@@ -247,7 +255,8 @@ def judge(pushed: Pushed, session: Session) -> None:
         raise KaggleError(f"{pushed}: Kaggle shows another run's {session.status}; look at {pushed.url}")
     if session.status == "COMPLETE":
         raise KaggleError(f"{pushed}: ended without {outputs.OUTPUTS} ({reason}); its log is {kept}")
-    saved = "; push --resume goes on from what it saved" if session.run_id else ""
+    advice = "; pull fetches the folds that it finished, if any, and push --resume goes on"
+    saved = advice if session.run_id else ""
     raise KaggleError(f"{pushed}: {session.status} ({reason}); its log is {kept}{saved}")
 
 

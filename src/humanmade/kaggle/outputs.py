@@ -17,6 +17,8 @@ OUTPUTS = "outputs.json"
 """A kernel's run id, which it writes first, and the hash of every other output, which it adds last."""
 RUNS = "runs"
 """Folder of the runs that a kernel leaves; a submission may lie beside it."""
+CACHE = "cache.zip"
+"""What an unfinished session computed, for the next one; not listed, as nobody else has a use for it."""
 MOST_OUTPUTS = 200
 """Files that Kaggle lists of a session's output."""
 PAGE = 20
@@ -30,6 +32,15 @@ class Listing:
     files: dict[str, str]
     """SHA-256 of each output, by its name."""
     unfinished: bool
+    size: int
+    """Bytes of all; 0 where the kernel did not tell."""
+
+    @property
+    def finished_folds(self) -> list[str]:
+        """Names that tell of a finished fold: its scores, or its archive."""
+        return [
+            name for name in self.files if re.fullmatch(rf"{RUNS}/[^/]+/fold\w+(/scores\.json|\.zip)", name)
+        ]
 
     @property
     def runs(self) -> list[str]:
@@ -98,6 +109,7 @@ def read_listing(content: str, reference: str, expected: str) -> Listing:
         listing = json.loads(content)
         hashes = {str(name): str(digest) for name, digest in listing["files"].items()}
         unfinished, written = bool(listing["unfinished"]), listing["run_id"]
+        size = int(listing.get("bytes", 0))
     except (ValueError, KeyError, TypeError, AttributeError):
         raise KaggleError(f"{bad}; push it again") from None
     if written != expected:
@@ -109,7 +121,7 @@ def read_listing(content: str, reference: str, expected: str) -> Listing:
             raise KaggleError(f"{bad}: it names '{plain(name)}', outside of {RUNS}/; nothing was fetched")
         if not re.fullmatch(r"[0-9a-f]{64}", digest):
             raise KaggleError(f"{bad}: '{plain(name)}' has no SHA-256; push it again")
-    return Listing(hashes, unfinished)
+    return Listing(hashes, unfinished, size)
 
 
 def download(client: Client, reference: str, hashes: dict[str, str], scratch: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
 import shutil
 import subprocess
@@ -13,17 +12,18 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NoReturn
 
-from humanmade import competition, files, run
+from humanmade import files, run
 from humanmade import recipe as recipes
 from humanmade.errors import UserError
-from humanmade.kaggle.outputs import MOST_OUTPUTS, OUTPUTS, RUNS
-from humanmade.progress import warn
+from humanmade.kaggle import SMALL, packing, whole
+from humanmade.kaggle.inputs import Inputs
+from humanmade.kaggle.outbox import Outbox
+from humanmade.kaggle.outputs import CACHE, RUNS
 from humanmade.run import Run
 
-MOST_LISTED = 100
-"""Folders of the inputs that are listed where something is missing."""
+MOST_BROKEN = 0.01
+"""Share of the train pictures that may be unreadable; more means that something else is wrong."""
 COMPLAINT = "humanmade: "
 """How the last words of a command that failed begin."""
 KEPT = (run.RECIPE, run.FOLDS, run.PICTURES, run.OOF, run.SCORES)
@@ -34,8 +34,7 @@ KEPT = (run.RECIPE, run.FOLDS, run.PICTURES, run.OOF, run.SCORES)
 class Session:
     """One run of a kernel."""
 
-    inputs: Path
-    """Read-only, with a folder for each thing that is attached."""
+    inputs: Inputs
     working: Path
     """What is left here is kept as output."""
     scratch: Path
@@ -44,28 +43,57 @@ class Session:
     unfinished: bool = False
     began: float = field(default_factory=time.monotonic)
 
-    def train(self, recipe: str, settings: Sequence[str], hours: float, resume: str) -> None:
+    @property
+    def cache(self) -> Path:
+        """What is computed once, by this session's verbs and the next session's."""
+        return self.scratch / "cache"
+
+    def train(
+        self,
+        recipe: str,
+        settings: Sequence[str],
+        hours: float,
+        resume: str,
+        options: Sequence[str] = (),
+        extra: Sequence[str] = (),
+    ) -> None:
         """Train all folds of a recipe, then predict the test set.
+
+        A few unreadable pictures do not end it. A run on a part of the data has a name of its own and says
+        at its end what the whole would take.
 
         Args:
             hours: from the session's begin; what is not trained by then is left unfinished.
             resume: `owner/slug` of an earlier session whose run is gone on with; may be empty.
+            options: more of `cv`, as on its command line.
+            extra: `owner/slug` of datasets with labelled pictures that join every training part.
         """
-        name = recipes.load(recipe, settings).name
-        out = self.working / RUNS / name
+        job, small = recipes.load(recipe, settings), "--limit" in options
+        out = self.working / RUNS / f"{job.name}{SMALL * small}"
         if resume:
-            earlier = [folder for folder in self.runs_of(resume) if folder.name == name]
-            if not earlier:
-                self._refuse(f"{resume}: no run {name} of it among the inputs")
-            _copy(earlier[0], out)
-            print(f"going on with {earlier[0]}", flush=True)
+            self._take_up(resume, out)
         overrides = [part for setting in settings for part in ("--set", setting)]
+        data = self.inputs.data(extra)
         left = max(hours - (time.monotonic() - self.began) / 3600, 1e-6)
-        arguments = ["cv", recipe, *self.data(), *overrides, "--out", str(out), "--hours", f"{left:.6f}"]
-        self._humanmade([*arguments, *self.weights()], self.ranks)
+        ends = ["--out", str(out), "--hours", f"{left:.6f}", "--most-broken", str(MOST_BROKEN)]
+        began = time.monotonic()
+        self._humanmade(["cv", recipe, *data, *overrides, *options, *ends, *self.inputs.weights], self.ranks)
+        if small:
+            seconds = time.monotonic() - began
+            print("\n".join(whole.lines(Run(out), job, data, seconds, self.ranks)), flush=True)
         self.unfinished = Run(out).scores.unfinished
         if (out / run.SUBMISSION).is_file():
             shutil.copyfile(out / run.SUBMISSION, self.working / run.SUBMISSION)
+
+    def _take_up(self, reference: str, out: Path) -> None:
+        """Copy the run that an earlier session left, to go on with it."""
+        earlier = [folder for folder in self.inputs.runs_of(reference) if folder.name == out.name]
+        if not earlier:
+            raise UserError(f"{reference}: no run {out.name} of it among the inputs")
+        _copy(earlier[0], out)
+        for archive in self.inputs.files_of(reference, CACHE)[:1]:
+            packing.unpack(archive, self.cache)
+        print(f"going on with {earlier[0]}", flush=True)
 
     def predict(self, recipe: str, references: Sequence[str], settings: Sequence[str]) -> None:
         """Predict the test set with the runs of other kernels, into `runs/<name>-predict/`.
@@ -74,10 +102,10 @@ class Session:
             recipe: its TTA views are what the runs predict with.
             references: `owner/slug` of kernels whose runs are attached.
         """
-        views, data = recipes.load(recipe, settings).views, self.data()
+        views, data = recipes.load(recipe, settings).views, self.inputs.data()
         made: list[Path] = []
         for reference in references:
-            for source in self.runs_of(reference):
+            for source in self.inputs.runs_of(reference):
                 made.append(self.working / RUNS / f"{source.name}-predict")
                 self._predict(source, made[-1], views, data)
         self._blend(made, [])
@@ -88,88 +116,9 @@ class Session:
         Args:
             settings: options of the verb, such as `method=rank`.
         """
-        members = [folder for reference in references for folder in self.runs_of(reference)]
+        members = [folder for reference in references for folder in self.inputs.runs_of(reference)]
         pairs = [setting.partition("=") for setting in settings]
         self._blend(members, [part for key, _, value in pairs for part in (f"--{key}", value)])
-
-    def data(self) -> list[str]:
-        """`--data` of the competition: one folder, or one of tables and one of pictures.
-
-        Raises:
-            UserError: they are not among the inputs.
-        """
-        contest, folders = competition.CURRENT, [*self._folders()]
-        tables = [place for place in folders if all((place / name).is_file() for name in contest.tables)]
-        pictures = [place for place in folders if all((place / name).is_dir() for name in contest.pictures)]
-        if not tables or not pictures:
-            lacking = " and ".join(contest.pictures if tables else contest.tables)
-            self._refuse(f"no folder with {lacking} among the inputs")
-        both = [folder for folder in pictures if folder in tables]
-        chosen = both[:1] or [tables[0], pictures[0]]
-        return [part for folder in chosen for part in ("--data", str(folder))]
-
-    def runs_of(self, reference: str) -> list[Path]:
-        """Runs that a kernel left, by name, wherever its outputs are mounted.
-
-        Raises:
-            UserError: there is none.
-        """
-        _, slug = reference.split("/")
-        runs: dict[str, Path] = {}
-        for folder in self._folders():
-            place = f"/{folder.relative_to(self.inputs).as_posix()}/"
-            inside = f"/{reference}/" in place or place.startswith(f"/{slug}/")
-            if inside and (folder / run.RECIPE).is_file() and (folder / run.FOLDS).is_file():
-                runs.setdefault(folder.name, folder)
-        if not runs:
-            self._refuse(f"{reference}: no run of it among the inputs")
-        return list(runs.values())
-
-    def weights(self) -> list[str]:
-        """`--weights` with all attached weights in one folder; nothing where there are none."""
-        place = self.scratch / "weights"
-        for folder in self._folders():
-            for file in sorted(folder.glob("*.safetensors")):
-                ours = any((parent / run.RECIPE).is_file() for parent in file.parents)
-                if not ours and not (place / file.name).exists():
-                    files.make_folder(place)
-                    (place / file.name).symlink_to(file)
-        return ["--weights", str(place)] if place.is_dir() else []
-
-    def _refuse(self, reason: str) -> NoReturn:
-        """Say what the inputs hold, a dozen entries of each folder, and end."""
-        for folder in itertools.islice(self._folders(), MOST_LISTED):
-            names = sorted(f"{path.name}/" if path.is_dir() else path.name for path in folder.glob("*"))
-            more = [f"... {len(names)} in all"] if len(names) > 12 else []
-            print(f"{folder}/: {', '.join([*names[:12], *more]) or 'nothing'}", flush=True)
-        raise UserError(f"{reason}, which are listed above")
-
-    def list_outputs(self, run_id: str) -> None:
-        """Write `outputs.json`: the run id, and the outputs with their hashes."""
-        for path in self.working.glob(f"{RUNS}/**/.*"):
-            path.unlink(missing_ok=True)  # half-written by a process that was ended
-        made = [*self.working.glob("[!.]*"), *self.working.glob(f"{RUNS}/**/*")]
-        listed = {
-            path.relative_to(self.working).as_posix(): files.sha256(path)
-            for path in sorted(made)
-            if path.is_file() and path.name != OUTPUTS
-        }
-        if len(listed) >= MOST_OUTPUTS:
-            warn(f"{len(listed)} outputs; Kaggle lists {MOST_OUTPUTS} only: use fewer folds or seeds")
-        outputs = {"run_id": run_id, "unfinished": self.unfinished, "files": listed}
-        files.write_json(self.working / OUTPUTS, outputs)
-
-    def _folders(self) -> Iterator[Path]:
-        """All folders of the inputs in a fixed order, each once, but for those inside folders of pictures."""
-        seen: set[str] = set()
-        for place, names, _ in os.walk(self.inputs, followlinks=True):
-            names[:] = sorted(set(names) - _crowded())
-            real = os.path.realpath(place)
-            if real in seen:
-                names.clear()
-                continue
-            seen.add(real)
-            yield Path(place)
 
     def _predict(self, source: Path, out: Path, views: list[str], data: list[str]) -> None:
         """Predict with a run under other views, and keep what blending needs of it."""
@@ -179,7 +128,9 @@ class Session:
         _copy(source, viewed.folder)
         recipes.save(recipes.change(Run(source).recipe, views=views), viewed.folder / run.RECIPE)
         test = ["--out", str(out / run.TEST)]
-        self._humanmade(["predict", str(viewed.folder), *data, *test, *self.weights()])
+        self._humanmade(
+            ["predict", str(viewed.folder), *data, *test, "--skip-broken", *self.inputs.weights], self.ranks
+        )
         for name in KEPT:
             if (viewed.folder / name).is_file():
                 shutil.copyfile(viewed.folder / name, out / name)
@@ -187,7 +138,7 @@ class Session:
 
     def _blend(self, members: Sequence[Path], options: Sequence[str]) -> None:
         out = self.working / run.SUBMISSION
-        self._humanmade(["blend", *map(str, members), *self.data(), *options, "--out", str(out)])
+        self._humanmade(["blend", *map(str, members), *self.inputs.data(), *options, "--out", str(out)])
 
     def _humanmade(self, arguments: Sequence[str], ranks: int = 1) -> None:
         """Run a verb in a process of its own, or in several that torchrun starts."""
@@ -195,7 +146,7 @@ class Session:
         if ranks > 1:
             launch += ["torch.distributed.run", "--standalone", "--local-addr", "127.0.0.1"]
             launch += ["--nproc-per-node", str(ranks), "-m"]
-        environment = os.environ | {"HUMANMADE_CACHE": str(self.scratch / "cache"), "HF_HUB_OFFLINE": "1"}
+        environment = os.environ | {"HUMANMADE_CACHE": str(self.cache), "HF_HUB_OFFLINE": "1"}
         environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // ranks)))
         print("humanmade " + " ".join(arguments), flush=True)
         command = [*launch, "humanmade", *arguments]
@@ -214,7 +165,7 @@ class Session:
 
 @contextlib.contextmanager
 def session(run_id: str, gpu: bool = True) -> Iterator[Session]:
-    """Begin a kernel's work, and list its outputs at the end, also after a failure.
+    """Begin a kernel's work, and list its outputs as folds are finished and at the end, also after a failure.
 
     For runs elsewhere than on Kaggle, `HUMANMADE_KAGGLE` stands for /kaggle, and `HUMANMADE_RANKS` asks
     for that many processes without GPUs.
@@ -228,24 +179,27 @@ def session(run_id: str, gpu: bool = True) -> Iterator[Session]:
     """
     root = Path(os.environ.get("HUMANMADE_KAGGLE", "/kaggle"))
     scratch = Path(tempfile.mkdtemp(prefix="humanmade-scratch-"))
-    current = Session(root / "input", files.make_folder(root / "working"), scratch)
+    current = Session(Inputs(root / "input", scratch), files.make_folder(root / "working"), scratch)
+    outbox = Outbox(current.working, run_id)
     try:
         # One that is ended before its time leaves its id all the same.
-        current.list_outputs(run_id)
+        outbox.write([], unfinished=True)
         print(", ".join(f"{name} {version}" for name, version in run.versions().items()), flush=True)
         ranks = os.environ.get("HUMANMADE_RANKS")
         if ranks:
             current.ranks = int(ranks)
         elif gpu:
             current.ranks = len(working_gpus())
-        yield current
-        current.list_outputs(run_id)
-    except UserError as error:
+        with outbox.watched():
+            yield current
+    except BaseException as error:
         current.unfinished = True
-        current.list_outputs(run_id)
+        if not isinstance(error, UserError):
+            raise
         print(f"humanmade: {error}", file=sys.stderr, flush=True)
         sys.exit(2)
     finally:
+        outbox.close(current.unfinished, current.cache)
         shutil.rmtree(scratch, ignore_errors=True)
     if current.unfinished:
         print("unfinished: push with --resume goes on from here", flush=True)
@@ -276,11 +230,6 @@ for number in range(torch.cuda.device_count()):
     assert float((square @ square).float().sum()) == 64**3, "wrong results"
     print(torch.cuda.get_device_name(number))
 """
-
-
-def _crowded() -> set[str]:
-    """Folders of pictures: far too many files to look through."""
-    return {*competition.CURRENT.pictures, *competition.CURRENT.more_pictures}
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -8,27 +8,46 @@ import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from humanmade import files, places
+from humanmade import files, places, yardsticks
 from humanmade.errors import KaggleError, UserError
 from humanmade.kaggle.client import Client, looks
 from humanmade.progress import Waiting
 
+HALVES = ("encoder", "decoder")
+DIFFUSERS = "diffusion_pytorch_model.safetensors"
+"""The name of any checkpoint in diffusers' layout."""
 PREPARING_SECONDS = 3600.0
 """Longest wait until Kaggle has prepared a dataset."""
 
 
 def slug(name: str) -> str:
-    """The dataset that weights of a name are kept in; Kaggle takes 6 to 50 characters."""
+    """The one dataset that weights of a name are kept in; Kaggle takes 6 to 50 characters.
+
+    timm's default tag of a model may stand in its name or not.
+    """
+    architecture, _, tag = name.partition(".")
+    if tag and tag == _default_tag(architecture):
+        name = architecture
     whole = "humanmade-weights-" + re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
     short = f"{whole[:41].rstrip('-')}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
     return whole if len(whole) <= 50 else short
 
 
+def _default_tag(architecture: str) -> str | None:
+    # timm takes seconds to import; most names have no tag.
+    import timm
+
+    settings = timm.get_pretrained_cfg(architecture) if timm.is_model(architecture) else None
+    return settings.tag if settings else None
+
+
 def find(name: str) -> list[Path]:
     """The files of a timm model's weights, or of an autoencoder's two halves.
 
-    A timm model's that are nowhere here are taken from timm's own download and kept in the cache.
+    A timm model's that are nowhere here are taken from timm's own download and kept in the cache; an
+    autoencoder's are made of its checkpoint in diffusers' layout.
 
     Raises:
         UserError: there are none, or a file is damaged.
@@ -37,12 +56,12 @@ def find(name: str) -> list[Path]:
 
     from humanmade.detectors import weights
 
-    halves = [f"{name}_{half}.safetensors" for half in ("encoder", "decoder")]
-    place = next(
-        (place for place in weights.folders() if all((place / half).is_file() for half in halves)), None
-    )
+    names = _halves(name)
+    place = next((place for place in weights.folders() if all((place / n).is_file() for n in names)), None)
     if place:
-        paths = [place / half for half in halves]
+        paths = [place / half for half in names]
+    elif name == yardsticks.AUTOENCODER:
+        paths = _convert(name)
     else:
         paths = [weights.find_weights(name)[0] or _download_weights(name)]
     for path in paths:
@@ -52,6 +71,48 @@ def find(name: str) -> list[Path]:
         except (SafetensorError, OSError) as error:
             raise UserError(f"{path}: damaged weights ({error}); remove the file") from None
     return paths
+
+
+def _halves(name: str) -> list[str]:
+    return [f"{name}_{half}.safetensors" for half in HALVES]
+
+
+def _convert(name: str) -> list[Path]:
+    """Write the halves, into the cache, of an autoencoder's checkpoint in diffusers' layout.
+
+    There both are one file, and the decoder's layers are counted without the clamp that it begins with.
+
+    Raises:
+        UserError: there is no such file, or it is another autoencoder's.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file, save_file
+
+    from humanmade.detectors import latent, weights
+
+    searched = list(weights.folders())
+    path = next((place / DIFFUSERS for place in searched if (place / DIFFUSERS).is_file()), None)
+    if path is None:
+        raise UserError(
+            f"no {' and '.join(_halves(name))}, nor {DIFFUSERS} of madebyollin/{name} (MIT); "
+            "put them into a folder and name that with --weights. "
+            f"Looked in: {', '.join(map(str, searched))}"
+        )
+    halves: dict[str, dict[str, Any]] = {half: {} for half in HALVES}
+    network = latent.LatentAutoencoder()
+    try:
+        for key, tensor in load_file(path).items():
+            half, _, layer, rest = key.split(".", 3)
+            halves[half][f"{int(layer) + (half == 'decoder')}.{rest}"] = tensor
+        for half, tensors in halves.items():
+            getattr(network, half).load_state_dict(tensors)
+    except (RuntimeError, SafetensorError, ValueError, KeyError) as error:
+        raise UserError(f"{path}: is not {name} in diffusers' layout ({str(error)[:200]})") from None
+    made = [places.cache("weights") / half for half in _halves(name)]
+    for tensors, target in zip(halves.values(), made, strict=True):
+        with files.whole_file(target) as scratch:
+            save_file(tensors, scratch)
+    return made
 
 
 def _download_weights(name: str) -> Path:

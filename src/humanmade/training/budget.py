@@ -23,7 +23,8 @@ class Budget:
         Args:
             hours: from now on; None is without end.
         """
-        self.deadline = time.monotonic() + hours * 3600 if hours is not None else float("inf")
+        self.began = time.monotonic()
+        self.deadline = self.began + hours * 3600 if hours is not None else float("inf")
         self.reserve = 0.0
         """Seconds before the deadline that later work (predicting) needs."""
         self._asked = False

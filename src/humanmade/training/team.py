@@ -8,6 +8,7 @@ and `humanmade.training.loop` looks for that.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -73,6 +74,14 @@ class Team:
         if self.count == 1:
             return rows
         return rows[[stable_seed("share", name) % self.count == self.rank for name in rows["id"]]]
+
+    def gather(self, numbers: dict[str, float]) -> dict[str, float]:
+        """Numbers by id that each rank has of its share, on every rank."""
+        return {
+            name: number
+            for word in self.meet(json.dumps(numbers))
+            for name, number in json.loads(word).items()
+        }
 
     def fail(self) -> bool:
         """Report that this rank fails; whether it is the first to, so that one line is said for all."""

@@ -1,0 +1,55 @@
+"""Folders as archives, and nothing that comes out of one where it should not."""
+
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from humanmade.errors import UserError
+from humanmade.kaggle import packing
+
+
+def test_folds_come_back_as_they_were(tmp_path: Path):
+    run = tmp_path / "run"
+    for name in ("fold0/model.bin", "fold0/seed1/log", "foldall/x", "oof.csv"):
+        (run / name).parent.mkdir(parents=True, exist_ok=True)
+        (run / name).write_bytes(name.encode() * 1000)
+    packing.pack_folds(run)
+    assert sorted(path.name for path in run.iterdir()) == ["fold0.zip", "foldall.zip", "oof.csv"]
+    packing.unpack_folds(run)
+    there = {p.relative_to(run).as_posix(): p.read_bytes() for p in run.rglob("*") if p.is_file()}
+    assert there == {
+        name: name.encode() * 1000 for name in ("fold0/model.bin", "fold0/seed1/log", "foldall/x", "oof.csv")
+    }
+
+
+@pytest.mark.parametrize("name", ["../evil", "/etc/evil", "fold0/../../evil", "C:evil", ".hidden", "a\\b"])
+def test_nothing_leaves_its_folder(tmp_path: Path, name: str):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("fold0/good", "good")
+        archive.writestr(name, "evil")
+    with pytest.raises(UserError, match="nothing was unpacked"):
+        packing.unpack(tmp_path / "a.zip", tmp_path / "run")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.zip", "work"]
+
+
+def test_no_archive_grows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("fold0/zeros", bytes(10**6))
+    with pytest.raises(UserError, match="'fold0/zeros' is not stored as it is"):
+        packing.unpack(tmp_path / "bomb.zip", tmp_path / "run")
+    with zipfile.ZipFile(tmp_path / "twice.zip", "w") as archive:
+        archive.writestr("fold0/a", bytes(10**6))
+        archive.filelist.append(archive.filelist[0])
+    with pytest.raises(UserError, match="claims more bytes than it has"):
+        packing.unpack(tmp_path / "twice.zip", tmp_path / "run")
+    (tmp_path / "cut.zip").write_bytes((tmp_path / "twice.zip").read_bytes()[:-40])
+    with pytest.raises(UserError, match=r"cut\.zip: damaged"):
+        packing.unpack(tmp_path / "cut.zip", tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_full_disk_is_told_before(tmp_path: Path):
+    packing.require_space(tmp_path / "not/yet", 1, "to write")
+    with pytest.raises(UserError, match=r"1000000000\.0 GB to write and .* GB free; make room"):
+        packing.require_space(tmp_path / "not/yet", 10**18, "to write")
