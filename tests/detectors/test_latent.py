@@ -27,16 +27,50 @@ def test_the_pretrained_one_reconstructs_photos():
     quality = []
     for path in table.loc[table["label"] == 0, "path"][:6]:
         photo = read_picture(str(BENCH / "train" / path))
-        shown = latent.counterpart(network, photo, MACHINE)
+        (shown,) = latent.reconstructed(network, [photo], MACHINE)
         quality.append(cv2.PSNR(photo, shown))
     assert np.mean(quality) > 27
 
 
-@pytest.mark.parametrize("shape", [(40, 48), (33, 57), (7, 9)])
-def test_counterparts_keep_any_size(autoencoder_weights: Path, shape: tuple[int, int]):
+def test_counterparts_keep_any_size_alone_and_in_company(
+    autoencoder_weights: Path, monkeypatch: pytest.MonkeyPatch
+):
     network = latent.load_autoencoder("taef2")
-    shown = latent.counterpart(network, scene(1, shape), MACHINE)
-    assert shown.shape == (*shape, 3) and shown.dtype == np.uint8
+    shapes = [(40, 48), (33, 57), (39, 47), (7, 9), (40, 48)]
+    pictures = [scene(number, shape) for number, shape in enumerate(shapes)]
+    alone = [latent.reconstructed(network, [picture], MACHINE)[0] for picture in pictures]
+    assert [picture.shape for picture in alone] == [(*shape, 3) for shape in shapes]
+    assert all(picture.dtype == np.uint8 for picture in alone)
+    monkeypatch.setattr(latent, "PIXELS", 2 * 40 * 48)
+    batches: list[int] = []
+    forward = latent._forward
+    monkeypatch.setattr(latent, "_forward", lambda n, p, m: (batches.append(len(p)), forward(n, p, m))[1])
+    together = latent.reconstructed(network, pictures, MACHINE)
+    assert batches == [2, 1, 1, 1], "three pictures are padded to one size, two fit into a batch"
+    assert all(np.abs(a.astype(int) - b).max() <= 1 for a, b in zip(alone, together, strict=True))
+
+
+def test_bytes_hang_neither_on_threads_nor_on_company(autoencoder_weights: Path, tmp_path: Path):
+    machine = Machine(torch.device("cpu"), torch.bfloat16)
+    network = machine.place(latent.load_autoencoder("taef2"))
+    for number in range(3):
+        latent.save_picture(tmp_path / f"{number}.png", scene(number, (64, 96)))
+
+    def make(name: str, numbers: list[int]) -> dict[int, bytes]:
+        made = {n: tmp_path / f"{name}-{n}.png" for n in numbers}
+        jobs = [latent.Job(str(tmp_path / f"{n}.png"), 1, path) for n, path in made.items()]
+        latent.remake(network, jobs, machine, "made", lambda: None)
+        return {n: path.read_bytes() for n, path in made.items()}
+
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        many = make("many", [0, 1, 2])
+        assert torch.get_num_threads() == 2, "what comes after has its threads back"
+        torch.set_num_threads(1)
+        assert make("few", [2]) == {2: many[2]}
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_latents_are_eight_times_smaller(autoencoder_weights: Path):
