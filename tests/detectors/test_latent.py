@@ -50,25 +50,30 @@ def test_counterparts_keep_any_size_alone_and_in_company(
     assert all(np.abs(a.astype(int) - b).max() <= 1 for a, b in zip(alone, together, strict=True))
 
 
-def test_bytes_hang_neither_on_threads_nor_on_company(autoencoder_weights: Path, tmp_path: Path):
+def test_bytes_hang_neither_on_threads_nor_on_company(
+    autoencoder_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     machine = Machine(torch.device("cpu"), torch.bfloat16)
     network = machine.place(latent.load_autoencoder("taef2"))
-    for number in range(3):
-        latent.save_picture(tmp_path / f"{number}.png", scene(number, (64, 96)))
+    photos = [tmp_path / f"{number}.png" for number in range(3)]
+    for number, path in enumerate(photos):
+        latent.save_picture(path, scene(number, (64, 96)))
+    threads: set[int] = set()
+    forward = latent._forward
+    monkeypatch.setattr(
+        latent, "_forward", lambda *args: (threads.add(torch.get_num_threads()), forward(*args))[1]
+    )
 
-    def make(name: str, numbers: list[int]) -> dict[int, bytes]:
-        made = {n: tmp_path / f"{name}-{n}.png" for n in numbers}
-        jobs = [latent.Job(str(tmp_path / f"{n}.png"), 1, path) for n, path in made.items()]
+    def make(name: str, chosen: list[Path]) -> bytes:
+        jobs = [latent.Job(str(path), 1, tmp_path / f"{name}-{path.name}") for path in chosen]
         latent.remake(network, jobs, machine, "made", lambda: None)
-        return {n: path.read_bytes() for n, path in made.items()}
+        return jobs[-1].made.read_bytes()
 
     before = torch.get_num_threads()
+    torch.set_num_threads(2)
     try:
-        torch.set_num_threads(2)
-        many = make("many", [0, 1, 2])
-        assert torch.get_num_threads() == 2, "what comes after has its threads back"
-        torch.set_num_threads(1)
-        assert make("few", [2]) == {2: many[2]}
+        assert make("many", photos) == make("few", photos[-1:])
+        assert threads == {1} and torch.get_num_threads() == 2, "what comes after has its threads back"
     finally:
         torch.set_num_threads(before)
 
