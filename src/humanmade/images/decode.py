@@ -39,6 +39,22 @@ def decode(data: bytes, trusted: bool = False) -> Picture:
     Raises:
         BrokenPictureError: nothing could be decoded, or it is larger than `MAX_PIXELS`.
     """
+    image = _read(data, trusted)
+    return image if isinstance(image, np.ndarray) else np.array(image, dtype=np.uint8)
+
+
+def upright(data: bytes) -> Image.Image:
+    """What `decode` gives, as Pillow's RGB picture: whoever wants both is spared the way back.
+
+    Raises:
+        BrokenPictureError: as `decode`.
+    """
+    image = _read(data, trusted=False)
+    assert isinstance(image, Image.Image)
+    return image
+
+
+def _read(data: bytes, trusted: bool) -> Image.Image | Picture:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -52,7 +68,7 @@ def decode(data: bytes, trusted: bool = False) -> Picture:
             profile = image.info.get("icc_profile")
             image.load()
             ImageOps.exif_transpose(image, in_place=True)
-            return np.array(_to_srgb(_to_rgb(image), profile), dtype=np.uint8)
+            return _to_srgb(_to_rgb(image), profile)
     except BrokenPictureError:
         raise
     # Decoders meet hostile bytes with errors of many kinds; each means that this is no picture.
