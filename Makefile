@@ -17,7 +17,7 @@ export MSG
 
 .DEFAULT_GOAL := help
 .PHONY: help cv data audit push status pull weights evaluate predict compare blend check submit scores explain report bench demo
-.PHONY: test twin soak lint clean
+.PHONY: test twin soak speed lint clean
 
 help:  ## this list
 	@echo "make TARGET [RECIPE=...] [DATA='folder ...'] [ARGS='more options of the command']"
@@ -99,6 +99,9 @@ twin: $(TWIN)/.ready  ## the pushed scripts under the versions of Kaggle's image
 
 soak: $(READY)  ## end a training at random moments, ROUNDS times, and compare the bytes it ends with
 	@$(VENV)/bin/python -m tests.soak $(if $(ROUNDS),--rounds $(ROUNDS)) $(ARGS)
+
+speed: $(READY)  ## WORKS (all by default) side by side with public tools, trained on DATA: build/speed.csv
+	@$(VENV)/bin/python -m benchmarks.speed $(WORKS) $(data_flags) $(ARGS)
 
 lint: $(READY)  ## ruff and mypy
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy

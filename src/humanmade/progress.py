@@ -62,17 +62,20 @@ def in_threads(
     save: Callable[[list[T]], None],
     chunk: int,
     check: Callable[[], None] | None = None,
+    size: int = 1,
 ) -> None:
     """Compute results of pictures, a thread a processor, and save them in the order of `items`.
 
     Args:
         save: gets `chunk` results at a time; what is finished is saved too when the work is stopped.
         check: asked after each result; it raises to stop.
+        size: pictures that an item stands for.
     """
     waiting: list[T] = []
     pool = ThreadPoolExecutor(os.cpu_count() or 1)
     try:
-        for result in progress(pool.map(function, items), what, "pictures", len(items)):
+        results = pool.map(function, items)
+        for result in progress(results, what, "pictures", len(items) * size, size):
             waiting.append(result)
             if len(waiting) == chunk:
                 save(waiting)

@@ -11,7 +11,7 @@ def test_pictures_are_read_once(manifest_folder: MakeFolder, monkeypatch: pytest
     table = manifest.load([manifest_folder(pairs=3)])
     first = inventory.attach(table)
     assert first["digest"].is_unique and (first["phash"] != 0).all() and not first["broken"].any()
-    monkeypatch.setattr(inventory, "decode", lambda data: pytest.fail("read again"))
+    monkeypatch.setattr(inventory, "upright", lambda data: pytest.fail("read again"))
     assert inventory.attach(table).equals(first)
 
 

@@ -6,7 +6,7 @@ import pytest
 from humanmade import recipe as recipes
 from humanmade.data import folds, inventory, manifest
 from humanmade.data.loader import read_picture
-from humanmade.detectors import counterparts
+from humanmade.detectors import counterparts, latent
 from humanmade.errors import UserError
 from humanmade.schema import Counterparts, PictureRecipe
 from humanmade.training.budget import Budget
@@ -78,7 +78,7 @@ def test_pictures_are_made_once(
 ):
     keys = asking(tiny_probe, "counterparts.scales=0.5")
     first = counterparts.extend(rows, keys, Budget())
-    monkeypatch.setattr(counterparts, "counterpart", None)  # calling it would fail
+    monkeypatch.setattr(latent, "_remake", None)  # calling it would fail
     assert counterparts.extend(rows, keys, Budget()).equals(first)
 
 

@@ -27,16 +27,55 @@ def test_the_pretrained_one_reconstructs_photos():
     quality = []
     for path in table.loc[table["label"] == 0, "path"][:6]:
         photo = read_picture(str(BENCH / "train" / path))
-        shown = latent.counterpart(network, photo, MACHINE)
+        (shown,) = latent.reconstructed(network, [photo], MACHINE)
         quality.append(cv2.PSNR(photo, shown))
     assert np.mean(quality) > 27
 
 
-@pytest.mark.parametrize("shape", [(40, 48), (33, 57), (7, 9)])
-def test_counterparts_keep_any_size(autoencoder_weights: Path, shape: tuple[int, int]):
+def test_counterparts_keep_any_size_alone_and_in_company(
+    autoencoder_weights: Path, monkeypatch: pytest.MonkeyPatch
+):
     network = latent.load_autoencoder("taef2")
-    shown = latent.counterpart(network, scene(1, shape), MACHINE)
-    assert shown.shape == (*shape, 3) and shown.dtype == np.uint8
+    shapes = [(40, 48), (33, 57), (39, 47), (7, 9), (40, 48)]
+    pictures = [scene(number, shape) for number, shape in enumerate(shapes)]
+    alone = [latent.reconstructed(network, [picture], MACHINE)[0] for picture in pictures]
+    assert [picture.shape for picture in alone] == [(*shape, 3) for shape in shapes]
+    assert all(picture.dtype == np.uint8 for picture in alone)
+    monkeypatch.setattr(latent, "PIXELS", 2 * 40 * 48)
+    batches: list[int] = []
+    forward = latent._forward
+    monkeypatch.setattr(latent, "_forward", lambda n, p, m: (batches.append(len(p)), forward(n, p, m))[1])
+    together = latent.reconstructed(network, pictures, MACHINE)
+    assert batches == [2, 1, 1, 1], "three pictures are padded to one size, two fit into a batch"
+    assert all(np.abs(a.astype(int) - b).max() <= 1 for a, b in zip(alone, together, strict=True))
+
+
+def test_bytes_hang_neither_on_threads_nor_on_company(
+    autoencoder_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    machine = Machine(torch.device("cpu"), torch.bfloat16)
+    network = machine.place(latent.load_autoencoder("taef2"))
+    photos = [tmp_path / f"{number}.png" for number in range(3)]
+    for number, path in enumerate(photos):
+        latent.save_picture(path, scene(number, (64, 96)))
+    threads: set[int] = set()
+    forward = latent._forward
+    monkeypatch.setattr(
+        latent, "_forward", lambda *args: (threads.add(torch.get_num_threads()), forward(*args))[1]
+    )
+
+    def make(name: str, chosen: list[Path]) -> bytes:
+        jobs = [latent.Job(str(path), 1, tmp_path / f"{name}-{path.name}") for path in chosen]
+        latent.remake(network, jobs, machine, "made", lambda: None)
+        return jobs[-1].made.read_bytes()
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        assert make("many", photos) == make("few", photos[-1:])
+        assert threads == {1} and torch.get_num_threads() == 2, "what comes after has its threads back"
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_latents_are_eight_times_smaller(autoencoder_weights: Path):

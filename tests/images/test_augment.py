@@ -1,5 +1,6 @@
 import warnings
 
+import albumentations as A
 import numpy as np
 import pytest
 
@@ -52,6 +53,23 @@ def test_a_squashed_picture_is_trained_on_as_it_is_judged():
     augment = Augmentation(Frame(32, "squash"), Augment(flips=False))
     seen = look(picture, "identity", Frame(32, "squash")).astype(int)
     assert all(np.abs(augment(picture, seed) - seen).mean() < 2 for seed in range(5))
+
+
+def test_the_places_of_a_chain_draw_each_for_itself(monkeypatch: pytest.MonkeyPatch):
+    augment = Augmentation(Frame(64), Augment(chain=5, severity=0.5))
+    chains: list[list[str]] = []
+
+    def note(self: A.BasicTransform, params: object, *_: object, **kept: object) -> object:
+        chains[-1].append(type(self).__name__)
+        return kept
+
+    monkeypatch.setattr(A.BasicTransform, "apply_with_params", note)
+    for seed in range(60):
+        chains.append([])
+        augment(scene(4, (90, 90)), seed)
+    lengths = [len(chain) for chain in chains]
+    assert {1, 2, 3, 4} <= set(lengths) and abs(np.mean(lengths) - 2.5) < 0.6, "each is used half the time"
+    assert np.mean([len(set(chain)) > 1 for chain in chains if len(chain) > 1]) > 0.7
 
 
 def test_severity_degrades():

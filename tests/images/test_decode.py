@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from humanmade.images.decode import BrokenPictureError, decode, is_truncated_jpeg
+from humanmade.images.decode import BrokenPictureError, _plain_jpeg, decode, is_truncated_jpeg, open_picture
 from tests.conftest import scene
 
 PICTURE = scene(1, (40, 60))
@@ -139,3 +139,16 @@ def test_random_damage_never_escapes_as_another_error():
             except BrokenPictureError:
                 broken += 1
     assert decoded > 10 and broken > 100, "both ends are reached"
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize("options", [{"subsampling": 0}, {"subsampling": 2, "progressive": True}])
+def test_a_trusted_jpeg_has_the_same_pixels(mode: str, options: dict[str, object]):
+    data = encoded(Image.fromarray(scene(3, (33, 57))).convert(mode), "JPEG", quality=80, **options)
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    turned_data = encoded(Image.fromarray(PICTURE), "JPEG", exif=turned.tobytes())
+    for whole in (data, data[:-2], turned_data):
+        shown = decode(whole, trusted=True)
+        assert (shown == decode(whole)).all() and shown.flags.writeable
+    assert (_plain_jpeg(open_picture(data), data) is not None) == (mode != "CMYK"), "OpenCV did it"

@@ -19,7 +19,17 @@ PICTURE = scene(3, (50, 70))
 @pytest.mark.parametrize("shape", [(50, 70), (9, 200), (300, 40), (1, 1)])
 def test_every_view_fills_the_frame(crop: str, shape: tuple[int, int]):
     picture = scene(4, shape)
-    names = ["crop_5", "hflip", "vflip", "rot180", "scale_0.5", "scale_2", "jpeg_75", "webp_50", *CORRUPTIONS]
+    names = [
+        "grid_3x3",
+        "hflip",
+        "vflip",
+        "rot180",
+        "scale_0.5",
+        "scale_2",
+        "jpeg_75",
+        "webp_50",
+        *CORRUPTIONS,
+    ]
     for view in expand(names):
         assert look(picture, view, Frame(32, crop)).shape == (32, 32, 3), view
 
@@ -45,7 +55,19 @@ def test_crop_5_combines_with_other_operations():
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["sideways", "scale_9", "jpeg_0", "hflip+", "history_0", "history", ""])
+def test_a_grid_covers_the_picture_with_nine_crops_from_edge_to_edge():
+    grid = expand(["grid_3x3"])
+    assert grid[:5] == expand(["crop_5"]) and expand(["crop_5", "grid_3x3"]) == grid
+    shown = {look(PICTURE, view, Frame(30)).tobytes() for view in grid}
+    assert shown == {PICTURE[y : y + 30, x : x + 30].tobytes() for y in (0, 10, 20) for x in (0, 20, 40)}
+    assert (look(PICTURE, "crop_r", Frame(30)) == PICTURE[10:40, 40:]).all()
+    small = PICTURE[:20, :20]
+    assert len({look(small, view, Frame(30)).tobytes() for view in grid}) == 1, "mirrored, then seen whole"
+
+
+@pytest.mark.parametrize(
+    "name", ["crop_5+grid_3x3", "sideways", "scale_9", "jpeg_0", "hflip+", "history_0", "history", ""]
+)
 def test_unknown_views_are_refused(name: str):
     with pytest.raises(UserError, match="views"):
         expand([name])

@@ -15,7 +15,7 @@ import pandas as pd
 
 from humanmade import files, places
 from humanmade.errors import UserError
-from humanmade.images.decode import BrokenPictureError, decode, is_truncated_jpeg
+from humanmade.images.decode import BrokenPictureError, is_truncated_jpeg, upright
 from humanmade.images.facts import SHOWN, STORED, shown_facts, stored_facts
 from humanmade.images.hashing import phash
 from humanmade.progress import in_threads, warn
@@ -91,12 +91,11 @@ def _examine(path: str) -> dict[str, str]:
         "truncated": "1" if is_truncated_jpeg(data) else "",
     }
     try:
-        picture = decode(data)
+        image = upright(data)
     except BrokenPictureError as error:
         return row | {"error": " ".join(str(error).split()) or "unreadable"}
-    height, width = picture.shape[:2]
-    row |= {"phash": f"{phash(picture):016x}", "width": str(width), "height": str(height)}
-    return row | stored_facts(data) | shown_facts(picture)
+    row |= {"phash": f"{phash(image):016x}", "width": str(image.width), "height": str(image.height)}
+    return row | stored_facts(data) | shown_facts(np.asarray(image))
 
 
 def _cache_file(folder: str) -> Path:

@@ -15,17 +15,15 @@ import pandas as pd
 from torch import nn
 
 from humanmade import places
-from humanmade.data.loader import draw_keys, read_picture
-from humanmade.detectors.latent import counterpart, load_autoencoder, save_picture
-from humanmade.images.corruptions import rescale
-from humanmade.progress import progress
+from humanmade.data.loader import draw_keys
+from humanmade.detectors.latent import Job, load_autoencoder, remake
 from humanmade.schema import Counterparts
 from humanmade.seeding import sample
 from humanmade.training.budget import Budget
 from humanmade.training.checkpoint import digest
 from humanmade.training.device import Machine
 
-CODE_VERSION = 2
+CODE_VERSION = 3
 """Raise when the same key would give other pictures."""
 
 MADE = "counterparts"
@@ -114,12 +112,11 @@ def _make(
 ) -> None:
     """Write the pictures of both sides that are not there yet."""
     paths = zip(photos["path"], plain["path"], remade["path"], strict=True)
-    lacking = [job for job in paths if not all(Path(path).is_file() for path in job[1:])]
-    for source, beside, made in progress(lacking, f"counterparts at {scale:g}", "photos", len(lacking)):
-        photo = read_picture(source)
-        photo = rescale(photo, scale) if scale != 1 else photo
-        if beside != source:
-            save_picture(Path(beside), photo)
-        save_picture(Path(made), counterpart(network, photo, machine))
-        if budget.over:
-            budget.stop()
+    jobs = [
+        Job(source, scale, Path(made), Path(beside) if beside != source else None)
+        for source, beside, made in paths
+        if not (Path(beside).is_file() and Path(made).is_file())
+    ]
+    remake(
+        network, jobs, machine, f"counterparts at {scale:g}", lambda: budget.stop() if budget.over else None
+    )

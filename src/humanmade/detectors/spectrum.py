@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property, lru_cache
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
+from scipy.fft import dctn
 
 from humanmade.data.loader import worker_count
 from humanmade.detectors.features import FeatureStore
@@ -33,7 +36,7 @@ class Spectrum(FixedFeatures):
     def store(self) -> FeatureStore:
         """Statistics of pictures, kept on disk."""
         workers = worker_count(self.recipe.workers)
-        return FeatureStore("spectrum", self.frame, 32, workers, transform=statistics)
+        return FeatureStore("spectrum 2", self.frame, 32, workers, transform=statistics)
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -43,19 +46,22 @@ class Spectrum(FixedFeatures):
 def statistics(picture: Picture) -> Vector:
     """All statistics of one square picture (size, size, 3), as one vector."""
     grey = luminance(picture)
+    residuals = {
+        (name, across): high_pass(grey, name, across) for name in HIGH_PASS for across in _turns(name)
+    }
     parts = [
         _azimuthal(grey),
         _azimuthal(luminance_of(neighbouring_pixels(picture))),
         _block_dct(grey),
-        *[_co_occurrence(high_pass(grey, name, across)) for name in HIGH_PASS for across in _turns(name)],
-        _moments(picture, grey),
+        *map(_co_occurrence, residuals.values()),
+        _moments(picture, grey, [residuals[name, False] for name in HIGH_PASS]),
     ]
     return np.concatenate(parts).astype(np.float32)
 
 
 def luminance_of(planes: npt.NDArray[np.float32]) -> Plane:
     """Grey levels of a residual (height, width, 3), BT.601."""
-    return np.asarray(planes @ np.array([0.299, 0.587, 0.114], dtype=np.float32))
+    return np.asarray(cv2.transform(planes, np.array([[0.299, 0.587, 0.114]], dtype=np.float32)))
 
 
 def _turns(name: str) -> tuple[bool, ...]:
@@ -70,9 +76,9 @@ def _azimuthal(plane: Plane) -> Vector:
     """
     size = plane.shape[0]
     window = np.hanning(size).astype(np.float32)
-    power = np.abs(np.fft.rfft2((plane - plane.mean()) * window[:, None] * window)) ** 2
+    waves = np.fft.rfft2((plane - plane.mean()) * window[:, None] * window)
     ring, counts = _rings(size)
-    log_power = np.log(power + 1e-3)
+    log_power = np.log(waves.real**2 + waves.imag**2 + 1e-3)
     profile = np.bincount(ring, log_power.ravel(), RINGS) / counts
     spread = np.bincount(ring, log_power.ravel() ** 2, RINGS) / counts - profile**2
     axes = _axis_peaks(log_power)
@@ -104,8 +110,6 @@ def _block_dct(grey: Plane) -> Vector:
 
     The blocks start where a JPEG's do when the picture is uncropped; compression empties high ones.
     """
-    from scipy.fft import dctn
-
     size = grey.shape[0] // 8 * 8
     blocks = grey[:size, :size].reshape(size // 8, 8, size // 8, 8).transpose(0, 2, 1, 3).reshape(-1, 8, 8)
     coefficients = dctn(blocks, axes=(1, 2), norm="ortho").reshape(-1, 64)[:, 1:]
@@ -120,12 +124,21 @@ def _co_occurrence(residual: Plane) -> Vector:
     The square root brings shares of very different size to one scale.
     """
     levels = 2 * TRUNCATION + 1
-    codes = np.clip(np.rint(residual), -TRUNCATION, TRUNCATION).astype(np.int64) + TRUNCATION
+    # Rounded half to even, into bytes: there are 125 triples, so a byte holds one.
+    codes = (np.clip(np.rint(residual), -TRUNCATION, TRUNCATION) + TRUNCATION).astype(np.uint8)
     runs = codes[:, :-2] * levels**2 + codes[:, 1:-1] * levels + codes[:, 2:]
     falls = codes[:-2] * levels**2 + codes[1:-1] * levels + codes[2:]
     fold, classes = _folding(levels)
-    counts = [np.bincount(fold[part.ravel()], minlength=classes) / part.size for part in (runs, falls)]
+    counts = [
+        np.bincount(fold, _histogram(part, len(fold)), minlength=classes) / part.size
+        for part in (runs, falls)
+    ]
     return np.sqrt(np.concatenate(counts)).astype(np.float32)
+
+
+def _histogram(codes: npt.NDArray[np.uint8], count: int) -> npt.NDArray[np.float32]:
+    """How often each of the first `count` bytes stands there, by OpenCV, which NumPy is slow at."""
+    return np.asarray(cv2.calcHist([codes], [0], None, [count], [0, count])).ravel()
 
 
 @lru_cache(maxsize=1)
@@ -139,19 +152,26 @@ def _folding(levels: int) -> tuple[npt.NDArray[np.int64], int]:
     return fold.astype(np.int64), len(classes)
 
 
-def _moments(picture: Picture, grey: Plane) -> Vector:
+def _moments(picture: Picture, grey: Plane, residuals: Sequence[Plane]) -> Vector:
     """Strength and shape of residuals, how they agree between channels, and saturation."""
-    colours = high_pass(picture.astype(np.float32), "square3")
-    covariance = np.cov(colours.reshape(-1, 3).T)
+    colours = high_pass(picture.astype(np.float32), "square3").reshape(-1, 3)
+    colours = colours - np.array(cv2.mean(colours.reshape(-1, 1, 3))[:3], np.float32)
+    covariance = cv2.mulTransposed(colours, aTa=True, dtype=cv2.CV_64F) / (len(colours) - 1)
     deviations = np.sqrt(covariance.diagonal()) + 1e-2
     agreement = covariance / np.outer(deviations, deviations)
     values = [agreement[0, 1], agreement[1, 2], agreement[0, 2]]
-    for name in HIGH_PASS:
-        residual = high_pass(grey, name)
-        deviation = float(residual.std())
+    for residual in residuals:
+        deviation = _deviation(residual)
         squared = np.square(residual / (deviation + 1e-2))
-        values += [np.log(deviation + 1e-2), np.log(np.mean(squared * squared) + 1e-2)]
-    differences = picture.astype(np.float32)[..., [0, 2]] - picture[..., [1]]
-    values += [*np.log(differences.std(axis=(0, 1)) + 1), np.log(grey.std() + 1)]
-    values += [np.mean(picture <= 1), np.mean(picture >= 254)]
+        values += [np.log(deviation + 1e-2), np.log(cv2.norm(squared, cv2.NORM_L2SQR) / squared.size + 1e-2)]
+    red, green, blue = cv2.split(picture)
+    for channel in (red, blue):
+        values.append(np.log(_deviation(cv2.subtract(channel, green, dtype=cv2.CV_16S)) + 1))
+    values.append(np.log(_deviation(grey) + 1))
+    values += [np.count_nonzero(clipped) / picture.size for clipped in (picture <= 1, picture >= 254)]
     return np.array(values, dtype=np.float32)
+
+
+def _deviation(plane: npt.NDArray[Any]) -> float:
+    """Standard deviation of a plane; by OpenCV, in one pass."""
+    return float(cv2.meanStdDev(plane)[1].item())

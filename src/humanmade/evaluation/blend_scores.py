@@ -55,7 +55,8 @@ def _folds(members: Sequence[Scores], rows: pd.DataFrame) -> list[FoldScores]:
     seconds = pd.DataFrame([fold for member in members for fold in member.folds]).groupby("fold")["seconds"]
     spent = seconds.sum().to_dict()
     return [
-        FoldScores(fold, spent.get(fold, 0.0), 0.0, **metrics.summary(part["label"], part["logit"]))
+        FoldScores(fold, spent.get(fold, 0.0), 0.0, score["f1"], score["auc"], score["logloss"])
         for fold in sorted({int(key) for key in rows["fold"]})
         for part in [rows[rows["fold"] == fold]]
+        for score in [metrics.summary(part["label"], part["logit"])]
     ]

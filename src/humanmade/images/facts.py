@@ -50,8 +50,8 @@ def shown_facts(picture: Picture) -> dict[str, str]:
     return {
         "brightness": f"{cv2.sumElems(grey)[0] / grey.size:.3f}",
         "contrast": f"{cv2.meanStdDev(grey)[1].item():.3f}",
-        "saturation": f"{spread(picture).astype(np.float32).mean():.3f}",
-        "sharpness": f"{cv2.Laplacian(grey, cv2.CV_32F).std():.3f}",
+        "saturation": f"{cv2.mean(spread(picture))[0]:.3f}",
+        "sharpness": f"{cv2.meanStdDev(cv2.Laplacian(grey, cv2.CV_16S))[1].item():.3f}",
     }
 
 

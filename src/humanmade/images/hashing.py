@@ -16,9 +16,10 @@ NEAR = 4
 """Two pictures whose 64-bit pHashes differ in at most this many bits are near-duplicates."""
 
 
-def phash(picture: Picture) -> int:
+def phash(picture: Picture | Image.Image) -> int:
     """64-bit pHash: signs of the lowest DCT coefficients of a 32 x 32 grey thumbnail."""
-    return int(str(imagehash.phash(Image.fromarray(picture))), 16)
+    image = Image.fromarray(picture) if isinstance(picture, np.ndarray) else picture
+    return int(str(imagehash.phash(image)), 16)
 
 
 def near_pairs(hashes: Hashes) -> Pairs:

@@ -2,9 +2,10 @@
 
 A view's name joins operations with `+`, applied in order, then the crop: `identity`, `hflip`,
 `vflip`, `rot180`, `scale_0.5` (resized by that factor), `jpeg_75` and `webp_75` (recompressed),
-`crop_tl`, `crop_tr`, `crop_bl`, `crop_br` (a corner instead of the centre), `history_1`, `history_2` ...
-(drawn chains, `humanmade.images.histories`), and the corruptions of `humanmade.images.corruptions` by
-their own names. `crop_5` stands for all five crops.
+`crop_tl`, `crop_tr`, `crop_bl`, `crop_br` (a corner instead of the centre), `crop_t`, `crop_l`, `crop_r`,
+`crop_b` (the middle of an edge), `history_1`, `history_2` ... (drawn chains, `humanmade.images.histories`),
+and the corruptions of `humanmade.images.corruptions` by their own names. `crop_5` stands for the centre and
+the corners, `grid_3x3` for those and the edges.
 """
 
 from __future__ import annotations
@@ -43,8 +44,14 @@ NUMBERED: dict[str, tuple[float, float, Callable[[Picture, float], Picture]]] = 
 }
 """Operations with a number behind their name: its least, its most, and what is done."""
 
-FIVE_CROPS = "crop_5"
-_CORNERS = {"crop_tl": (0, 0), "crop_tr": (0, 1), "crop_bl": (1, 0), "crop_br": (1, 1)}
+_CORNERS = {"crop_tl": (0.0, 0.0), "crop_tr": (0.0, 1.0), "crop_bl": (1.0, 0.0), "crop_br": (1.0, 1.0)}
+_EDGES = {"crop_t": (0.0, 0.5), "crop_l": (0.5, 0.0), "crop_r": (0.5, 1.0), "crop_b": (1.0, 0.5)}
+_PLACES = _CORNERS | _EDGES
+"""Where crops other than the centre's lie, from the top and from the left."""
+
+GROUPS = {"crop_5": ("identity", *_CORNERS), "grid_3x3": ("identity", *_CORNERS, *_EDGES)}
+"""Names that stand for several crops; a new entry here is all that a new group takes."""
+
 _NUMBER = re.compile(r"([a-z]+)_(\d+(?:\.\d+)?)")
 _HISTORY = re.compile(r"history_([1-9]\d?)")
 
@@ -90,7 +97,7 @@ def pad_to(picture: Picture, size: int) -> Picture:
 
 
 def expand(names: Sequence[str]) -> tuple[str, ...]:
-    """Check the names of views and write `crop_5` out.
+    """Check the names of views and write `GROUPS` out.
 
     Raises:
         UserError: a name is not a view, or none is given.
@@ -100,11 +107,12 @@ def expand(names: Sequence[str]) -> tuple[str, ...]:
     expanded: list[str] = []
     for name in names:
         parts = name.split("+")
+        group = next((part for part in parts if part in GROUPS), "identity")
         for part in parts:
-            if part != FIVE_CROPS:
+            if part != group:
                 operation(part)
-        for crop in ("identity", *_CORNERS) if FIVE_CROPS in parts else ("identity",):
-            chosen = [crop if part == FIVE_CROPS else part for part in parts]
+        for crop in GROUPS.get(group, ("identity",)):
+            chosen = [crop if part == group else part for part in parts]
             expanded.append("+".join(part for part in chosen if part != "identity") or "identity")
     return tuple(dict.fromkeys(expanded))
 
@@ -121,18 +129,18 @@ def look(picture: Picture, view: str, frame: Frame, seed: int = 0) -> Picture:
     """
     top = left = 0.5
     for part in view.split("+"):
-        top, left = _CORNERS.get(part, (top, left))
+        top, left = _PLACES.get(part, (top, left))
         picture = operation(part).apply(picture, seed)
     return np.ascontiguousarray(frame.cut(picture, top, left))
 
 
 def operation(part: str) -> Operation:
-    """What a part of a view's name stands for; corners of `_CORNERS` leave the picture to the crop.
+    """What a part of a view's name stands for; those of `_PLACES` leave the picture to the crop.
 
     Raises:
         UserError: no operation has this name, or its number is out of range.
     """
-    if part in _CORNERS:
+    if part in _PLACES:
         return Operation(lambda picture, _: picture)
     if part in VIEWS:
         return Operation(lambda picture, _: VIEWS[part](picture))
@@ -142,7 +150,7 @@ def operation(part: str) -> Operation:
         return Operation(lambda picture, seed: history(picture, int(match[1]), seed), draws=True)
     numbered = _NUMBER.fullmatch(part)
     if numbered is None or numbered[1] not in NUMBERED:
-        known = [*VIEWS, *_CORNERS, FIVE_CROPS, *CORRUPTIONS, "scale_0.5", "jpeg_75", "webp_75", "history_1"]
+        known = [*VIEWS, *_PLACES, *GROUPS, *CORRUPTIONS, "scale_0.5", "jpeg_75", "webp_75", "history_1"]
         raise UserError(f"views: unknown view '{part}'; known: {', '.join(known)}")
     (least, most, apply), value = NUMBERED[numbered[1]], float(numbered[2])
     if not least <= value <= most:

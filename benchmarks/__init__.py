@@ -1,0 +1,1 @@
+"""Speed beside what people use instead: public tools on one side, this package on the other."""
