@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from itertools import count
 from pathlib import Path
 
 import cv2
@@ -38,10 +39,12 @@ def _input(width: int, height: int, rounds: int) -> list[Row]:
         pictures = photographs.write(Path(name), width, height, COUNT)
         dataset = TrainingDataset(pictures, Augmentation(Frame(CROP), Augment(chain=2)), 0, False)
 
+        epochs = count(1)
+
         def ours() -> None:
-            dataset.epoch += 1
-            for index in range(COUNT):
-                _ = dataset[index]
+            epoch = next(epochs)
+            for row in range(COUNT):
+                _ = dataset[epoch, row]
 
         def torchvision() -> None:
             for path in dataset.paths:
