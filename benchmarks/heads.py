@@ -1,7 +1,9 @@
 """Linear heads at full size: seconds, memory, and agreement with scikit-learn's in float64.
 
-`python -m benchmarks.heads` makes up features in fp16 shards, as detectors keep them, and fits each size
-in a process of its own, whose memory is measured from its start to its end.
+`python -m benchmarks.heads` makes up features in fp16 shards, as detectors keep them, and fits each size in
+a process of its own that did not make them: what making them left behind would hide what fitting takes. The
+ratio is the growth of that process, once its libraries are loaded, over the matrix in float32; the peak is
+of everything.
 """
 
 from __future__ import annotations
@@ -42,29 +44,33 @@ def features(number: int, dimensions: int) -> tuple[npt.NDArray[np.float16], npt
     return (factors @ mixing + noise).astype(np.float16), labels
 
 
-def measure(rows: int, dimensions: int) -> dict[str, Any]:
-    """Fit a head on shards of this many rows, and say what it took."""
+def make(folder: Path, rows: int, dimensions: int) -> None:
+    """Write shards of this many made-up rows, or a few more."""
+    from humanmade.shards import Shards
+
+    shards = Shards(folder)
+    for number in range(-(-rows // SHARD)):
+        shards.write([f"{number}-{i}" for i in range(SHARD)], features(number, dimensions)[0])
+
+
+def measure(folder: Path, rows: int, dimensions: int) -> dict[str, Any]:
+    """Fit a head on the shards in a folder, and say what it took."""
     import numpy as np
 
     from humanmade.detectors import heads
     from humanmade.schema import ProbeRecipe
     from humanmade.shards import Shards
 
-    recipe = ProbeRecipe()
-    numbers = range(-(-rows // SHARD))
-    labels = np.concatenate([np.arange(SHARD) % 2 for _ in numbers])[:rows]
-    with tempfile.TemporaryDirectory() as folder:
-        shards = Shards(Path(folder))
-        for number in numbers:
-            shards.write([f"{number}-{i}" for i in range(SHARD)], features(number, dimensions)[0])
-        warm = features(0, dimensions)[0].astype(np.float32)
-        heads.fit_linear(warm, labels[:SHARD], np.arange(SHARD), recipe, 0)  # imports scikit-learn
-        del warm
-        before, began = memory("VmRSS"), time.monotonic()
-        matrix = shards.get([f"{i // SHARD}-{i % SHARD}" for i in range(rows)])
-        read = time.monotonic() - began
-        heads.fit_linear(matrix, labels, np.arange(rows), recipe, 0)
-        seconds, peak = time.monotonic() - began, memory("VmHWM")
+    recipe, labels = ProbeRecipe(), np.arange(rows) % 2
+    tiny = np.random.default_rng(0).standard_normal((64, 2), dtype=np.float32)
+    heads.fit_linear(tiny, labels[:64], np.arange(64), recipe, 0)  # loads scikit-learn
+    shards = Shards(folder)
+    names = [f"{i // SHARD}-{i % SHARD}" for i in range(rows)]
+    before, began = memory("VmRSS"), time.monotonic()
+    matrix = shards.get(names)
+    read = time.monotonic() - began
+    heads.fit_linear(matrix, labels, np.arange(rows), recipe, 0)
+    seconds, peak = time.monotonic() - began, memory("VmHWM")
     size = matrix.nbytes / 1e9
     return {
         "rows": rows,
@@ -72,6 +78,7 @@ def measure(rows: int, dimensions: int) -> dict[str, Any]:
         "seconds": seconds,
         "of which reading": read,
         "matrix GB": size,
+        "at rest GB": before,
         "peak GB": peak,
         "ratio": (peak - before) / size,
         "auc difference": difference(dimensions),
@@ -120,19 +127,28 @@ def holds(found: dict[str, Any]) -> bool:
 
 
 def main() -> None:
-    """Measure all sizes, each in a process of its own, or one size in this process."""
+    """Measure all sizes; with arguments, one step of that in this process."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("size", nargs="*", type=int, help="rows and dimensions, measured in this process")
-    size = parser.parse_args().size
-    if size:
-        print(json.dumps(measure(*size)))
-        return
-    for rows, dimensions in SIZES:
-        command = [sys.executable, "-m", "benchmarks.heads", str(rows), str(dimensions)]
-        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-        found = json.loads(done.stdout)
-        words = ", ".join(f"{key} {value:.6g}" for key, value in found.items())
-        print(f"{words}: {'holds' if holds(found) else 'does not hold'}", flush=True)
+    parser.add_argument("step", nargs="*", help="make or measure, a folder, rows and dimensions")
+    step = parser.parse_args().step
+    if not step:
+        for size in SIZES:
+            compare(*size)
+    elif step[0] == "make":
+        make(Path(step[1]), int(step[2]), int(step[3]))
+    else:
+        print(json.dumps(measure(Path(step[1]), int(step[2]), int(step[3]))))
+
+
+def compare(rows: int, dimensions: int) -> None:
+    """Measure one size in processes of their own, and print whether its bars hold."""
+    with tempfile.TemporaryDirectory() as folder:
+        for step in ("make", "measure"):
+            command = [sys.executable, "-m", "benchmarks.heads", step, folder, str(rows), str(dimensions)]
+            done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    found = json.loads(done.stdout)
+    words = ", ".join(f"{key} {value:.6g}" for key, value in found.items())
+    print(f"{words}: {'holds' if holds(found) else 'does not hold'}", flush=True)
 
 
 if __name__ == "__main__":

@@ -56,7 +56,8 @@ def test_folds_over_ranks_give_the_rows_and_logits_of_one_process(
 
 def test_a_fold_shared_by_ranks_learns_as_by_one_process(tiny_network: Path, manifest_folder: MakeFolder):
     folder = manifest_folder(pairs=9, test=2)
-    arguments = [tiny_network, "--data", folder, *EXACT, "--fold", 0, "--set", "epochs=4", "--out"]
+    small = ["--set", "batch_size=4", "--set", "accumulate=2", "--set", "epochs=4"]
+    arguments = [tiny_network, "--data", folder, *EXACT, "--fold", 0, *small, "--out"]
     alone(*arguments, "one")
     stopped = torchrun(*arguments, "two", "--hours", 1e-9)
     assert stopped.returncode == 0 and "time budget is used up" in stopped.stderr, stopped.stderr

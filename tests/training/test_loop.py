@@ -219,6 +219,11 @@ def test_workers_serve_all_epochs(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     two.run(tmp_path / "two", Budget(), evaluate, "fold")
     none.run(tmp_path / "none", Budget(), evaluate, "fold")
     assert len(started) == 2 and weights(two.result) == weights(none.result)
+    with pytest.raises(OutOfTimeError):
+        trainer(workers=2).run(tmp_path / "parts", StopAfter(4), evaluate, "fold")
+    resumed = trainer(workers=2)
+    resumed.run(tmp_path / "parts", Budget(), evaluate, "fold")
+    assert weights(resumed.result) == weights(none.result)
 
 
 @pytest.mark.cuda
