@@ -118,6 +118,12 @@ class Run:
         )
         return fold
 
+    def fold_stages(self, key: int | str) -> dict[str, float]:
+        """Seconds of a finished fold's `training`, `predicting` (held-out and test rows) and `scoring`."""
+        path = self.fold(key) / DONE
+        stages = files.read_json(path, ("stages",), retrain(path))["stages"]
+        return {name: float(seconds) for name, seconds in stages.items()}
+
     def fold_logits(self, key: int | str, name: str, ids: pd.Series[str]) -> npt.NDArray[np.float64]:
         """Logits that a finished fold wrote, in the order of `ids`.
 

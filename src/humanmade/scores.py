@@ -34,8 +34,6 @@ class Fold:
     fold: int | str
     seconds: float
     images_per_second: float
-    stages: dict[str, float] = field(default_factory=dict, kw_only=True)
-    """Seconds of `training`, `predicting` (the held-out and the test rows) and `scoring` (the forecast's)."""
 
 
 @dataclass(frozen=True)

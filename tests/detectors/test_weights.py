@@ -100,3 +100,12 @@ def test_the_packaged_lite_weights_know_a_palace_and_a_daisy(number: int):
         normal = (torch.from_numpy(pixels).permute(2, 0, 1)[None] / 255 - 0.5) / 0.5
         with torch.inference_mode():
             assert int(model(normal).argmax()) == label, name
+
+
+def test_a_kernels_inputs_are_walked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(weights, "KAGGLE_INPUT", tmp_path)
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x/a.safetensors").touch()
+    assert tmp_path / "x" in weights.folders()
+    monkeypatch.setattr(Path, "rglob", lambda *_: pytest.fail("walked again"))
+    assert tmp_path / "x" in weights.folders()

@@ -72,16 +72,15 @@ def test_runs_are_told_apart_by_owner_and_slug(tmp_path: Path):
 def test_attached_weights_are_joined_and_a_runs_own_are_not_among_them(tmp_path: Path):
     inputs = tmp_path / "kaggle/input"
     assert Inputs(inputs, tmp_path).weights == []
-    for name in ("datasets/o/x/a.safetensors", "y/b.safetensors", "z/runs/r/fold0/model.safetensors"):
+    attached = ("datasets/o/x/a.safetensors", "y/b.safetensors", "models/o/vit/pytorch/base/1/c.safetensors")
+    for name in (*attached, "z/runs/r/fold0/model.safetensors"):
         (inputs / name).parent.mkdir(parents=True)
         (inputs / name).write_text(name)
     (inputs / "z/runs/r/recipe.toml").write_text("")
     option, place = Inputs(inputs, tmp_path).weights
     assert option == "--weights"
-    assert {path.name: path.read_text() for path in Path(place).iterdir()} == {
-        "a.safetensors": "datasets/o/x/a.safetensors",
-        "b.safetensors": "y/b.safetensors",
-    }
+    joined = {path.name: path.read_text() for path in Path(place).iterdir()}
+    assert joined == {Path(name).name: name for name in attached}
 
 
 def test_a_dataset_of_ones_own_is_extra_and_never_the_competition(

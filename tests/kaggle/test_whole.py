@@ -24,7 +24,9 @@ def part(tmp_path: Path) -> Run:
     files.write_csv(run.folder / "folds.csv", pd.DataFrame({"id": ids, "fold": [0, 1] * 4, "group": 0}))
     files.write_csv(run.folder / "pictures.csv", pd.DataFrame({"id": ids, "digest": ids}))
     files.write_csv(run.folder / "test.csv", pd.DataFrame({"id": list("abcd"), "logit": 0.0}))
-    folds = [FoldScores(fold, 110.0, 9.0, 1.0, 1.0, 0.1, stages=STAGES) for fold in (0, 1)]
+    folds = [FoldScores(fold, 110.0, 9.0, 1.0, 1.0, 0.1) for fold in (0, 1)]
+    for fold in (0, 1):
+        files.write_json(run.fold(fold) / "scores.json", {"stages": STAGES})
     stages = {"reading": 12.0, "preparing": 24.0, "measuring": 40.0}
     Scores("", folds, stages=stages).write(run.folder / "scores.json")
     return run

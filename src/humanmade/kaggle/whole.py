@@ -59,7 +59,8 @@ def lines(part: Run, recipe: Recipe, data: Sequence[str], seconds: float, ranks:
     small, folds = _size_of(part), len(scores.folds)
     by_source = recipe.split == "source"
     large = _size(_table(data), small.folds if by_source else recipe.folds)
-    per_fold = {name: sum(fold.stages[name] for fold in scores.folds) / folds for name in FOLD_STAGES}
+    spent = [part.fold_stages(fold.fold) for fold in scores.folds]
+    per_fold = {name: sum(stages[name] for stages in spent) / folds for name in FOLD_STAGES}
     took = scores.stages | {name: math.ceil(folds / ranks) * per_fold[name] for name in FOLD_STAGES}
     took["start and end"] = max(0.0, seconds - sum(took.values())) + took.pop("measuring")
     needs = _grown(took, small, large, math.ceil(large.folds / ranks) / math.ceil(folds / ranks))
