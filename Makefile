@@ -47,8 +47,8 @@ status: $(READY)  ## how the pushed KERNEL does; ARGS=--wait follows it
 pull: $(READY)  ## fetch the run of the pushed KERNEL, verified, into runs/
 	@$(RUN_KIT) pull $(KERNEL) $(recipe_flag) $(ARGS)
 
-weights: $(READY)  ## upload pretrained weights NAMES="a b" as private datasets for kernels
-	@$(RUN_KIT) weights push $(or $(NAMES),$(error give NAMES="timm_name")) $(ARGS)
+weights: $(READY)  ## upload pretrained weights NAMES="a b", or all that RECIPE needs, as private datasets for kernels
+	@$(RUN_KIT) weights push $(NAMES) $(recipe_flag) $(ARGS)
 
 evaluate: $(READY)  ## score RUN on the labelled folder DATA
 	@$(RUN_KIT) evaluate $(or $(RUN),$(error give RUN=name)) $(data_flags) $(ARGS)

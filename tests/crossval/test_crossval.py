@@ -43,7 +43,7 @@ def test_a_run_folder_is_complete(tiny_network: Path, competition_folder: MakeFo
     for key in ("f1", "auc", "logloss", "versions", "seed", "commit", "data", "sources"):
         assert key in scores
     promised = {"fold", "f1", "auc", "logloss", "seconds", "images_per_second"}
-    assert set(scores["folds"][0]) == promised | {"stages"}
+    assert set(scores["folds"][0]) == promised
     assert main(["check", str(run / "submission.csv"), "--data", str(folder)]) == 0
     out = capsys.readouterr().out
     assert "answering 1 everywhere scores F1 0.667" in out and "3 labelled 1" in out

@@ -46,11 +46,11 @@ def afterwards(run: Run, real: bool) -> list[str]:
     Args:
         real: whether the submission is for the competition, not for the demo.
     """
-    folds = [run.finished_fold(key) for key in run.finished()]
+    folds = [run.fold_stages(key) for key in run.finished()]
     lines = []
     # Folds of older kits did not tell them apart.
-    if folds and all(part in fold.stages for fold in folds for part in PARTS):
-        spent = [f"{part} {_duration(sum(fold.stages[part] for fold in folds))}" for part in PARTS]
+    if folds and all(part in fold for fold in folds for part in PARTS):
+        spent = [f"{part} {_duration(sum(fold[part] for fold in folds))}" for part in PARTS]
         lines.append(f"time of the folds: {', '.join(spent)}")
     submission = run.folder / SUBMISSION
     if real and submission.is_file() and not run.scores.unfinished:
