@@ -134,7 +134,7 @@ def cv(
     Raises:
         UserError: the data, the recipe or an earlier start forbids it.
     """
-    from humanmade import competition, pretrained
+    from humanmade import pretrained
     from humanmade import recipe as recipes
     from humanmade.data import choice
     from humanmade.training.budget import Budget
@@ -145,25 +145,11 @@ def cv(
     wanted = recipe or choice.default_recipe(named)
     job = recipes.with_options(wanted, settings, folds=folds, split=split, seed=seed)
     pretrained.require(job.pretrained_weights())
-    # What is wrong so far is said before the seconds that these take.
-    from humanmade.crossval import Options, cross_validate, plan
-    from humanmade.data import inventory, manifest
-    from humanmade.evaluation import lesson, scorecard
-    from humanmade.training.team import team
+    # What is wrong so far is said before the seconds that training's imports take.
+    from humanmade.crossval import Options, command
 
-    ranks = team()
-    with ranks.first():
-        selection = choice.data_or_demo(named)
-    with ranks.first():
-        table = inventory.attach(manifest.load(selection.folders, _paths(extra), limit), skip_broken)
-    run = Trained(Path(out or RUNS / job.name))
-    cross_validate(job, table, run, Options(fold, prevalence, budget, selection.folders))
-    if ranks.leads:
-        print(scorecard.as_text(run, table))
-        if selection.hidden and run.finished():
-            print(lesson.as_text(run, selection.hidden))
-        real = not selection.hidden and any(map(competition.holds, selection.folders))
-        print("\n".join(plan.afterwards(run, real)))
+    run, options = Trained(Path(out or RUNS / job.name)), Options(fold, prevalence, budget)
+    command.train(job, run, named, _paths(extra), limit, skip_broken, options)
     return run
 
 

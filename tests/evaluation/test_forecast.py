@@ -21,7 +21,7 @@ from humanmade.evaluation.forecast import (
     shown,
 )
 from humanmade.evaluation.forecast_model import Facts, Model, facts_of
-from humanmade.scores import CorruptedScores, Distance, FoldScores, Scores, Shift, Steadiness
+from humanmade.scores import CorruptedScores, FoldScores, Scores, Shift, Steadiness
 
 KNOWN = Facts(
     folds=0.98,
@@ -149,11 +149,11 @@ def test_what_is_shown_is_corrected_by_other_submissions_on_the_same_data():
 
 
 def test_what_a_forecast_lacks_is_known(monkeypatch: pytest.MonkeyPatch):
-    made = Scores("one", forecast=forecast(KNOWN, 0.01, 5000, 0.5))
-    assert lacking(made) == ["the test set's distance"] and not lacking(Scores("one"))
+    without = ["embeddings", "counterparts"]
+    made = Scores("one", lacking=without, forecast=forecast(KNOWN, 0.01, 5000, 0.5))
+    assert lacking(made) == ["embeddings"] and not lacking(Scores("one", lacking=without))
     monkeypatch.setattr(forecasting, "MODEL", Model("traces", (0.3, 0.3), 0.1))
-    far = dataclasses.replace(made, shifted=Shift(test=Distance(0.9, 0.3)))
-    assert lacking(far) == ["counterparts"], "a model that weighs them misses them"
+    assert lacking(made) == without, "a model that weighs counterparts misses them"
 
 
 def test_one_bad_miss_makes_no_forecast_surer():

@@ -20,10 +20,10 @@ from torch import nn
 
 from humanmade import files
 from humanmade.data.loader import read_picture
-from humanmade.detectors.weights import folders
 from humanmade.errors import UserError
 from humanmade.images.corruptions import rescale
 from humanmade.images.decode import Picture
+from humanmade.pretrained import folders
 from humanmade.progress import in_threads
 from humanmade.training.device import Machine
 
@@ -108,7 +108,7 @@ def load_autoencoder(name: str) -> LatentAutoencoder:
     Raises:
         UserError: the files are nowhere, or do not fit.
     """
-    places = list(folders())
+    places = folders()
     network = LatentAutoencoder().eval().requires_grad_(False)
     for half in ("encoder", "decoder"):
         file_name = f"{name}_{half}.safetensors"

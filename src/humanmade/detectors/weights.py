@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Iterable
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +12,12 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from humanmade import places
+from humanmade import places, pretrained
 from humanmade.detectors import cnn  # noqa: F401 - registers its networks in timm
 from humanmade.errors import UserError
 from humanmade.files import whole_file
 from humanmade.schema import BackboneRecipe
 
-KAGGLE_INPUT = Path("/kaggle/input")
 LITES = ("tf_efficientnet_lite0", "tf_efficientnet_lite1", "tf_efficientnet_lite2")
 """Networks whose ImageNet weights a package on the index ships."""
 
@@ -96,7 +93,7 @@ def input_facts(recipe: BackboneRecipe) -> dict[str, Any]:
 def find_weights(name: str) -> tuple[Path | None, list[str]]:
     """Look for `<name>.safetensors` offline; also tell where it was looked for."""
     searched: list[str] = []
-    for place in folders():
+    for place in pretrained.folders():
         for file_name in _file_names(name):
             if (place / file_name).is_file():
                 return place / file_name, searched
@@ -116,24 +113,6 @@ def _file_names(name: str) -> list[str]:
     tag = tag or pretrained_settings(name).get("tag") or ""
     tagged = [f"{architecture}.{tag}.safetensors"] if tag else []
     return [*tagged, f"{architecture}.safetensors"]
-
-
-def folders() -> Iterable[Path]:
-    """Folders to look for weights in: the given one, the cache, and Kaggle's inputs."""
-    given = places.weights()
-    if given:
-        if not given.is_dir():
-            raise UserError(f"weights folder {given}: no such folder (--weights or HUMANMADE_WEIGHTS)")
-        yield given
-    yield places.cache("weights")
-    if KAGGLE_INPUT.is_dir():
-        yield from _attached(KAGGLE_INPUT)
-
-
-@cache
-def _attached(inputs: Path) -> list[Path]:
-    """Folders of a kernel's inputs with weights; they do not change, and hold 100,000 pictures."""
-    return sorted({file.parent for file in inputs.rglob("*.safetensors")})
 
 
 def _lite_from_package(name: str) -> Path | None:

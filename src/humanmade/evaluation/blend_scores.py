@@ -44,6 +44,7 @@ def of_rows(
         corrupted=held_out.score(corrupted, by_fold) if len(corrupted) else {},
         steadiness=held_out.steadiness(corrupted, by_fold),
         shifted=replace(members[0].shifted or Shift(), counterparts=None),
+        lacking=members[0].lacking,
         prevalence=members[0].prevalence,
         unfinished=any(member.unfinished for member in members),
     )

@@ -24,7 +24,7 @@ from humanmade.evaluation.forecast_model import (
     foretold,
     half_width,
 )
-from humanmade.scores import Forecast, Scores, Shift
+from humanmade.scores import Forecast, Scores
 
 MODEL = Model(name="shrink", coefficients=(0.445,), half_width=0.1563)
 """Chosen and fitted by `humanmade bench --calibrate`."""
@@ -78,12 +78,9 @@ def shown(scores: Scores, key: str, submitted: Sequence[ledger.Row]) -> Scores:
 
 
 def lacking(scores: Scores) -> list[str]:
-    """What a forecast is made without although it would be better with it, in words."""
-    shift = scores.shifted or Shift()
-    lacks = [] if shift.test else ["the test set's distance"]
-    if "counterparts" in CANDIDATES[MODEL.name] and shift.counterparts is None:
-        lacks.append("counterparts")
-    return lacks if scores.forecast else []
+    """What a forecast was made without although it weighs it (`Scores.lacking`)."""
+    weighed = {"embeddings", *CANDIDATES[MODEL.name]}
+    return [name for name in scores.lacking if name in weighed] if scores.forecast else []
 
 
 def sharpened(plain: Forecast, past: Sequence[tuple[float, float]], prevalence: float) -> Forecast:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from humanmade import files, places, yardsticks
+from humanmade import files, places, pretrained, yardsticks
 from humanmade.errors import KaggleError, UserError
 from humanmade.kaggle.client import Client, looks
 from humanmade.progress import Waiting
@@ -57,7 +57,7 @@ def find(name: str) -> list[Path]:
     from humanmade.detectors import weights
 
     names = _halves(name)
-    place = next((place for place in weights.folders() if all((place / n).is_file() for n in names)), None)
+    place = next((place for place in pretrained.folders() if all((place / n).is_file() for n in names)), None)
     if place:
         paths = [place / half for half in names]
     elif name == yardsticks.AUTOENCODER:
@@ -88,9 +88,9 @@ def _convert(name: str) -> list[Path]:
     from safetensors import SafetensorError
     from safetensors.torch import load_file, save_file
 
-    from humanmade.detectors import latent, weights
+    from humanmade.detectors import latent
 
-    searched = list(weights.folders())
+    searched = pretrained.folders()
     path = next((place / DIFFUSERS for place in searched if (place / DIFFUSERS).is_file()), None)
     if path is None:
         raise UserError(

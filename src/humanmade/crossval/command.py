@@ -1,0 +1,46 @@
+"""Cross-validation as people run it: the data chosen and read, then trained on, and told how it went."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from humanmade import competition
+from humanmade.crossval import Options, cross_validate, plan
+from humanmade.data import choice, inventory, manifest
+from humanmade.evaluation import lesson, scorecard
+from humanmade.run import Run
+from humanmade.schema import Recipe
+from humanmade.training.team import team
+
+
+def train(
+    job: Recipe,
+    run: Run,
+    named: Sequence[Path],
+    extra: Sequence[Path],
+    limit: int | None,
+    skip_broken: float,
+    options: Options,
+) -> None:
+    """Train a recipe, and print its scores, where the time went and what comes next.
+
+    Args:
+        named: data folders; without any the competition in data/, else the demo.
+        extra: folders of labelled rows that join every training part.
+        limit: a smoke run on about that many rows.
+        skip_broken: the largest share of pictures that may be unreadable; True is any.
+    """
+    ranks = team()
+    with ranks.first():
+        selection = choice.data_or_demo(named)
+    with ranks.first():
+        table = inventory.attach(manifest.load(selection.folders, extra, limit), skip_broken)
+    cross_validate(job, table, run, replace(options, folders=selection.folders))
+    if ranks.leads:
+        print(scorecard.as_text(run, table))
+        if selection.hidden and run.finished():
+            print(lesson.as_text(run, selection.hidden))
+        real = not selection.hidden and any(map(competition.holds, selection.folders))
+        print("\n".join(plan.afterwards(run, real)))
