@@ -113,9 +113,7 @@ def cv(
     prevalence: float = CURRENT.prevalence,
     hours: float | None = None,
 ) -> Trained:
-    """Train the folds of a recipe, score them, predict the test set, and say how it went.
-
-    A run that was started before goes on where it ended.
+    """Train the folds of a recipe, score them, predict the test set; a run that was started before goes on.
 
     Args:
         recipe: a shipped recipe's name or a .toml file.
@@ -124,8 +122,7 @@ def cv(
         extra: folders of labelled rows that join every training part and are never scored.
         folds: how many; `fold` trains one of them only, or "all" rows at once.
         split: what folds keep apart: "pairs" or "source".
-        settings: recipe keys to change, those of tables dotted: `{"image_size": 256, "augment.chain": 0}`,
-            or as the command line has them, `["image_size=256"]`.
+        settings: recipe keys to change: `{"image_size": 256, "augment.chain": 0}`, or `["image_size=256"]`.
         limit: a smoke run on about that many rows.
         skip_broken: go on without pictures that cannot be read; a number is the largest share of them.
         prevalence: assumed share of generated pictures in the test set.
@@ -140,10 +137,8 @@ def cv(
     from humanmade.training.budget import Budget
 
     budget, named = Budget(hours), _paths(data)
-    if isinstance(settings, Mapping):
-        settings = [f"{key}={json.dumps(value)}" for key, value in settings.items()]
     wanted = recipe or choice.default_recipe(named)
-    job = recipes.with_options(wanted, settings, folds=folds, split=split, seed=seed)
+    job = recipes.with_options(wanted, _settings(settings), folds=folds, split=split, seed=seed)
     pretrained.require(job.pretrained_weights())
     # What is wrong so far is said before the seconds that training's imports take.
     from humanmade.crossval import Options, command
@@ -151,6 +146,15 @@ def cv(
     run, options = Trained(Path(out or RUNS / job.name)), Options(fold, prevalence, budget)
     command.train(job, run, named, _paths(extra), limit, skip_broken, options)
     return run
+
+
+def _settings(given: Mapping[str, Any] | Sequence[str]) -> Sequence[str]:
+    """`key=value`, as the command line has them."""
+    return (
+        [f"{key}={json.dumps(value)}" for key, value in given.items()]
+        if isinstance(given, Mapping)
+        else given
+    )
 
 
 def load(run: PathLike) -> Trained:
