@@ -123,7 +123,7 @@ def test_a_folder_is_held_by_one_process(tmp_path: Path):
     if not child:
         with files.held(folder, "training here"):
             os.write(writing, b"x")
-            time.sleep(60)
+            time.sleep(600)
         os._exit(0)
     os.read(reading, 1)
     try:

@@ -18,7 +18,7 @@ from tests.conftest import MakeFolder
 
 
 def test_five_kills_end_with_the_same_bytes(tmp_path: Path):
-    soak.make_world(tmp_path / "world")
+    soak.make_world(tmp_path / "world", pairs=6, test=2)
     words = ["cv", "network.toml", "--data", "data", "--folds", "2", "--set", "workers=0"]
     whole = soak.train(soak.alone, tmp_path / "world", words)
     blows = itertools.cycle([signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
@@ -29,14 +29,14 @@ def test_five_kills_end_with_the_same_bytes(tmp_path: Path):
 def holding(folder: Path, ready: Path) -> None:
     with files.held(folder, "training here"):
         ready.write_text("")
-        time.sleep(60)
+        time.sleep(600)
 
 
 def test_two_processes_on_one_run_folder(
     tiny_probe: Path, manifest_folder: MakeFolder, tmp_path: Path, capsys
 ):
     command = ["cv", str(tiny_probe), "--data", str(manifest_folder(pairs=8)), "--out", "r"]
-    first = soak.CHILDREN.Process(target=holding, args=(Path("r").resolve(), tmp_path / "ready"))
+    first = soak.CHILDREN.Process(target=holding, args=(Path("r").resolve(), tmp_path / "ready"), daemon=True)
     first.start()
     while not (tmp_path / "ready").exists():
         time.sleep(0.05)

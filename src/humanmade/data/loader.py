@@ -44,7 +44,9 @@ def read_picture(path: str) -> Picture:
     try:
         return decode(Path(path).read_bytes(), trusted=True)
     except (BrokenPictureError, OSError) as error:
-        raise UserError(f"{path}: cannot be read ({error})") from None
+        raise UserError(
+            f"{path}: cannot be read any more ({error}); repair or remove it, and start again"
+        ) from None
 
 
 class ViewDataset(Dataset[torch.Tensor]):
