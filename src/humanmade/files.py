@@ -80,7 +80,7 @@ def held(folder: Path, what: str, wait: Callable[[], None] | None = None) -> Ite
     Raises:
         UserError: another process holds the folder, or it cannot be written to.
     """
-    lock, told = folder / f".lock{os.environ.get('RANK', '')}", False
+    lock, told = folder / f".lock{os.environ.get('RANK', '0')}", False
     while not (file := _locked(lock)):
         with contextlib.suppress(FileNotFoundError):
             holder = f"process {lock.read_text() or '(which has just begun)'} is {what}"
