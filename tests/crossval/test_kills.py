@@ -54,10 +54,10 @@ def test_a_second_process_waits_for_features_and_uses_them(
 ):
     data = manifest_folder(pairs=8)
     words = ["cv", str(tiny_probe), "--data", str(data), "--out"]
-    processes = []
+    processes, environment = [], {"HUMANMADE_CACHE": str(tmp_path / "shared")}
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
-        arguments = (tmp_path / name, [*words, "r"], tmp_path / name / "log.txt", dict[str, str]())
+        arguments = (tmp_path / name, [*words, "r"], tmp_path / name / "log.txt", environment)
         processes.append(soak.CHILDREN.Process(target=slowly, args=arguments))
         processes[-1].start()
     for process in processes:
