@@ -102,8 +102,9 @@ def _examine(path: str) -> dict[str, str]:
         image = upright(data)
     except BrokenPictureError as error:
         return row | {"error": " ".join(str(error).split()) or "unreadable"}
-    row |= {"phash": f"{phash(image):016x}", "width": str(image.width), "height": str(image.height)}
-    return row | stored_facts(data) | shown_facts(np.asarray(image))
+    grey = image.convert("L")
+    row |= {"phash": f"{phash(grey):016x}", "width": str(image.width), "height": str(image.height)}
+    return row | stored_facts(data) | shown_facts(image, grey)
 
 
 def _cache_file(folder: str) -> Path:

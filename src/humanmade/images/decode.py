@@ -24,6 +24,9 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF")
 MAX_PIXELS = 100_000_000
 """Largest picture that is decoded: 300 MB as RGB. Larger ones are taken for decompression bombs."""
 
+_IN_RGB = getattr(cv2, "IMREAD_COLOR_RGB", 0)
+"""Asks OpenCV for RGB at once; versions before 4.11 cannot."""
+
 
 class BrokenPictureError(Exception):
     """The bytes are not a picture that can be read; the message says why."""
@@ -103,12 +106,12 @@ def _plain_jpeg(image: Image.Image, data: bytes) -> Picture | None:
     if not plain or "exif" in image.info or "icc_profile" in image.info:
         return None
     try:
-        decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        decoded = cv2.imdecode(np.frombuffer(data, np.uint8), _IN_RGB or cv2.IMREAD_COLOR)
     except cv2.error:
         return None
     if decoded is None or decoded.shape[:2] != (image.height, image.width):
         return None
-    return np.asarray(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB, dst=decoded), np.uint8)
+    return np.asarray(decoded if _IN_RGB else cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB), np.uint8)
 
 
 def open_picture(data: bytes) -> Image.Image:
