@@ -26,9 +26,9 @@ MAX_PIXELS = 100_000_000
 
 # Decoders meet hostile bytes with errors of many kinds; each means that this is no picture.
 ERRORS = (
-    *(OSError, ValueError, SyntaxError, EOFError, LookupError, TypeError, ArithmeticError, RuntimeError),
-    *(struct.error, MemoryError, Image.DecompressionBombError),
-)
+    OSError, ValueError, SyntaxError, EOFError, LookupError, TypeError, ArithmeticError, RuntimeError,
+    struct.error, MemoryError, Image.DecompressionBombError,
+)  # fmt: skip
 
 _IN_RGB = getattr(cv2, "IMREAD_COLOR_RGB", 0)
 """Asks OpenCV for RGB at once; versions before 4.11 cannot."""
