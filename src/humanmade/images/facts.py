@@ -52,9 +52,10 @@ def shown_facts(image: Image.Image, grey: Image.Image) -> dict[str, str]:
     plane = np.asarray(grey)
     width, height = (min(GRID, side) for side in image.size)
     sample = np.asarray(image.resize((width, height), Image.Resampling.NEAREST))
+    mean, deviation = cv2.meanStdDev(plane)
     return {
-        "brightness": f"{cv2.mean(plane)[0]:.3f}",
-        "contrast": f"{cv2.meanStdDev(plane)[1].item():.3f}",
+        "brightness": f"{mean.item():.3f}",
+        "contrast": f"{deviation.item():.3f}",
         "saturation": f"{cv2.mean(spread(sample))[0]:.3f}",
         "sharpness": f"{cv2.meanStdDev(cv2.Laplacian(plane, cv2.CV_16S))[1].item():.3f}",
     }
