@@ -86,6 +86,7 @@ def make(folder: Path) -> None:
         "link-up.jpg": Path("../outside.jpg"),
         "link-nowhere.jpg": Path("nowhere.jpg"),
         "link-loop.jpg": Path("link-loop.jpg"),
+        "link-long.jpg": Path("long" * 100),
     }.items():
         (folder / name).symlink_to(target)
     (folder / "folder.jpg").mkdir()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -46,7 +47,7 @@ def _paths(words: Iterable[str | Path]) -> Iterator[str]:
     for word in words:
         if str(word) == STANDARD_INPUT:
             yield from _paths(line for text in sys.stdin if (line := text.rstrip("\r\n")))
-        elif Path(word).is_dir():
+        elif os.path.isdir(word):  # noqa: PTH112 - pathlib ends in an error at a name too long
             yield from (str(Path(word) / name) for name in folders.pictures(Path(word)))
         else:
             yield str(word)
@@ -56,4 +57,4 @@ def _problem(path: str) -> str:
     """Why a file cannot even be looked at; empty where it can."""
     if not folders.is_utf8(path):
         return "its name is not UTF-8; rename it"
-    return "" if Path(path).is_file() else "no such file"
+    return "" if folders.is_file(path) else "no such file"

@@ -19,7 +19,6 @@ to it, or absolute and inside it.
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -272,8 +271,7 @@ def _hide_test_labels(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _check_files(table: pd.DataFrame) -> None:
-    # os.path.isfile takes a name that no file could have for a missing file.
-    missing = [path for path in table["path"] if not os.path.isfile(path)]  # noqa: PTH113
+    missing = [path for path in table["path"] if not tableless.is_file(path)]
     if missing:
         raise UserError(
             f"{missing[0]}: no such file ({len(missing)} of {len(table)} pictures are missing); "
