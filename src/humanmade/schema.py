@@ -210,6 +210,8 @@ class NetworkRecipe(BackboneRecipe, TrainedRecipe):
     label_smoothing: Share = 0.0
     lora: Annotated[int, Field(ge=0, le=256)] = 0
     """Rank of the corrections that a transformer learns instead of its weights; 0 trains the weights."""
+    grad_checkpointing: bool = False
+    """Compute activations again on the way back: a third slower, in a fraction of the memory."""
     augment: Augment = Augment()
 
 
