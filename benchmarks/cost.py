@@ -49,7 +49,7 @@ PICTURE = (768, 576)
 CARDS, THREADS = 2, 4
 PEAK = 65e12
 """Operations a second of a T4 in fp16, by its maker."""
-DENSE, DEPTHWISE = 0.15, 0.02
+DENSE, DEPTHWISE = 0.15, 0.03
 """Assumed shares of the peak: of dense layers, and of networks with depthwise convolutions."""
 BACKWARD = 3
 """Forward passes that a training step costs."""
