@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -162,7 +163,7 @@ def difference(old: Recipe, new: Recipe) -> str | None:
 def _find(name: str, folder: Path = Path()) -> Path:
     """The file of a recipe by name, or by path from `folder`."""
     path = folder / name if name.endswith(".toml") else SHIPPED / f"{name}.toml"
-    if not path.is_file():
+    if not os.path.isfile(path):  # noqa: PTH113 - takes a name that no file could have for a missing file
         known = [other.name for other in path.parent.glob("*.toml")] if name.endswith(".toml") else shipped()
         near = did_you_mean(Path(name).name, known)
         choices = f"shipped recipes: {', '.join(shipped())}, or give the path of a .toml file"
@@ -174,7 +175,7 @@ def _read(path: Path) -> Values:
     """The keys that stand in a recipe's file, unchecked; its name is the file's where it has none."""
     try:
         return {"name": path.stem} | tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError, RecursionError) as error:
         raise UserError(f"{path}: not valid TOML ({error})") from None
 
 
@@ -194,7 +195,7 @@ def _override(text: str) -> Values:
     for literal in (value, json.dumps(value.strip())) if equals else ():
         try:
             return tomllib.loads(f"{key} = {literal}")
-        except tomllib.TOMLDecodeError:
+        except (tomllib.TOMLDecodeError, RecursionError):
             continue
     raise UserError(f"--set {text}: expected key=value, such as lr=1e-4")
 
