@@ -44,7 +44,7 @@ names = st.lists(
 def text(rows: Sequence[Sequence[object]], dialect: Dialect) -> bytes:
     """A table's bytes, header first."""
     out = io.StringIO()
-    csv.writer(out, quoting=dialect.quoting, lineterminator=dialect.ends).writerows(rows)  # type: ignore[arg-type]
+    csv.writer(out, quoting=dialect.quoting, lineterminator=dialect.ends).writerows(rows)
     said = out.getvalue() if dialect.last_end else out.getvalue().removesuffix(dialect.ends)
     return ("\ufeff" * dialect.mark + said).encode()
 

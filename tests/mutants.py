@@ -216,7 +216,7 @@ def _prepare() -> None:
     # A failure is a failure: nothing is kept of it and nobody looks for a smaller one.
     phases = (hypothesis.Phase.explicit, hypothesis.Phase.generate)
     hypothesis.settings.register_profile(
-        "mutants", phases=phases, database=None, deadline=None, derandomize=True
+        "mutants", phases=phases, max_examples=40, database=None, deadline=None, derandomize=True
     )
     assert not any(name.startswith("humanmade") for name in sys.modules)
 

@@ -86,6 +86,14 @@ def test_too_few_groups_are_refused():
         folds.make(paired(3), 5, 0, "pairs")
 
 
+@pytest.mark.parametrize("rare", [0, 1])
+def test_the_rarer_class_decides_how_many_folds_there_can_be(rare: int):
+    table = table_of([{"label": rare}] * 4 + [{"label": 1 - rare}] * 20)
+    assert len(folds.make(table, 4, 0, "pairs")) == 4, "as many groups as folds suffice"
+    with pytest.raises(UserError, match=r"5 folds need .* found 4 \(of 24 groups in all"):
+        folds.make(table, 5, 0, "pairs")
+
+
 def test_extra_rows_near_a_held_out_picture_do_not_train():
     table = paired(10)
     copy = table.iloc[[0]].assign(id="extra:copy", pair="", split="extra")
@@ -179,6 +187,14 @@ def test_source_folds_leave_no_partner_of_a_held_out_picture_in_training():
         table.loc[[a, b], "pair"] = f"p{number}"
     made = folds.make(table, 5, 0, "source")
     assert not set(table.loc[fakes, "id"]) & set(made.training(0)["id"])
+
+
+def test_two_sources_of_each_class_suffice():
+    two = sourced()[lambda table: table["source"] != "gen2"].reset_index(drop=True)
+    assert len(folds.make(two, 2, 0, "source")) == 2
+    unnamed = two.assign(source=two["source"].mask(two.index == 3, ""))
+    with pytest.raises(UserError, match=r"names 2 generators and 2 photo sources \(1 rows without one\)"):
+        folds.make(unnamed, 2, 0, "source")
 
 
 @pytest.mark.parametrize("gone", ["gen", "photo"])

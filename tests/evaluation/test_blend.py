@@ -179,7 +179,7 @@ def test_a_blend_knows_ids_and_logits_and_nothing_of_how_they_were_written(tmp_p
         blending.submit(members, "mean", blended, [*labels.values()], "", tmp_path / "s.csv")
         assert submission.check(tmp_path / "s.csv", [*blended.index]) == labels
         reached["asserted"] += 1
-        reached["tied"] += blended.duplicated().any()
+        reached["tied"] += bool(blended.duplicated().any())
         reached["moved"] += rows[0] != list(zip(ids, map(float, logits[0]), strict=True))
 
     check()

@@ -120,8 +120,7 @@ def _report(table: pd.DataFrame, facts: pd.DataFrame, skip_broken: float) -> Non
     if not broken.any():
         return
     names = [
-        f"{path}: {error}"
-        for path, error in zip(table["path"][broken], facts["error"][broken], strict=True)
+        f"{path}: {error}" for path, error in zip(table["path"][broken], facts["error"][broken], strict=True)
     ]
     listing = "; ".join(names[:10] + [f"and {len(names) - 10} more"] * (len(names) > 10))
     if not skip_broken:
