@@ -129,23 +129,22 @@ def _report(table: pd.DataFrame, facts: pd.DataFrame, skip_broken: float) -> Non
     if not broken.any():
         return
     names = [
-        f"  {path}: {error}"
-        for path, error in zip(table["path"][broken], facts["error"][broken], strict=True)
+        f"{path}: {error}" for path, error in zip(table["path"][broken], facts["error"][broken], strict=True)
     ]
-    listing = "\n".join(names[:10] + [f"  ... and {len(names) - 10} more"] * (len(names) > 10))
+    listing = "; ".join(names[:10] + [f"and {len(names) - 10} more"] * (len(names) > 10))
     if not skip_broken:
         raise UserError(
             f"{len(names)} of {len(table)} pictures cannot be read; repair them, or leave them out "
-            f"with --skip-broken:\n{listing}"
+            f"with --skip-broken: {listing}"
         )
     test = (table["split"] == "test").to_numpy()
     in_test = int((broken & test).sum())
     if broken[~test].sum() > skip_broken * (~test).sum():
         raise UserError(
             f"{len(names) - in_test} of {(~test).sum()} train pictures cannot be read, more than "
-            f"{skip_broken:.0%}; look what is wrong, or leave out any number with --skip-broken:\n{listing}"
+            f"{skip_broken:.0%}; look what is wrong, or leave out any number with --skip-broken: {listing}"
         )
     warn(
         f"{len(names)} pictures cannot be read: {len(names) - in_test} rows are left out of training, "
-        f"{in_test} test rows get the median test logit:\n{listing}"
+        f"{in_test} test rows get the median test logit: {listing}"
     )

@@ -164,12 +164,12 @@ def _from_file(name: str, file: Path, options: dict[str, Any]) -> Any:
 
 def _from_hub(name: str, searched: list[str], options: dict[str, Any]) -> Any:
     """Let timm download, where that can work."""
-    listing = "".join(f"\n  {place}" for place in searched)
+    listing = ", ".join(searched)
     advice = "put the file into one of these places, or set pretrained = false"
     if os.environ.get("KAGGLE_KERNEL_RUN_TYPE"):
         raise UserError(
             f"no weights for {name} among the kernel's inputs (internet is off there); "
-            f"humanmade weights push {name} makes a dataset of them. Looked in:{listing}"
+            f"humanmade weights push {name} makes a dataset of them. Looked in: {listing}"
         )
     try:
         return timm.create_model(name, pretrained=True, **options)
@@ -177,5 +177,5 @@ def _from_hub(name: str, searched: list[str], options: dict[str, Any]) -> Any:
     except Exception as error:
         reason = str(error).strip().split("\n")[0][:200]
         raise UserError(
-            f"no weights for {name}: {advice}. Looked in:{listing}\n  timm's download ({reason})"
+            f"no weights for {name}: {advice}. Looked in: {listing}, timm's download ({reason})"
         ) from None

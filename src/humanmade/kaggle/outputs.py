@@ -110,7 +110,7 @@ def read_listing(content: str, reference: str, expected: str) -> Listing:
         hashes = {str(name): str(digest) for name, digest in listing["files"].items()}
         unfinished, written = bool(listing["unfinished"]), listing["run_id"]
         size = int(listing.get("bytes", 0))
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise KaggleError(f"{bad}; push it again") from None
     if written != expected:
         raise KaggleError(f"{reference}: Kaggle shows another run's outputs; push it again")
