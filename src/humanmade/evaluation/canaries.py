@@ -61,13 +61,9 @@ def measure_once(current: Run, folds: Folds, budget: Budget) -> None:
     if path.is_file():
         return
 
-    def check() -> None:
-        if budget.over:
-            budget.stop()
-
-    check()
+    budget.check()
     try:
-        files.write_json(path, of_folds(folds, check))
+        files.write_json(path, of_folds(folds, budget.check))
     except UserError as error:
         warn(f"the run goes without canaries: {error}")
 
