@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,8 @@ class Trainer:
         )
         steps = recipe.epochs * self.steps_per_epoch
         self.schedule = _schedule(self.optimiser, recipe, steps)
+        self.pace: Callable[[int], object] = self.schedule.step
+        """Sets the learning rates of a step."""
         self.scaler = machine.scaler()
         self.average = _average(network, recipe.ema, steps) if recipe.ema else None
         self.step = 0
@@ -110,9 +113,9 @@ class Trainer:
         recipe = self.recipe
         return plan_epoch(self.dataset.keys, recipe.batch_size, recipe.accumulate, self.seed, epoch)
 
-    def _draws(self, start: int) -> Iterator[list[Draw]]:
-        """This rank's part of every batch from step `start` to the end of training."""
-        for epoch in range(len(self.log), self.recipe.epochs):
+    def _draws(self, start: int, epochs: int) -> Iterator[list[Draw]]:
+        """This rank's part of every batch from step `start` to the end of `epochs`."""
+        for epoch in range(len(self.log), epochs):
             for step in self.plan(epoch)[max(0, start - epoch * self.steps_per_epoch) :]:
                 for batch in step:
                     part = np.array_split(batch, self.ranks)[self.rank]
@@ -127,7 +130,7 @@ class Trainer:
         state_file = folder / "last.pt"
         self._restore(load_state(state_file))
         choose_kernels(self.recipe.deterministic)
-        draws, workers = self._draws(self.step), worker_count(self.recipe.workers)
+        draws, workers = self._draws(self.step, self.recipe.epochs), worker_count(self.recipe.workers)
         with budget.graceful(), closing(training_batches(self.dataset, draws, workers)) as batches:
             while len(self.log) < self.recipe.epochs and not self._stale():
                 epoch = len(self.log)
@@ -137,6 +140,8 @@ class Trainer:
                     "steps",
                     (epoch + 1) * self.steps_per_epoch - self.step,
                 ):
+                    if self.skipped == MOST_SKIPPED or self.step % LOOK == 0:
+                        self._check()
                     if self._sum(float(budget.over)):
                         save_state(state_file, self._state())
                         budget.stop()
@@ -144,6 +149,22 @@ class Trainer:
                 save_state(state_file, self._state())
         if self.best["weights"] is not None:
             self.result.load_state_dict(self.best["weights"])
+
+    def sweep(self, rates: Sequence[float]) -> Iterator[float]:
+        """Take one step at each learning rate, whatever the schedule says, and give its loss a picture."""
+
+        def pace(step: int) -> None:
+            for group in self.optimiser.param_groups:
+                group["lr"] = rates[step] * group.get("lr_scale", 1.0)
+
+        self.pace, epochs = pace, -(-len(rates) // self.steps_per_epoch)
+        draws, workers = self._draws(0, epochs), worker_count(self.recipe.workers)
+        with closing(training_batches(self.dataset, draws, workers)) as batches:
+            steps = itertools.chain.from_iterable(self._epoch(epoch, batches) for epoch in range(epochs))
+            for _ in itertools.islice(steps, len(rates)):
+                loss, pictures = self.tally.tolist()
+                self.tally.zero_()
+                yield loss / pictures if pictures else math.nan
 
     def _epoch(self, epoch: int, batches: Batches) -> Iterator[None]:
         """Take the epoch's remaining steps one by one."""
@@ -175,7 +196,7 @@ class Trainer:
         self.tally += counted
 
     def _update(self) -> None:
-        self.schedule.step(self.step)
+        self.pace(self.step)
         self.scaler.unscale_(self.optimiser)
         if self.recipe.clip_grad:
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip_grad)
@@ -187,8 +208,6 @@ class Trainer:
         self.skipped = self.skipped + 1 if self.scaler.get_scale() < scale else 0
         if self.average:
             self.average.update(self.network, step=self.step)
-        if self.skipped == MOST_SKIPPED or self.step % LOOK == 0:
-            self._check()
 
     def _check(self) -> None:
         """Give up a training that has come to nothing."""
