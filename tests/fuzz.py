@@ -69,7 +69,8 @@ def picture(data: bytes) -> None:
     shown = decode(data)
     assert shown.ndim == 3 and shown.shape[2] == 3 and shown.dtype == np.uint8
     assert decode(data, trusted=True).shape == shown.shape
-    stored_facts(data), shown_facts(shown)
+    image = Image.fromarray(shown)
+    stored_facts(data), shown_facts(image, image.convert("L"))
 
 
 def pictures() -> Iterable[bytes]:
