@@ -1,5 +1,6 @@
 import base64
 import io
+import os
 import re
 import shutil
 import subprocess
@@ -108,6 +109,7 @@ def test_one_page_holds_everything(runs: Path):
         "gen-a&lt;b&gt; ",
         "&#34;test_efficientnet&#34;",
         "the kit&#39;s commit",
+        f"CPU cores {os.cpu_count()}, memory ",
         "No near-duplicates outside of pairs",
     ):
         assert said in page, said
@@ -118,6 +120,24 @@ def test_one_page_holds_everything(runs: Path):
         assert np.asarray(Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB")).std() > 5
     assert not re.search(r'(src|href)="(?!data:|#)', page), "nothing is fetched from elsewhere"
     assert len(page) < 2_000_000 / 10 * 2 + 50_000, "ten runs stay below two megabytes"
+
+
+def test_what_each_run_adds_is_what_blend_and_compare_say(runs: Path, capsys: pytest.CaptureFixture[str]):
+    page = written()
+    table = page[page.index("What each run adds to the mean of all") :].partition("</table>")[0]
+    cells = [re.findall(r"<t[hd][^>]*>([^<]*)</t[hd]>", row) for row in table.split("<tr>")[2:]]
+    assert [row[0] for row in cells] == ["tiny", "tinyprobe"]
+    capsys.readouterr()
+    assert main(["blend", "tiny", "tinyprobe", "--out", "submissions/two.csv", "--data", str(runs)]) == 0
+    assert main(["compare", "submissions/two.csv"]) == 0
+    said = capsys.readouterr().out
+    for name, mean, ends, verdict, forecast in cells:
+        lines = re.findall(rf"^  {name}: F1 (.*)", said, re.MULTILINE)
+        assert len(lines) == 2 and lines[0] == lines[1], "of blend, and of compare"
+        assert lines[0].startswith(f"{mean} (95 %: {ends}; 3 folds")
+        assert lines[0].endswith(f": {verdict}; forecast AUC {forecast}")
+    shutil.rmtree("runs/tiny")
+    assert "What each run adds" not in written()
 
 
 def test_the_page_can_be_read_aloud_and_by_keys(runs: Path):

@@ -57,17 +57,16 @@ def measure_once(current: Run, folds: Folds, budget: Budget) -> None:
     Raises:
         OutOfTimeError: the budget is used up; what was seen of the pictures is kept in the cache.
     """
-    path = current.folder / CANARIES
-    if path.is_file():
-        return
 
     def check() -> None:
         if budget.over:
             budget.stop()
 
-    check()
+    path = current.folder / CANARIES
     try:
-        files.write_json(path, of_folds(folds, check))
+        if not path.is_file():
+            check()
+            files.write_json(path, of_folds(folds, check))
     except UserError as error:
         warn(f"the run goes without canaries: {error}")
 
