@@ -31,7 +31,16 @@ for (let click = 0; click < 2; click++) {
 const ground = () => getComputedStyle(document.body).backgroundColor, grounds = [ground()];
 document.querySelector(".theme").click();
 grounds.push(ground());
-const wide = document.documentElement.scrollWidth > innerWidth;
+for (const details of document.querySelectorAll("details")) details.open = true;
+const frame = document.createElement("iframe"), wide = [];
+document.body.append(frame);
+for (const width of [400, 1280]) {
+  frame.style.width = `${width}px`;
+  frame.contentDocument.documentElement.replaceChildren(
+    document.head.cloneNode(true), document.body.cloneNode(true));
+  frame.contentDocument.querySelector("iframe").remove();
+  wide.push(frame.contentDocument.documentElement.scrollWidth > width);
+}
 document.title = JSON.stringify({orders, themes: new Set(grounds).size, wide});
 </script>"""
 
@@ -191,10 +200,10 @@ def test_a_browser_sorts_and_changes_the_theme(runs: Path):
     page = written()
     Path("acted.html").write_text(page.replace("</body>", f"{ACTS}</body>"))
     command = [str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr"]
-    command += ["--window-size=500,900", "--dump-dom", f"file://{Path('acted.html').resolve()}"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    command += ["--window-size=1400,900", "--dump-dom", f"file://{Path('acted.html').resolve()}"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=True)
     title = re.search("<title>(.*?)</title>", done.stdout)
-    assert title and '"themes":2,"wide":false' in title[1], done.stdout[:500]
+    assert title and '"themes":2,"wide":[false,false]' in title[1], done.stdout[:500]
     first, second = re.findall(r'"([^"]+)=(\w+)"', title[1])
     assert first[1] == "descending" and second[1] == "ascending"
     assert first[0].split("/") == second[0].split("/")[::-1]
