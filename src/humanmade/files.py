@@ -118,7 +118,7 @@ def read_json(path: Path, keys: tuple[str, ...], advice: str) -> dict[str, Any]:
     """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path}: not readable ({error}); {advice}") from None
     missing = [key for key in keys if not isinstance(value, dict) or key not in value]
     if missing:

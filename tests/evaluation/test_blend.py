@@ -1,14 +1,20 @@
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from humanmade import files, fusion, ledger
+from humanmade import files, fusion, ledger, submission
 from humanmade import recipe as recipes
 from humanmade.errors import UserError
 from humanmade.evaluation.blend import Blend, in_order, submit
 from humanmade.evaluation.member import read_member
+from tests import csvs
+from tests.csvs import dialects, names
 
 IDS = ["a", "b", "c", "d"]
 
@@ -130,3 +136,49 @@ def test_a_submission_notes_runs_by_their_own_names(tmp_path: Path):
     noted = ledger.origin(out)
     assert noted and noted["runs"] == ["good", "bad"] and noted["threshold"] == "logit above 2.5"
     assert noted["fold_score"] == 1.0
+
+
+@st.composite
+def predictions(draw: st.DrawFn) -> tuple[list[str], list[list[int]]]:
+    """Ids that need quotes as often as not, and two members' logits with ties."""
+    ids = draw(st.lists(names, min_size=2, max_size=8, unique=True))
+    logits = st.lists(st.integers(-3, 3), min_size=len(ids), max_size=len(ids))
+    return ids, [draw(logits), draw(logits)]
+
+
+def test_a_blend_knows_ids_and_logits_and_nothing_of_how_they_were_written(tmp_path: Path):
+    reached = Counter[str]()
+
+    @settings(max_examples=60)
+    @given(predictions(), st.tuples(dialects, dialects), st.sampled_from([0.1, 0.5, 0.9]), st.randoms())
+    def check(drawn, ways: tuple[csvs.Dialect, csvs.Dialect], prevalence: float, random) -> None:
+        ids, logits = drawn
+        rows = [list(zip(ids, map(float, own), strict=True)) for own in logits]
+        members = []
+        for name, own, way in zip(("one", "two"), rows, ways, strict=True):
+            random.shuffle(own)
+            csvs.write(tmp_path / f"{name}.csv", [["id", "logit"], *own], way)
+            members.append(read_member(str(tmp_path / f"{name}.csv")))
+        scales = [np.std(own) or 1.0 for own in logits]
+        expected = np.mean([np.array(own) / scale for own, scale in zip(logits, scales, strict=True)], axis=0)
+        blend = Blend(members, "mean")
+        blended = blend.test
+        assert blended[ids].tolist() == pytest.approx(expected)
+        assert blended.index.tolist() == [name for name, _ in rows[0]], "in the first member's order"
+        assert Blend(members[::-1], "mean").test[ids].tolist() == pytest.approx(blended[ids].tolist())
+        out = tmp_path / "s.csv"
+        labels = dict(zip(blended.index, submit(blend, blended, out, prevalence)[0], strict=True))
+        assert submission.check(out, [*blended.index]) == labels
+        assert sum(labels.values()) == round(prevalence * len(ids))
+        turned = blended.sample(frac=1, random_state=1)
+        again = submit(blend, turned, out, prevalence)[0]
+        assert dict(zip(turned.index, again, strict=True)) == labels, "ties are broken by id, not by row"
+        stretched = replace(members[0], test=np.exp(members[0].test))
+        ranks = [Blend([first, members[1]], "rank").test for first in (members[0], stretched)]
+        assert ranks[0].tolist() == pytest.approx(ranks[1].tolist()), "ranks see the order alone"
+        reached["asserted"] += 1
+        reached["tied"] += bool(blended.duplicated().any())
+        reached["moved"] += rows[0] != list(zip(ids, map(float, logits[0]), strict=True))
+
+    check()
+    assert reached["asserted"] >= 60 and min(reached["tied"], reached["moved"]) >= 20, reached

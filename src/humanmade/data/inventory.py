@@ -15,9 +15,10 @@ import pandas as pd
 
 from humanmade import files, places
 from humanmade.errors import UserError
-from humanmade.images.decode import BrokenPictureError, is_truncated_jpeg, upright
+from humanmade.images.decode import BrokenPictureError, upright
 from humanmade.images.facts import SHOWN, STORED, shown_facts, stored_facts
 from humanmade.images.hashing import phash
+from humanmade.images.truncation import is_truncated_jpeg
 from humanmade.progress import in_threads, warn
 
 COLUMNS = [
@@ -25,6 +26,9 @@ COLUMNS = [
     *STORED,
     *SHOWN,
 ]
+VERSION = 2
+"""Raise when the same file would be described otherwise."""
+
 CHUNK = 2048
 """Pictures after which what was learned is saved."""
 
@@ -67,7 +71,11 @@ def survey(paths: Sequence[str]) -> pd.DataFrame:
 
 
 def _stamp(path: str) -> tuple[str, str]:
-    stat = os.stat(path)
+    """Size and time of a file; empty where there is none."""
+    try:
+        stat = os.stat(path)
+    except OSError:
+        return "", ""
     return str(stat.st_size), str(stat.st_mtime_ns)
 
 
@@ -99,7 +107,8 @@ def _examine(path: str) -> dict[str, str]:
 
 
 def _cache_file(folder: str) -> Path:
-    return places.cache("pictures") / f"{hashlib.sha256(folder.encode()).hexdigest()[:32]}.csv"
+    name = hashlib.sha256(folder.encode()).hexdigest()[:32]
+    return places.cache("pictures") / str(VERSION) / f"{name}.csv"
 
 
 def _load_cache(folder: str) -> pd.DataFrame:
@@ -120,23 +129,22 @@ def _report(table: pd.DataFrame, facts: pd.DataFrame, skip_broken: float) -> Non
     if not broken.any():
         return
     names = [
-        f"  {path}: {error}"
-        for path, error in zip(table["path"][broken], facts["error"][broken], strict=True)
+        f"{path}: {error}" for path, error in zip(table["path"][broken], facts["error"][broken], strict=True)
     ]
-    listing = "\n".join(names[:10] + [f"  ... and {len(names) - 10} more"] * (len(names) > 10))
+    listing = "; ".join(names[:10] + [f"and {len(names) - 10} more"] * (len(names) > 10))
     if not skip_broken:
         raise UserError(
             f"{len(names)} of {len(table)} pictures cannot be read; repair them, or leave them out "
-            f"with --skip-broken:\n{listing}"
+            f"with --skip-broken: {listing}"
         )
     test = (table["split"] == "test").to_numpy()
     in_test = int((broken & test).sum())
     if broken[~test].sum() > skip_broken * (~test).sum():
         raise UserError(
             f"{len(names) - in_test} of {(~test).sum()} train pictures cannot be read, more than "
-            f"{skip_broken:.0%}; look what is wrong, or leave out any number with --skip-broken:\n{listing}"
+            f"{skip_broken:.0%}; look what is wrong, or leave out any number with --skip-broken: {listing}"
         )
     warn(
         f"{len(names)} pictures cannot be read: {len(names) - in_test} rows are left out of training, "
-        f"{in_test} test rows get the median test logit:\n{listing}"
+        f"{in_test} test rows get the median test logit: {listing}"
     )

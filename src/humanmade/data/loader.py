@@ -35,12 +35,15 @@ def read_picture(path: str) -> Picture:
     """Decode a file.
 
     Raises:
-        UserError: it cannot be read (the inventory found it readable, so it changed since).
+        UserError: it cannot be read.
     """
     try:
         return decode(Path(path).read_bytes(), trusted=True)
     except (BrokenPictureError, OSError) as error:
-        raise UserError(f"{path}: cannot be read ({error})") from None
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(
+            f"{path}: cannot be read any more ({reason}); put it back as it was, and give the command again"
+        ) from None
 
 
 class ViewDataset(Dataset[torch.Tensor]):
@@ -130,18 +133,24 @@ def training_batches(
     dataset: TrainingDataset, batches: Iterable[list[Draw]], workers: int
 ) -> Generator[tuple[torch.Tensor, torch.Tensor], None, None]:
     """Batches in order: pixels (n, 3, size, size) uint8 and labels (n,); workers serve until the last."""
-    yield from _loader(dataset, workers, batch_sampler=batches)
+    yield from _load(dataset, workers, batch_sampler=batches)
 
 
 def view_batches(dataset: ViewDataset, batch: int, workers: int) -> Iterator[torch.Tensor]:
     """Batches (n, views, 3, size, size) in the order of the rows; the last may be smaller."""
-    yield from _loader(dataset, workers, batch_size=batch)
+    yield from _load(dataset, workers, batch_size=batch)
 
 
-def _loader(dataset: Dataset[Any], workers: int, **how: Any) -> DataLoader[Any]:
+def _load(dataset: Dataset[Any], workers: int, **how: Any) -> Iterator[Any]:
     # From pinned memory a GPU copies while it computes.
     pinned = torch.cuda.is_available()
-    return DataLoader(dataset, num_workers=workers, pin_memory=pinned, worker_init_fn=_quiet_worker, **how)
+    try:
+        yield from DataLoader(
+            dataset, num_workers=workers, pin_memory=pinned, worker_init_fn=_quiet_worker, **how
+        )
+    except UserError as error:
+        # A worker's comes with its whole traceback, of which the line itself is the last.
+        raise UserError(str(error).rpartition("UserError: ")[2].strip()) from None
 
 
 def fixed_size(pixels: torch.Tensor, size: int) -> torch.Tensor:

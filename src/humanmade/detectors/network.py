@@ -82,6 +82,8 @@ class Network(PictureDetector):
         network = self.build(recipe.pretrained)
         if recipe.lora:
             lora.insert(network.backbone, recipe.lora)
+        if recipe.grad_checkpointing:
+            self._recompute(network.backbone)
         augment = Augmentation(self.frame, recipe.augment)
         dataset = TrainingDataset(train, augment, seed, recipe.augment.pair_sync)
         trainer = Trainer(self.machine.place(network), dataset, recipe, self.machine, seed, self._loss)
@@ -137,6 +139,12 @@ class Network(PictureDetector):
             nn.init.zeros_(parameter)
         settings = pretrained_settings(recipe.backbone)
         return Normalised(backbone, settings["mean"], settings["std"])
+
+    def _recompute(self, backbone: nn.Module) -> None:
+        try:
+            backbone.set_grad_checkpointing()  # type: ignore[operator]
+        except (AttributeError, AssertionError):
+            raise UserError(f"recipe: timm cannot checkpoint gradients of {self.recipe.backbone}") from None
 
     def _loss(self, network: nn.Module, pixels: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Binary cross-entropy on smoothed labels, summed over the batch."""

@@ -220,7 +220,7 @@ def submit(
     if isinstance(threshold, str):
         threshold, score = blend.oof_threshold()
         nested = f", nested out-of-fold F1 {score:.3f}"
-    prevalence = prevalence or competition.CURRENT.prevalence
+    prevalence = competition.CURRENT.prevalence if prevalence is None else prevalence
     values, how = submission.answer(ids, logits, prevalence, threshold)
     how += nested
     submission.write(out, ids, values)

@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageCms, ImageOps
 
+from humanmade.images.truncation import LEAST, ended, is_truncated_jpeg, share_there
+
 Picture: TypeAlias = npt.NDArray[np.uint8]
 """Height x width x 3, RGB, 0 to 255."""
 
@@ -30,14 +32,14 @@ class BrokenPictureError(Exception):
 def decode(data: bytes, trusted: bool = False) -> Picture:
     """Decode a file's bytes: first frame, EXIF orientation applied, colours in sRGB, alpha on white.
 
-    A JPEG whose end is missing is decoded as far as it goes, the rest grey.
+    A JPEG whose end is missing is decoded as far as it goes, the rest grey, if that is `LEAST` of its rows.
 
     Args:
         trusted: these bytes were decoded before. Plain JPEGs then go through OpenCV: the same pixels
             sooner, but it would take some damaged files for whole.
 
     Raises:
-        BrokenPictureError: nothing could be decoded, or it is larger than `MAX_PIXELS`.
+        BrokenPictureError: too little could be decoded, or it is larger than `MAX_PIXELS`.
     """
     image = _read(data, trusted)
     return image if isinstance(image, np.ndarray) else np.array(image, dtype=np.uint8)
@@ -67,6 +69,8 @@ def _read(data: bytes, trusted: bool) -> Image.Image | Picture:
                 return plain
             profile = image.info.get("icc_profile")
             image.load()
+            if is_truncated_jpeg(data) and share_there(data, image) < LEAST:
+                raise BrokenPictureError(f"cut off: less than {LEAST:.0%} of it can be decoded")
             ImageOps.exif_transpose(image, in_place=True)
             return _to_srgb(_to_rgb(image), profile)
     except BrokenPictureError:
@@ -107,18 +111,11 @@ def _plain_jpeg(image: Image.Image, data: bytes) -> Picture | None:
     return np.asarray(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB, dst=decoded), np.uint8)
 
 
-def is_truncated_jpeg(data: bytes) -> bool:
-    """Whether these are a JPEG's bytes without the marker that ends one."""
-    return data.startswith(b"\xff\xd8") and b"\xff\xd9" not in data[-4096:]
-
-
 def open_picture(data: bytes) -> Image.Image:
     """Read a file's header; its pixels are read when they are asked for."""
     if not data:
         raise BrokenPictureError("the file is empty")
-    if is_truncated_jpeg(data):
-        # With an end marker libjpeg fills what is missing instead of giving up.
-        data += b"\xff\xd9"
+    data = ended(data) if is_truncated_jpeg(data) else data
     return Image.open(io.BytesIO(data), formats=_supported_formats())
 
 
@@ -143,12 +140,14 @@ def _from_deep_grey(image: Image.Image) -> Image.Image:
     """Bring 16-bit, 32-bit and floating-point grey to 8 bits; Pillow alone would clip it."""
     values = np.asarray(image, dtype=np.float64)
     if image.mode == "F":
-        low, high = float(np.nanmin(values)), float(np.nanmax(values))
+        # Holes (NaN) are black, and infinities do not stretch the rest.
+        finite = values[np.isfinite(values)]
+        low, high = (finite.min(), finite.max()) if finite.size else (0.0, 0.0)
         values = (values - low) / max(high - low, 1e-12) * 255
     else:
         # Mode I holds 16-bit PNGs in older Pillows; whatever fits 8 bits is left as it is.
         values = values / 257 if image.mode.startswith("I;16") or values.max() > 255 else values
-    grey = np.nan_to_num(values).round().clip(0, 255).astype(np.uint8)
+    grey = np.nan_to_num(values, posinf=255, neginf=0).round().clip(0, 255).astype(np.uint8)
     return Image.fromarray(grey).convert("RGB")
 
 
