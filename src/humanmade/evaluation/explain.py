@@ -25,6 +25,7 @@ from humanmade.evaluation.inference import honest_logits
 from humanmade.evaluation.sheet import Cell
 from humanmade.files import whole_file
 from humanmade.images.decode import Picture
+from humanmade.metrics import NAMES
 from humanmade.progress import progress
 from humanmade.run import SCORES, Run
 from humanmade.sensitivity import MOST
@@ -109,7 +110,7 @@ def select(rows: pd.DataFrame, count: int = PER_GROUP) -> pd.DataFrame:
     Returns:
         The chosen rows with `group` (of `GROUPS`) and `kind`, the source or else the label's name.
     """
-    names = rows["label"].map({0: "human-made", 1: "generated"})
+    names = rows["label"].map(dict(enumerate(NAMES)))
     rows = rows.assign(kind=rows["source"].mask(rows["source"] == "", names))
     support = rows["logit"].where(rows["label"] == 1, -rows["logit"])
     chosen = []

@@ -9,7 +9,8 @@ import pandas as pd
 from PIL import Image
 
 from humanmade.data.loader import read_picture
-from humanmade.evaluation import page, plots
+from humanmade.evaluation import page
+from humanmade.metrics import NAMES
 
 MISTAKES = 8
 """Shown at most."""
@@ -36,7 +37,7 @@ def faults(oof: pd.DataFrame, rows: pd.DataFrame) -> Values:
     return {
         "confusion": [
             {
-                "truth": plots.NAMES[label],
+                "truth": NAMES[label],
                 "called": counts,
                 "right": f"{counts[label] / sum(counts):.1%}" if any(counts) else "-",
             }
@@ -48,7 +49,7 @@ def faults(oof: pd.DataFrame, rows: pd.DataFrame) -> Values:
 
 
 def _mistake(row: Mapping[Any, Any], rows: pd.DataFrame) -> Values:
-    values = {"id": row["id"], "truth": plots.NAMES[int(row["label"])]}
+    values = {"id": row["id"], "truth": NAMES[int(row["label"])]}
     values |= {"logit": f"{row['logit']:+.2f}", "fold": int(row["fold"])}
     if row["id"] in rows.index:
         picture = Image.fromarray(read_picture(str(rows.loc[row["id"], "path"])))

@@ -21,7 +21,6 @@ CLASSES = {0: "#3d85c6", 1: "#d9742b"}
 
 OTHER = "#8a8a8a"
 FORECAST, STAR = "#2f9e6e", "#d64a4a"
-NAMES = {0: "human-made", 1: "generated"}
 
 CURVES = ("loss", "auc", "logloss", "selection")
 """What of a training's log is drawn, where it is there."""
@@ -126,7 +125,7 @@ def separation(oof: pd.DataFrame, test: Array | None, cut: float | None) -> str:
     low, high = np.quantile([*oof["logit"], *([] if test is None else test)], [0.005, 0.995])
     bins = np.linspace(min(low, -0.1), max(high, 0.1), BINS + 1)
     said = []
-    for label, name in NAMES.items():
+    for label, name in enumerate(metrics.NAMES):
         if len(rows := oof.loc[oof["label"] == label, "logit"].to_numpy()):
             _histogram(axes[0], rows, bins, CLASSES[label], name)
             said.append(f"{name} {np.median(rows):.2f}")
@@ -208,7 +207,7 @@ def sources(aucs: Mapping[str, float], labels: Mapping[str, int]) -> str:
     axis.set_xlim(0, 1.16)
     axis.set_xlabel("AUC")
     if labels:
-        handles = [axis.barh(0, 0, color=CLASSES[label], label=NAMES[label]) for label in CLASSES]
+        handles = [axis.barh(0, 0, color=CLASSES[label], label=metrics.NAMES[label]) for label in CLASSES]
         figure.legend(handles=handles, loc="outside upper center", ncols=2, fontsize=8)
     said = ", ".join(f"{name} {value:.3f}" for value, name in ordered)
     return drawn(figure, f"AUC of each source: {said}")

@@ -13,14 +13,12 @@ import pandas as pd
 from humanmade import files, metrics
 from humanmade.errors import UserError
 from humanmade.evaluation import forecast
+from humanmade.metrics import NAMES
 from humanmade.run import OOF, Run
 from humanmade.scores import Forecast, Scores, Shift
 
 UNSURE = (0.2, 0.8)
 """Calibrated shares between which no verdict is given."""
-
-NAMES = ("human-made", "generated")
-"""Of labels 0 and 1."""
 
 SEEN = {
     "": "",
@@ -113,7 +111,7 @@ def verdicts(run: Run, rows: pd.DataFrame) -> pd.DataFrame:
         rows: with `id`, and `logit` and `seen` of `humanmade.evaluation.inference.honest_logits`.
 
     Returns:
-        A row a picture: `picture` (the id), `verdict` (of `NAMES`, at the threshold), `unsure` (whether
+        A row a picture: `picture` (the id), `verdict` (at the threshold), `unsure` (whether
         the share lies within `UNSURE`), `share`, `logit`, `seen` (of `inference.known`). Alike in all rows
         are the run's `threshold, false_positives` (`Calibration`), and the AUC forecast for pictures from
         `elsewhere` with its 80 % interval, `low` and `high`.
