@@ -131,20 +131,20 @@ def _report(table: pd.DataFrame, facts: pd.DataFrame, skip_broken: float) -> Non
     if not broken.any():
         return
     problems = zip(table["path"][broken], facts["error"][broken], strict=True)
-    names = [f"  {path}: {error}" for path, error in problems]
-    listing = "\n".join(names[:10] + [f"  ... and {len(names) - 10} more"] * (len(names) > 10))
+    names = [f"{path}: {error}" for path, error in problems]
+    listing = "; ".join(names[:10] + [f"and {len(names) - 10} more"] * (len(names) > 10))
     if not skip_broken:
         raise UserError(
             f"{len(names)} of {len(table)} pictures cannot be read; repair them, or leave them out "
-            f"with --skip-broken:\n{listing}"
+            f"with --skip-broken: {listing}"
         )
     lost, train = int(broken[~test].sum()), int((~test).sum())
     if lost > skip_broken * train:
         raise UserError(
             f"{lost} of {train} train pictures cannot be read, more than {skip_broken:.0%}; look what is "
-            f"wrong, or leave out any number with --skip-broken:\n{listing}"
+            f"wrong, or leave out any number with --skip-broken: {listing}"
         )
     warn(
         f"{len(names)} pictures cannot be read: {lost} rows are left out of training, "
-        f"{len(names) - lost} test rows get the median test logit:\n{listing}"
+        f"{len(names) - lost} test rows get the median test logit: {listing}"
     )
