@@ -76,7 +76,7 @@ class Start:
         return "/humanmade/" in self.text and "Traceback" in self.text
 
 
-def make_world(folder: Path, pairs: int = 8, test: int = 3) -> None:
+def make_world(folder: Path, pairs: int = 6, test: int = 2) -> None:
     """Write a small data folder and a recipe of each kind of detector."""
     (folder / "data").mkdir(parents=True)
     rows = []
@@ -231,7 +231,7 @@ def main() -> None:
             start = alone if kind in RECIPES else in_two
             recipe = kind if kind in RECIPES else "network"
             more = SHARED if kind == "one fold shared" else ()
-            words = ["cv", f"{recipe}.toml", "--data", "data", *more]
+            words = ["cv", f"{recipe}.toml", "--data", "data", "--folds", "2", *more]
             whole = train(start, folder, words)
             for blow in BLOWS if kind in RECIPES else (signal.SIGKILL,):
                 for _ in range(chosen.rounds):

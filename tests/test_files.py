@@ -124,7 +124,7 @@ def test_a_folder_is_held_by_one_process(tmp_path: Path):
     if not child:
         with files.held(folder, "training here"):
             os.write(writing, b"x")
-            time.sleep(60)
+            time.sleep(600)
         os._exit(0)
     os.read(reading, 1)
     try:
@@ -140,7 +140,7 @@ def test_a_folder_is_held_by_one_process(tmp_path: Path):
         os.kill(child, 9)
         os.waitpid(child, 0)
     with files.held(folder, "training here"):
-        assert (folder / ".lock").read_text() == str(os.getpid())
+        assert (folder / ".lock0").read_text() == str(os.getpid())
     assert not folder.exists(), "where nothing was written, nothing stays"
 
 

@@ -36,12 +36,13 @@ def test_a_file_is_read_once_however_its_rows_are_asked_for(tmp_path: Path, monk
     assert sorted(opened) == sorted(tmp_path.glob("*.safetensors"))
 
 
-def test_a_damaged_file_is_removed_and_the_others_stand(tmp_path: Path):
+@pytest.mark.parametrize("kept", [0, 50, -1])
+def test_a_damaged_file_is_removed_and_the_others_stand(tmp_path: Path, kept: int):
     Shards(tmp_path).write(["a"], np.ones((1, 2)))
     (whole,) = tmp_path.glob("*.safetensors")
     Shards(tmp_path).write(["b"], np.zeros((1, 2)))
     (other,) = set(tmp_path.glob("*.safetensors")) - {whole}
-    other.write_bytes(other.read_bytes()[:50])
+    other.write_bytes(other.read_bytes()[:kept])
     found = Shards(tmp_path)
     assert (found.get(["a"]) == 1).all() and not other.exists()
     with pytest.raises(KeyError):

@@ -80,7 +80,7 @@ def held(folder: Path, what: str, wait: Callable[[], None] | None = None) -> Ite
     Raises:
         UserError: another process holds the folder, or it cannot be written to.
     """
-    lock, told = folder / f".lock{os.environ.get('RANK', '')}", False
+    lock, told = folder / f".lock{os.environ.get('RANK', '0')}", False
     while not (file := _locked(lock)):
         with contextlib.suppress(FileNotFoundError):
             holder = f"process {lock.read_text() or '(which has just begun)'} is {what}"
@@ -189,6 +189,14 @@ def read_json(path: Path, keys: tuple[str, ...], advice: str) -> dict[str, Any]:
     return dict(value)
 
 
+def is_cut(path: Path) -> bool:
+    """Whether a text of ours lost its end, and with it, it may be, the last digits of a number."""
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - 1))
+        return file.read() != b"\n"
+
+
 def read_numbers(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     """Read a CSV of ours: unique ids as text, every other column finite numbers.
 
@@ -199,6 +207,8 @@ def read_numbers(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     import pandas as pd
 
     table = read_csv(path, columns)
+    if is_cut(path):
+        raise UserError(f"{path}: its last line has no end; a whole file ends in a line end")
     for column in table.columns.difference(["id"]):
         table[column] = pd.to_numeric(table[column], errors="coerce")
         _refuse_first(path, ~np.isfinite(table[column]), f"column '{column}' is not a finite number")

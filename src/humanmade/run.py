@@ -119,12 +119,9 @@ class Run:
         return fold
 
     def fold_stages(self, key: int | str) -> dict[str, float]:
-        """Seconds of a finished fold's `training`, `predicting` (held-out and test rows) and `scoring`.
-
-        Empty for folds of older kits.
-        """
+        """Seconds of a finished fold's `training`, `predicting` (held-out and test rows) and `scoring`."""
         path = self.fold(key) / DONE
-        stages = files.read_json(path, (), retrain(path)).get("stages", {})
+        stages = files.read_json(path, ("stages",), retrain(path))["stages"]
         return {name: float(seconds) for name, seconds in stages.items()}
 
     def fold_logits(self, key: int | str, name: str, ids: pd.Series[str]) -> npt.NDArray[np.float64]:

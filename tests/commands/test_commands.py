@@ -132,3 +132,16 @@ def test_given_weights_are_looked_for_while_the_verb_runs(tmp_path: Path, monkey
     monkeypatch.setattr(Run, "find", lambda name: seen.append(places.weights()) or Run(tmp_path))
     main(["predict", "r", "--data", "absent", "--out", "o.csv", "--weights", str(tmp_path)])
     assert seen == [tmp_path] and places.weights() is None
+
+
+def test_memory_that_is_too_short_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys):
+    import torch
+
+    def fail(error: Exception) -> int:
+        monkeypatch.setattr(commands.humanmade, "invoke", lambda _: (_ for _ in ()).throw(error))
+        return main(["recipes"])
+
+    assert fail(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")) == 2
+    assert "memory is too short; lower inference_batch or image_size" in capsys.readouterr().err
+    with pytest.raises(RuntimeError, match="ours"):
+        fail(RuntimeError("ours"))

@@ -40,9 +40,10 @@ def test_a_file_of_each_kind_that_cannot_be_written(
     command = ["cv", str(tiny_probe), "--data", str(manifest_folder(pairs=10, test=20)), "--folds", "2"]
     assert main([*command, "--out", "whole"]) == 0
     monkeypatch.setenv("HUMANMADE_CACHE", str(tmp_path / "cache2" / "cache"))
-    replace, refused = Path.replace, list[str]()
+    replace, refused, renamed = Path.replace, list[str](), set[Path]()
 
     def refuse_each_kind_once(scratch: Path, target: Path) -> Path:
+        renamed.add(target.resolve())
         if kind(target) in refused:
             return replace(scratch, target)
         refused.append(kind(target))
@@ -62,6 +63,8 @@ def test_a_file_of_each_kind_that_cannot_be_written(
         assert "cannot be written (No space left on device)" in lines[0], refused[-1]
         assert not list(Path("broken").rglob(".*")), "no scratch file stays"
     assert code == 0 and set(refused) == KINDS
+    written = {*Path("broken").resolve().rglob("*.*"), *(tmp_path / "cache2").rglob("*.*")}
+    assert written == renamed, "each file was written aside and renamed"
     for name in ("oof.csv", "test.csv", "submission.csv", "folds.csv"):
         assert Path("broken", name).read_bytes() == Path("whole", name).read_bytes(), name
 

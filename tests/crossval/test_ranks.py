@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -19,13 +21,26 @@ EXACT = [part for setting in PLAIN for part in ("--set", setting)]
 """Without batch norm and dropout steps do not depend on how a batch is cut; plain SGD shows their size."""
 
 
-def torchrun(*arguments: object) -> subprocess.CompletedProcess[str]:
-    """`humanmade cv` on two processes of this machine, one thread each."""
+def torchrun(*arguments: object, kill_after: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """`humanmade cv` on two processes of this machine, one thread each.
+
+    Args:
+        kill_after: the file at whose appearance the second process is killed.
+    """
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--local-addr", "127.0.0.1"]
     command = [*launch, "--nproc-per-node", "2", "-m", "humanmade", "cv", *map(str, arguments)]
     package = Path(humanmade.__file__).parents[1]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(package)}
-    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120, check=False)
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment) as process:
+        deadline = time.monotonic() + 120
+        while kill_after and not kill_after.is_file() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        if kill_after:
+            listed = subprocess.check_output(["pgrep", "-P", str(process.pid)], text=True)
+            os.kill(int(listed.split()[1]), signal.SIGKILL)
+        out, errors = process.communicate(timeout=240)
+    return subprocess.CompletedProcess(command, process.returncode, out, errors)
 
 
 def alone(*arguments: object) -> None:
@@ -79,3 +94,22 @@ def test_a_failing_rank_ends_all_with_one_line(tiny_network: Path, manifest_fold
     said = [line for line in done.stderr.splitlines() if line.startswith("humanmade:")]
     assert len(said) == 1 and "training diverged" in said[0]
     assert "cli.py" not in done.stderr, "no traceback of ours"
+
+
+def test_a_killed_rank_ends_all_with_one_line_and_nothing_is_lost(
+    tiny_network: Path, manifest_folder: MakeFolder
+):
+    folder = manifest_folder(pairs=9, test=2)
+    arguments = [tiny_network, "--data", folder, "--fold", 0, "--set", "epochs=12", "--out"]
+    whole = torchrun(*arguments, "whole")
+    assert whole.returncode == 0, whole.stderr
+    killed = torchrun(*arguments, "killed", kill_after=Path("killed/fold0/log.jsonl"))
+    said = [line for line in killed.stderr.splitlines() if line.startswith("humanmade:")]
+    assert killed.returncode == 1 and len(said) == 1, killed.stderr
+    assert "the same command goes on" in said[0]
+    assert str(Path(humanmade.__file__).parent) not in killed.stderr, "no traceback of ours"
+    assert not Path("killed/fold0/scores.json").exists(), "it was killed in the middle"
+    done = torchrun(*arguments, "killed")
+    assert done.returncode == 0, done.stderr
+    for name in ("oof.csv", "test.csv", "fold0/model.safetensors"):
+        assert Path("killed", name).read_bytes() == Path("whole", name).read_bytes()

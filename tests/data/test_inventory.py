@@ -28,10 +28,13 @@ def test_a_changed_picture_is_read_again(manifest_folder: MakeFolder):
 
 def test_a_damaged_cache_is_made_anew(manifest_folder: MakeFolder, tmp_path: Path):
     table = manifest.load([manifest_folder(pairs=2)])
-    first = inventory.attach(table)
+    first = inventory.survey(table["path"].tolist())
     (cached,) = (tmp_path / "cache/pictures").rglob("*.csv")
-    cached.write_bytes(b"\x00\xff")
-    assert inventory.attach(table).equals(first)
+    whole = cached.read_bytes()
+    inside = whole.index(first["digest"][1].encode()) + 7  # the stamp before it is whole
+    for damaged in (b"\x00\xff", b"", whole[:inside], whole[:-1], whole[: whole.rindex(b"\n", 0, -1) + 1]):
+        cached.write_bytes(damaged)
+        assert inventory.survey(table["path"].tolist()).equals(first), damaged
 
 
 def test_broken_pictures_refuse_the_run_by_name(manifest_folder: MakeFolder, capsys):

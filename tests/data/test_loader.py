@@ -149,3 +149,12 @@ def test_what_a_worker_finds_wrong_is_said_as_without_it():
         assert str(told.value) == "a.png: cannot be read (x)"
         with pytest.raises(RuntimeError, match="a mistake of ours"):
             list(loader._batches(Failing(RuntimeError("a mistake of ours")), workers, batch_size=2))
+
+
+@pytest.mark.parametrize("kept", [0, 30, 0.5])
+def test_a_picture_that_was_cut_short_is_named(manifest_folder: MakeFolder, kept: float):
+    path = manifest_folder(pairs=1) / "images" / "000_0.png"
+    data = path.read_bytes()
+    path.write_bytes(data[: int(kept * len(data) if kept < 1 else kept)])
+    with pytest.raises(UserError, match=r"000_0\.png: cannot be read any more .*; repair or remove it"):
+        loader.read_picture(str(path))

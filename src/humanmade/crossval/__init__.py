@@ -119,7 +119,7 @@ def _welcome_back(current: Run, detector: Detector, budget: Budget) -> None:
     done = current.finished()
     for key in done:
         stages = current.fold_stages(key)
-        budget.spent = max(budget.spent or 0.0, sum(stages.values()) - stages.get("training", 0.0))
+        budget.spent = max(budget.spent or 0.0, stages["predicting"] + stages["scoring"])
         for _, place in current.trainings(key):
             detector.verify(place)
     listed = ", ".join(map(str, done)) or "none"

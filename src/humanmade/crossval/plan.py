@@ -49,8 +49,7 @@ def afterwards(run: Run, real: bool) -> list[str]:
     """
     folds = [run.fold_stages(key) for key in run.finished()]
     lines = []
-    # Folds of older kits did not tell them apart.
-    if folds and all(part in fold for fold in folds for part in PARTS):
+    if folds:
         spent = [f"{part} {duration(sum(fold[part] for fold in folds))}" for part in PARTS]
         lines.append(f"time of the folds: {', '.join(spent)}")
     submission = run.folder / SUBMISSION

@@ -5,6 +5,7 @@ What was learned is cached per folder of pictures and reused while a file's size
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Sequence
@@ -115,11 +116,9 @@ def _cache_file(folder: str) -> Path:
 
 def _load_cache(folder: str) -> pd.DataFrame:
     path = _cache_file(folder)
-    if path.is_file():
-        try:
+    if path.is_file() and not files.is_cut(path):  # a damaged cache is made anew
+        with contextlib.suppress(UserError):
             return files.read_csv(path, tuple(COLUMNS))[COLUMNS]
-        except UserError:
-            path.unlink()  # a damaged cache is made anew
     return pd.DataFrame(columns=COLUMNS, dtype=str)
 
 
