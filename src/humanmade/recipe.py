@@ -174,7 +174,7 @@ def _read(path: Path) -> Values:
     """The keys that stand in a recipe's file, unchecked; its name is the file's where it has none."""
     try:
         return {"name": path.stem} | tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UserError(f"{path}: not valid TOML ({error})") from None
 
 

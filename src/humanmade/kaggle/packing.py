@@ -43,7 +43,7 @@ def unpack(archive: Path, folder: Path) -> None:
                 place = files.whole_file(folder / member.filename)
                 with place as scratch, packed.open(member) as source, scratch.open("wb") as target:
                     shutil.copyfileobj(source, target)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, OSError) as error:
         raise UserError(f"{archive}: damaged ({error}); make it again") from None
 
 

@@ -112,8 +112,7 @@ def _wait(client: Client, row: Row) -> Row:
                 row = _scored(row, entry)
                 ledger.record([row])
                 if state == "ERROR":
-                    reason = entry.error_description or "no reason given"
-                    raise KaggleError(f"{row['file']}: Kaggle could not score it: {reason}")
+                    raise KaggleError(f"{row['file']}: Kaggle could not score it: {_reason(entry)}")
                 break
             if line.seconds > SCORING_SECONDS:
                 warn(f"{row['file']}: still not scored; humanmade scores asks again")
@@ -173,16 +172,19 @@ def as_text(rows: list[Row]) -> str:
         return "nothing was submitted yet"
     table = pd.DataFrame(rows, columns=[name for name in ledger.COLUMNS if name not in ledger.HIDDEN])
     shown = table.drop(columns=[name for name in table if not table[name].astype(bool).any()])
-    return shown.to_string(index=False)
+    return shown.map(plain).to_string(index=False)
 
 
 def _scored(row: Row, entry: Any) -> Row:
     """A row with what Kaggle says of it now."""
     scored = row | {"public": entry.public_score or "", "private": entry.private_score or ""}
     if entry.status.name == "ERROR" and "ERROR" not in row.get("note", ""):
-        reason = entry.error_description or "no reason given"
-        scored["note"] = "; ".join(filter(None, (row.get("note", ""), f"ERROR: {reason}")))
+        scored["note"] = "; ".join(filter(None, (row.get("note", ""), f"ERROR: {_reason(entry)}")))
     return scored
+
+
+def _reason(entry: Any) -> str:
+    return plain(entry.error_description or "no reason given")
 
 
 def _tagged(entry: Any, tag: str) -> bool:
