@@ -56,9 +56,10 @@ def read(path: Path = LEDGER) -> list[Row]:
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
+        lines = list(csv.reader(io.StringIO(text, newline="")))
     except FileNotFoundError:
         return []
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path}: not readable ({error})") from None
     try:
         lines = list(csv.reader(io.StringIO(text, newline="")))

@@ -130,7 +130,7 @@ def _unpack(archive: Path, wanted: dict[str, Path], largest: int, what: str) -> 
                 if not wanted[name].exists():
                     with files.whole_file(wanted[name]) as scratch, opened.open(member) as source:
                         scratch.write_bytes(source.read())
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+    except packing.DAMAGED as error:
         archive.unlink(missing_ok=True)
         raise KaggleError(f"{archive}: damaged ({error}), so it was removed; run this again") from None
 

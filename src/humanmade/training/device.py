@@ -31,7 +31,7 @@ class Machine:
 
     @classmethod
     def pick(cls, precision: str = "auto") -> Machine:
-        """Take the GPU where there is one; `auto` is bf16, or fp16 on a GPU without bf16 units."""
+        """Take the GPU where there is one; `auto` is bf16 where that is fast, else fp16 on a GPU and fp32."""
         device = torch.device("cpu")
         if torch.cuda.is_available():
             # torchrun tells each process of a machine which GPU is its own.
@@ -46,9 +46,12 @@ class Machine:
         choose_kernels(deterministic=False)
         if precision != "auto":
             return cls(device, DTYPES[precision])
-        # A T4 emulates bf16, slower than fp32; emulation does not count.
-        without = device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False)
-        return cls(device, torch.float16 if without else torch.bfloat16)
+        # What has no bf16 units emulates them: a T4 slower than fp32, a processor with AVX2 ten times so.
+        if device.type == "cuda":
+            fast, otherwise = torch.cuda.is_bf16_supported(including_emulation=False), torch.float16
+        else:
+            fast, otherwise = torch.backends.cpu.get_cpu_capability() == "AVX512", torch.float32
+        return cls(device, torch.bfloat16 if fast else otherwise)
 
     def autocast(self) -> contextlib.AbstractContextManager[object]:
         """Mixed precision; off for fp32."""
