@@ -66,7 +66,7 @@ def test_weights_that_claim_too_much(tmp_path: Path):
 def test_a_ledger_from_elsewhere(tmp_path: Path):
     path = tmp_path / "ledger.csv"
     path.write_text(f"ref,sha256\n{'x' * 200_000},1\n")
-    with pytest.raises(UserError, match=r"ledger\.csv: not a CSV table \(field larger"):
+    with pytest.raises(UserError, match=r"ledger\.csv: not readable \(field larger"):
         ledger.read(path)
     assert [ledger.score({"public": cell}, "public") for cell in ("nan", "1e999", "0.5")] == [None, None, 0.5]
     shown = submissions.as_text([dict.fromkeys(ledger.COLUMNS, "") | {"note": "\x1b[2Jgone\rx"}])

@@ -61,10 +61,6 @@ def read(path: Path = LEDGER) -> list[Row]:
         return []
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path}: not readable ({error})") from None
-    try:
-        lines = list(csv.reader(io.StringIO(text, newline="")))
-    except csv.Error as error:
-        raise UserError(f"{path}: not a CSV table ({error}); repair it") from None
     rows, columns = [], []
     for line, cells in enumerate(lines, 1):
         if set(KEYS) <= set(cells):
