@@ -64,13 +64,12 @@ def send(client: Client, file: Path, message: str) -> Row:
     before = {entry.ref for entry in listed(client)}
 
     def arrived() -> int:
-        refs = (entry.ref for entry in _page(client) if entry.ref not in before and _tagged(entry, tag))
-        return int(next(refs, 0))
+        new = (entry for entry in _page(client) if entry.ref not in before)
+        return next((int(entry.ref) for entry in new if tag in (entry.description or "")), 0)
 
     def attempt() -> int:
         # An attempt whose answer was lost may have arrived; a second one would cost a day's submission.
-        earlier = arrived()
-        if earlier:
+        if earlier := arrived():
             return earlier
         text = f"{message} {tag}".strip()
         answer = client.api.competition_submit(str(file), text, competition.CURRENT.slug, quiet=True)
@@ -185,7 +184,3 @@ def _scored(row: Row, entry: Any) -> Row:
 
 def _reason(entry: Any) -> str:
     return plain(entry.error_description or "no reason given")
-
-
-def _tagged(entry: Any, tag: str) -> bool:
-    return tag in (entry.description or "")
