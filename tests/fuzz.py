@@ -254,7 +254,7 @@ def archive(data: bytes) -> None:
         packed.write_bytes(content)
     try:
         if kind == 2:
-            download._unpack(packed, {"train.csv": folder / "train.csv"}, 2**20, "tables")
+            download._unpack(packed, {"train.csv": folder / "train.csv"}, "tables")
         else:
             packing.unpack(packed, folder)
     finally:

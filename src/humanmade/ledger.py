@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -149,9 +150,10 @@ def foretold(rows: Sequence[Row]) -> list[tuple[float, float]]:
 def score(row: Row, column: str) -> float | None:
     """A score of a row as a number; None where there is none."""
     try:
-        return float(row.get(column, ""))
+        value = float(row.get(column, ""))
     except ValueError:
         return None
+    return value if math.isfinite(value) else None
 
 
 def note_origin(

@@ -177,9 +177,12 @@ def test_runs_of_other_data_stand_apart(runs: Path):
 def test_names_cannot_write_html(runs: Path):
     run = Path("runs/<script>alert(1)<")
     Path("runs/tiny").rename(run)
+    evil = dict.fromkeys(ledger.COLUMNS, "<img src=x onerror=alert(2)><script>")
+    ledger.record([evil | {"runs": "tinyprobe", "public": "0.7", "note": "</table><script>alert(3)"}])
+    (Path("submissions") / "<script>.csv").write_text("id,label\n")
     page = written(str(run), "runs/tinyprobe")
     assert page.count("<script>") == 1, "the page's own"
-    assert "&lt;script&gt;alert" in page
+    assert "&lt;script&gt;alert" in page and "<img src=x" not in page
 
 
 def test_without_runs_it_says_so(capsys):

@@ -6,7 +6,6 @@ is not, and no pause is longer than it should be.
 
 import io
 import json
-import tempfile
 import time
 import zipfile
 from collections.abc import Callable, Iterator
@@ -23,9 +22,7 @@ from humanmade.errors import KaggleError
 from humanmade.kaggle import bundle, client, download, kernels, landing, submissions, weights
 from humanmade.kaggle.client import Client
 from humanmade.kaggle.orders import Order
-from tests.conftest import write_competition
 from tests.kaggle import standin as standins
-from tests.kaggle.day import zipped
 from tests.kaggle.standin import KEY, TOKEN, Dataset, StandIn, State, outputs
 
 ORDER = Order("train", "spectrum", "tester", "feed")
@@ -137,45 +134,10 @@ NOT_SEEN = {
 }
 
 
-@pytest.fixture(scope="module")
-def archives(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    folder = write_competition(tmp_path_factory.mktemp("competition"), pairs=1, test=2)
-    found = {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
-    tables = {name: found[name] for name in CURRENT.tables}
-    return {CURRENT.slug: zipped(tables), CURRENT.dataset: zipped(found)}
-
-
-@pytest.fixture
-def kaggle(
-    standin: StandIn, archives: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> StandIn:
-    """The stand-in, which the client of this very process talks to."""
-    standin.archives |= archives
+@pytest.fixture(autouse=True)
+def kernels_and_scores(standin: StandIn) -> None:
     standin.run_kernel = lambda asked: [State("RUNNING"), State("COMPLETE", outputs(asked, RUN))]
     standin.score = lambda content: ("0.75000", "") if content else ("", "empty")
-    for name, value in standin.environment(tmp_path / "home").items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr(client, "TIMEOUTS", (0.4, 0.4))
-    with client._quiet("import"):
-        import kaggle
-
-    monkeypatch.setattr(kaggle.api, "config_values", {})
-    return standin
-
-
-@pytest.fixture
-def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Pauses that were asked for; they are cut short."""
-    pauses: list[float] = []
-    sleep = time.sleep
-
-    def nap(seconds: float) -> None:
-        pauses.append(seconds)
-        sleep(min(seconds, 0.001))
-
-    monkeypatch.setattr(time, "sleep", nap)
-    return pauses
 
 
 def signed(call: str, monkeypatch: pytest.MonkeyPatch, patience: float = 60) -> Client:

@@ -1,5 +1,6 @@
 """Folders as archives, and nothing that comes out of one where it should not."""
 
+import stat
 import struct
 import zipfile
 from pathlib import Path
@@ -34,6 +35,20 @@ def test_nothing_leaves_its_folder(tmp_path: Path, name: str):
     with pytest.raises(UserError, match="nothing was unpacked"):
         packing.unpack(tmp_path / "a.zip", tmp_path / "run")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.zip", "work"]
+
+
+def test_a_link_comes_out_as_the_file_that_it_is_not(tmp_path: Path):
+    link = zipfile.ZipInfo("fold0/link")
+    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr(link, "/etc/passwd")
+    packing.unpack(tmp_path / "a.zip", tmp_path / "run")
+    made = tmp_path / "run/fold0/link"
+    assert not made.is_symlink() and made.read_text() == "/etc/passwd"
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("x" * 300, "")
+    with pytest.raises(UserError, match=r"damaged .*name too long"):
+        packing.unpack(tmp_path / "a.zip", tmp_path / "run")
 
 
 def test_no_archive_grows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

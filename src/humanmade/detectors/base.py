@@ -76,6 +76,10 @@ class Detector(ABC):
     def logits(self, folder: Path, rows: pd.DataFrame, views: Sequence[str]) -> Logits:
         """Logits of rows under each view, (rows, views), by what `fit` left in `folder`."""
 
+    def logits_by(self, folders: Sequence[Path], rows: pd.DataFrame, views: Sequence[str]) -> list[Logits]:
+        """`logits` by each folder; a detector that decodes pictures decodes them once for all."""
+        return [self.logits(folder, rows, views) for folder in folders]
+
     def member_logits(self, folder: Path, rows: pd.DataFrame, views: Sequence[str]) -> dict[str, Logits]:
         """What `logits` gives under the name "", and beside it each member's own of an ensemble."""
         return {"": self.logits(folder, rows, views)}

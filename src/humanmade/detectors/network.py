@@ -111,7 +111,11 @@ class Network(PictureDetector):
             )
 
     def logits(self, folder: Path, rows: pd.DataFrame, views: Sequence[str]) -> Logits:
-        return self._predict(self.machine.place(self.network(folder)), rows, views, "predicting")
+        return self.logits_by([folder], rows, views)[0]
+
+    def logits_by(self, folders: Sequence[Path], rows: pd.DataFrame, views: Sequence[str]) -> list[Logits]:
+        networks = [self.machine.place(self.network(folder)) for folder in folders]
+        return self._predict(networks, rows, views, "predicting")
 
     def network(self, folder: Path) -> Normalised:
         return self.load(folder)[0]
@@ -169,23 +173,26 @@ class Network(PictureDetector):
     def _validate(self, network: nn.Module, valid: pd.DataFrame) -> dict[str, float]:
         if valid.empty:
             return {}
-        logits = self._predict(network, valid, ["identity", *self._shifts], "validating")
+        (logits,) = self._predict([network], valid, ["identity", *self._shifts], "validating")
         scores = metrics.summary(valid["label"], logits[:, 0])
         corrupted = [metrics.auc(valid["label"], column) for column in logits[:, 1:].T]
         selection = metrics.selection(scores["auc"], float(np.mean(corrupted)) if corrupted else None)
         return scores | {"selection": selection}
 
     @torch.inference_mode()
-    def _predict(self, network: nn.Module, rows: pd.DataFrame, views: Sequence[str], what: str) -> Logits:
-        """Logits (rows, views)."""
-        network.eval()
-        parts = []
+    def _predict(
+        self, networks: Sequence[nn.Module], rows: pd.DataFrame, views: Sequence[str], what: str
+    ) -> list[Logits]:
+        """Logits (rows, views) by each network."""
+        parts: list[list[Logits]] = [[] for _ in networks]
         for pixels, count in self.batches(rows, views, self.recipe.inference_batch, what):
-            with self.machine.autocast():
-                logits = [network(self.machine.pixels(pixels[:, view])) for view in range(len(views))]
-            parts.append(torch.cat(logits, dim=1)[:count].float().cpu().numpy())
-        out = np.concatenate(parts).astype(np.float64)
-        if not np.isfinite(out).all():
+            shown = [self.machine.pixels(pixels[:, view]) for view in range(len(views))]
+            for network, of_network in zip(networks, parts, strict=True):
+                with self.machine.autocast():
+                    logits = torch.cat([network.eval()(view) for view in shown], dim=1)
+                of_network.append(logits[:count].float().cpu().numpy().astype(np.float64))
+        out = [np.concatenate(of_network) for of_network in parts]
+        if not all(np.isfinite(logits).all() for logits in out):
             raise UserError('logits are not finite: training diverged; lower lr, or set precision = "fp32"')
         return out
 

@@ -250,7 +250,7 @@ def _provenance(run: Run) -> dict[str, str]:
         "recipe": run.recipe.name,
         "seeds": ", ".join(map(str, run.recipe.seeds)),
         "folds": f"{len(scores.folds)} of {run.folds} finished, kept apart by {run.recipe.split}",
-        "data": " ".join([scores.data or "unknown", *scores.data_folders]),
+        "data": " ".join([scores.data or "unknown", *(Path(place).name for place in scores.data_folders)]),
         "assumed share of generated test pictures": f"{scores.prevalence:.0%}",
         "seconds": f"{sum(fold.seconds for fold in scores.folds):.0f}",
         "pictures a second in training": f"{np.mean(speed):.1f}" if speed else "-",

@@ -177,23 +177,31 @@ def credentials() -> str:
         UserError: there is none.
     """
     home = Path.home() / ".kaggle"
-    if os.environ.get("KAGGLE_API_TOKEN"):
-        return "KAGGLE_API_TOKEN"
-    for token in (home / "access_token", home / "access_token.txt"):
-        if token.is_file():
-            return str(token)
+    if token := os.environ.get("KAGGLE_API_TOKEN"):
+        # A token itself may be longer than any name of a file.
+        named = len(token) < 256 and Path(token).is_file()
+        return f"KAGGLE_API_TOKEN {_private(Path(token)) if named else ''}".strip()
+    for file in (home / "access_token", home / "access_token.txt"):
+        if file.is_file():
+            return _private(file)
     if os.environ.get("KAGGLE_USERNAME") and os.environ.get("KAGGLE_KEY"):
         return "KAGGLE_USERNAME and KAGGLE_KEY"
-    key = _key_file()
-    if key:
+    if key := _key_file():
         read_json(key, ("username", "key"), "download it again from Kaggle's settings, under API")
-        return str(key)
+        return _private(key)
     if (home / "credentials.json").is_file():
-        return str(home / "credentials.json")
+        return _private(home / "credentials.json")
     raise UserError(
         "no Kaggle credentials: make a token in Kaggle's settings, under API, and put it into "
         f"KAGGLE_API_TOKEN or {home / 'access_token'}, or its kaggle.json into {home}"
     )
+
+
+def _private(file: Path) -> str:
+    """Name a file of credentials, with a warning where other users may read it."""
+    if os.name == "posix" and file.stat().st_mode & 0o077:
+        warn(f"{file}: other users of this machine may read it; chmod 600 {file}")
+    return str(file)
 
 
 def known_owner() -> str:

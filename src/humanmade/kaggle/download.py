@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,8 @@ from humanmade.kaggle import packing
 from humanmade.kaggle.client import Client
 from humanmade.progress import progress, warn
 
-LARGEST_TABLE = 64 * 2**20
-LARGEST_PICTURE = 64 * 2**20
-"""Bytes; the competition's largest pictures have about one million."""
+LARGEST = 64 * 2**20
+"""Bytes of a table or a picture; the competition's largest have some millions."""
 DOWNLOADS = ".downloads"
 
 
@@ -44,7 +43,7 @@ def download(client: Client, folder: Path) -> str:
         advice = f"look at https://www.kaggle.com/datasets/{contest.dataset}"
         _require_space(client, folder, contest.dataset, advice)
         archive = _fetch(client, folder, slug, client.api.dataset_download_files, contest.dataset, advice)
-        _unpack(archive, {name: folder / name for name in missing}, LARGEST_PICTURE, "pictures")
+        _unpack(archive, {name: folder / name for name in missing}, "pictures")
         if missing := _missing(folder, table):
             raise KaggleError(
                 f"{folder}: {len(missing)} of {len(table)} pictures are missing, {missing[0]} first; "
@@ -61,7 +60,7 @@ def _bring_tables(client: Client, folder: Path) -> None:
     contest = competition.CURRENT
     fetch = client.api.competition_download_files
     archive = _fetch(client, folder, contest.slug, fetch, contest.slug, contest.advice)
-    _unpack(archive, {name: folder / name for name in contest.tables}, LARGEST_TABLE, "tables")
+    _unpack(archive, {name: folder / name for name in contest.tables}, "tables")
     archive.unlink()
     for name in contest.tables:
         if not (folder / name).is_file():
@@ -115,17 +114,16 @@ def _size(file: Path) -> int:
     return file.stat().st_size if file.is_file() else 0
 
 
-def _unpack(archive: Path, wanted: dict[str, Path], largest: int, what: str) -> None:
+def _unpack(archive: Path, wanted: dict[str, Path], what: str) -> None:
     """Take the wanted files out of an archive, wherever in it they lie; existing ones are kept.
 
     Args:
         wanted: where each file goes, by its path's end inside the archive.
-        largest: bytes of a file; more is refused.
     """
     try:
         with zipfile.ZipFile(archive) as opened:
             members = _members(opened, wanted)
-            _check_sizes(archive, list(members.values()), largest)
+            _check_sizes(archive, members.values())
             for name, member in progress(members.items(), f"unpacking {what}", "files", len(members)):
                 if not wanted[name].exists():
                     with files.whole_file(wanted[name]) as scratch, opened.open(member) as source:
@@ -146,11 +144,11 @@ def _members(opened: zipfile.ZipFile, wanted: dict[str, Path]) -> dict[str, zipf
     return members
 
 
-def _check_sizes(archive: Path, members: Sequence[zipfile.ZipInfo], largest: int) -> None:
+def _check_sizes(archive: Path, members: Collection[zipfile.ZipInfo]) -> None:
     for member in members:
-        if member.file_size > largest:
+        if member.file_size > LARGEST:
             raise KaggleError(
-                f"{archive}: '{member.filename}' claims {member.file_size} bytes, more than {largest}; "
+                f"{archive}: '{member.filename}' claims {member.file_size} bytes, more than {LARGEST}; "
                 "nothing was unpacked"
             )
     packing.require_space(archive.parent, sum(member.file_size for member in members), "to unpack")

@@ -73,9 +73,8 @@ def _judged_listing(pushed: Pushed, session: Session) -> outputs.Listing:
 
 def _is_here(folder: Path, pushed: Pushed) -> bool:
     note = folder / run.KERNEL
-    if not note.is_file():
-        return False
-    return bool(files.read_json(note, ("run_id",), f"remove {folder}")["run_id"] == pushed.run_id)
+    advice = f"remove {folder}"
+    return note.is_file() and files.read_json(note, ("run_id",), advice)["run_id"] == pushed.run_id
 
 
 def _land_run(scratch: Path, name: str, pushed: Pushed, unfinished: bool) -> str:

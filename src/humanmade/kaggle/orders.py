@@ -132,13 +132,9 @@ def order(
     """Put an order together: names get their owner, the recipe its weights, the push a fresh run id.
 
     Args:
-        owner: of what is pushed, and of whatever is named without one.
-        runs: kernels whose outputs are taken up, by slug or `owner/slug`.
+        owner: of what is pushed, and of runs and datasets that are named by their slug alone.
         resume: go on from the outputs of this kernel's last run.
-        attach: datasets with weights besides those of the recipe, by slug or `owner/slug`.
-        part: of the training.
-        extra: datasets with labelled pictures, by slug or `owner/slug`.
-        models: Kaggle Models with weights, `owner/model/framework/variation/version`.
+        attach: datasets with weights besides those of the recipe.
 
     Raises:
         UserError: the recipe, or an option that it does not take.

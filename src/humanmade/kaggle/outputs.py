@@ -21,6 +21,8 @@ CACHE = "cache.zip"
 """What an unfinished session computed, for the next one; not listed, as nobody else has a use for it."""
 MOST_OUTPUTS = 200
 """Files that Kaggle lists of a session's output."""
+PLAIN = re.compile(r"[^.\\][^\\]{0,199}")
+"""A part of an output's name, as far as a file system and a terminal take it for one."""
 PAGE = 20
 CHUNK = 2**20
 LARGEST_LIST = 2**24
@@ -110,7 +112,7 @@ def read_listing(told: dict[str, Any], reference: str) -> Listing:
         raise KaggleError(f"{bad}; push it again") from None
     for name, digest in hashes.items():
         parts = name.split("/")
-        plain_parts = all(part and not part.startswith(".") and "\\" not in part for part in parts)
+        plain_parts = all(PLAIN.fullmatch(part) and part.isprintable() for part in parts)
         if not plain_parts or (len(parts) > 1 and (parts[0] != RUNS or len(parts) < 3)):
             raise KaggleError(f"{bad}: it names '{plain(name)}', outside of {RUNS}/; nothing was fetched")
         if not re.fullmatch(r"[0-9a-f]{64}", digest):

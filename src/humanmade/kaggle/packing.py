@@ -14,6 +14,15 @@ DAMAGED = (zipfile.BadZipFile, EOFError, OSError, RuntimeError, ValueError)
 """What reading an archive that somebody damaged ends in."""
 
 
+def copy(source: Path, target: Path) -> None:
+    """Copy a folder's files, but not that they cannot be written to."""
+    for path in sorted(source.rglob("*")):
+        if path.is_file():
+            place = target / path.relative_to(source)
+            files.make_folder(place.parent)
+            shutil.copyfile(path, place)
+
+
 def pack(folders: list[Path], archive: Path) -> None:
     """Write what is in folders, each under its name, into an archive."""
     with (
