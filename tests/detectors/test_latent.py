@@ -13,6 +13,7 @@ from humanmade.commands import main
 from humanmade.data.loader import read_picture
 from humanmade.detectors import latent
 from humanmade.errors import UserError
+from humanmade.training.budget import Budget
 from humanmade.training.device import Machine
 from tests.conftest import BENCH, MakeFolder, needs_bench, scene
 
@@ -66,7 +67,7 @@ def test_bytes_hang_neither_on_threads_nor_on_company(
 
     def make(name: str, chosen: list[Path]) -> bytes:
         jobs = [latent.Job(str(path), 1, tmp_path / f"{name}-{path.name}") for path in chosen]
-        latent.remake(network, jobs, machine, "made", lambda: None)
+        latent.remake(network, jobs, machine, "made", Budget())
         return jobs[-1].made.read_bytes()
 
     before = torch.get_num_threads()

@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from torch import nn
 
 from humanmade import places
 from humanmade.data.loader import draw_keys
@@ -70,8 +69,13 @@ def make_pairs(
     made = []
     for scale in scales:
         plain, remade = (_side(photos, folder, scale, label) for label in (0, 1))
-        _make(photos, plain, remade, scale, placed, machine, budget)
         made += [plain, remade]
+        jobs = [
+            Job(source, scale, Path(counterpart), Path(beside) if beside != source else None)
+            for source, beside, counterpart in zip(photos["path"], plain["path"], remade["path"], strict=True)
+            if not (Path(beside).is_file() and Path(counterpart).is_file())
+        ]
+        remake(placed, jobs, machine, f"counterparts at {scale:g}", budget)
     return pd.concat(made, ignore_index=True)
 
 
@@ -98,25 +102,4 @@ def _side(photos: pd.DataFrame, folder: Path, scale: float, label: int) -> pd.Da
         pair=photos["pair"] + ("" if scale == 1 else f"#{scale:g}"),
         label=label,
         source=MADE if label else photos["source"],
-    )
-
-
-def _make(
-    photos: pd.DataFrame,
-    plain: pd.DataFrame,
-    remade: pd.DataFrame,
-    scale: float,
-    network: nn.Module,
-    machine: Machine,
-    budget: Budget,
-) -> None:
-    """Write the pictures of both sides that are not there yet."""
-    paths = zip(photos["path"], plain["path"], remade["path"], strict=True)
-    jobs = [
-        Job(source, scale, Path(made), Path(beside) if beside != source else None)
-        for source, beside, made in paths
-        if not (Path(beside).is_file() and Path(made).is_file())
-    ]
-    remake(
-        network, jobs, machine, f"counterparts at {scale:g}", lambda: budget.stop() if budget.over else None
     )

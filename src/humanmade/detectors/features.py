@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +26,7 @@ SHARD = 1024
 DRAWN = "drawn"
 """Stands for any view that draws at random."""
 
-CODE_VERSION = 1
+CODE_VERSION = 2
 """Raise when the same key would give other values: views, decoding or pooling changed."""
 
 
@@ -110,13 +109,10 @@ class FeatureStore:
             self._view(view).write(_names(todo[:count], view), features)
         return todo[count:]
 
-    def _folder(self, view: str) -> Path:
-        name = hashlib.sha256(f"{self.key}|{view}".encode()).hexdigest()[:32]
-        return places.cache("features") / name
-
     def _view(self, view: str) -> Shards:
         if view not in self.views:
-            self.views[view] = Shards(self._folder(view))
+            name = hashlib.sha256(f"{self.key}|{view}".encode()).hexdigest()[:32]
+            self.views[view] = Shards(places.cache("features") / name)
         return self.views[view]
 
 

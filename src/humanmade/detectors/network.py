@@ -17,7 +17,7 @@ from torch import nn
 from humanmade import metrics
 from humanmade.data.loader import TrainingDataset
 from humanmade.detectors import lora
-from humanmade.detectors.base import Logits, Maps, PictureDetector, watched
+from humanmade.detectors.base import Logits, Maps, PictureDetector, finite, watched
 from humanmade.detectors.weights import create_backbone, input_facts, pretrained_settings
 from humanmade.errors import UserError
 from humanmade.images.augment import Augmentation
@@ -166,10 +166,7 @@ class Network(PictureDetector):
             with self.machine.autocast():
                 logits = [network(self.machine.pixels(pixels[:, view])) for view in range(len(views))]
             parts.append(torch.cat(logits, dim=1)[:count].float().cpu().numpy())
-        out = np.concatenate(parts).astype(np.float64)
-        if not np.isfinite(out).all():
-            raise UserError('logits are not finite: training diverged; lower lr, or set precision = "fp32"')
-        return out
+        return finite(np.concatenate(parts).astype(np.float64), "logits")
 
 
 def _below(prefix: str, patterns: Any) -> Any:
