@@ -55,12 +55,13 @@ def read(path: Path = LEDGER) -> list[Row]:
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
+        lines = list(csv.reader(io.StringIO(text, newline="")))
     except FileNotFoundError:
         return []
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path}: not readable ({error})") from None
     rows, columns = [], []
-    for line, cells in enumerate(csv.reader(io.StringIO(text, newline="")), 1):
+    for line, cells in enumerate(lines, 1):
         if set(KEYS) <= set(cells):
             columns = cells
         elif len(cells) != len(columns) and cells:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -75,15 +76,12 @@ def shipped() -> list[str]:
 
 @dataclass(frozen=True)
 class Summary:
-    """A shipped recipe in a line."""
+    """A shipped recipe: the first sentence of its comment, the weights it needs, and what it is for."""
 
     name: str
     what: str
-    """First sentence of its file's comment."""
     needs: list[str]
-    """Names of pretrained weights."""
     machine: Literal["CPU", "GPU"]
-    """What it is for: a processor with some patience, or a GPU."""
 
 
 def summary(name: str) -> Summary:
@@ -99,12 +97,12 @@ def summary(name: str) -> Summary:
 def listing(summaries: Sequence[Summary]) -> str:
     """Recipes one a line, for people; the weights they need stand below."""
     width = max(len(one.name) for one in summaries)
-    lines = []
+    told = ""
     for one in summaries:
-        lines.append(f"{one.name:{width}}  {one.machine}  {one.what}")
+        told += f"{one.name:{width}}  {one.machine}  {one.what}\n"
         if one.needs:
-            lines.append(f"{'':{width}}       needs {', '.join(one.needs)}")
-    return "\n".join(lines) + "\n"
+            told += f"{'':{width}}       needs {', '.join(one.needs)}\n"
+    return told
 
 
 def difference_table(names: Sequence[str], found: Mapping[str, Sequence[Any]]) -> str:
@@ -120,11 +118,7 @@ def difference_table(names: Sequence[str], found: Mapping[str, Sequence[Any]]) -
 
 
 def write_new(name: str, source: str, folder: Path = Path()) -> Path:
-    """Write `<name>.toml` with every key of another recipe, to be changed.
-
-    Raises:
-        UserError: there is such a file or a shipped recipe of this name, or the name is no plain one.
-    """
+    """Write `<name>.toml` with every key of another recipe, to be changed; a taken name is refused."""
     path = folder / f"{name}.toml"
     require(Path(name).name == name, "name", name, "a plain name")
     if path.exists() or name in shipped():
@@ -154,15 +148,17 @@ def differences(recipes: Sequence[Recipe]) -> dict[str, list[Any]]:
 
 def difference(old: Recipe, new: Recipe) -> str | None:
     """Name the first key in which two recipes differ, with both values; None where none does."""
-    for key, (before, after) in differences([old, new]).items():
-        return f"{key}: {json.dumps(before)} there, {json.dumps(after)} now"
-    return None
+    found = (
+        f"{key}: {json.dumps(a)} there, {json.dumps(b)} now"
+        for key, (a, b) in differences([old, new]).items()
+    )
+    return next(found, None)
 
 
 def _find(name: str, folder: Path = Path()) -> Path:
     """The file of a recipe by name, or by path from `folder`."""
     path = folder / name if name.endswith(".toml") else SHIPPED / f"{name}.toml"
-    if not path.is_file():
+    if not os.path.isfile(path):  # noqa: PTH113 - takes a name that no file could have for a missing file
         known = [other.name for other in path.parent.glob("*.toml")] if name.endswith(".toml") else shipped()
         near = did_you_mean(Path(name).name, known)
         choices = f"shipped recipes: {', '.join(shipped())}, or give the path of a .toml file"
@@ -174,7 +170,7 @@ def _read(path: Path) -> Values:
     """The keys that stand in a recipe's file, unchecked; its name is the file's where it has none."""
     try:
         return {"name": path.stem} | tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError, RecursionError) as error:
         raise UserError(f"{path}: not valid TOML ({error})") from None
 
 
@@ -194,20 +190,15 @@ def _override(text: str) -> Values:
     for literal in (value, json.dumps(value.strip())) if equals else ():
         try:
             return tomllib.loads(f"{key} = {literal}")
-        except tomllib.TOMLDecodeError:
+        except (tomllib.TOMLDecodeError, RecursionError):
             continue
     raise UserError(f"--set {text}: expected key=value, such as lr=1e-4")
 
 
 def _merged(values: Values, changes: Values) -> Values:
     """Values with some replaced, tables key by key."""
-    merged = dict(values)
-    for key, value in changes.items():
-        table = merged.get(key)
-        if isinstance(table, dict) and isinstance(value, dict):
-            value = _merged(table, value)
-        merged[key] = value
-    return merged
+    tables = {key for key in changes if isinstance(changes[key], dict) and isinstance(values.get(key), dict)}
+    return values | changes | {key: _merged(values[key], changes[key]) for key in tables}
 
 
 def _toml(values: Values, place: tuple[str, ...]) -> Iterator[str]:
@@ -275,11 +266,7 @@ def _nearest(word: str, known: Iterable[str]) -> str:
 def with_options(
     name: str, settings: Sequence[str], folds: int | None, split: str | None, seed: int | None
 ) -> Recipe:
-    """A recipe with `key=value` settings, and with keys that have options of their own.
-
-    Raises:
-        UserError: as `load`, or a number of folds for a source split.
-    """
+    """A recipe with `key=value` settings, and with keys that have options of their own."""
     options = {"folds": folds, "split": split, "seeds": seed}
     changes = [f"{key}={value}" for key, value in options.items() if value is not None]
     recipe = load(name, [*settings, *changes])

@@ -26,24 +26,20 @@ def test_a_gpu_without_bf16_units_gets_fp16_and_a_scaler(monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize(
-    ("capability", "precision", "dtype"),
-    [
-        ("AVX512", "auto", torch.bfloat16),
-        ("AVX2", "auto", torch.float32),
-        ("AVX2", "bf16", torch.bfloat16),
-        ("AVX512", "fp32", torch.float32),
-    ],
+    ("unit", "auto"), [("", torch.float32), ("avx512_bf16", torch.bfloat16), ("amx_tile", torch.bfloat16)]
 )
-def test_a_processor_computes_in_bf16_where_that_is_fast_or_told(
-    monkeypatch: pytest.MonkeyPatch, capability: str, precision: str, dtype: torch.dtype
+def test_a_processor_computes_in_bf16_where_it_can_unless_told(
+    monkeypatch: pytest.MonkeyPatch, unit: str, auto: torch.dtype
 ):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    for name in ("avx512_bf16", "amx_tile"):
+        monkeypatch.setattr(torch.cpu, f"_is_{name}_supported", lambda has=name == unit: has, raising=False)
     weight, row = torch.ones(2, 2), torch.ones(1, 2)
-    machine = Machine.pick(precision)
-    with machine.autocast():
-        assert (row @ weight).dtype == dtype
-    assert not machine.scaler().is_enabled()
+    for precision, dtype in (("auto", auto), ("fp32", torch.float32), ("bf16", torch.bfloat16)):
+        machine = Machine.pick(precision)
+        with machine.autocast():
+            assert (row @ weight).dtype == dtype
+        assert not machine.scaler().is_enabled()
 
 
 def test_pixels_are_scaled_and_channels_last():

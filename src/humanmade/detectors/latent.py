@@ -6,7 +6,7 @@ without any bias of content, as DDA (Chen et al. 2025) and AlignedForensics (Raj
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,7 +25,6 @@ from humanmade.images.corruptions import rescale
 from humanmade.images.decode import Picture
 from humanmade.pretrained import folders
 from humanmade.progress import in_threads
-from humanmade.training.budget import Budget
 from humanmade.training.device import Machine
 
 STRIDE = 8
@@ -76,23 +75,28 @@ class Clamp(nn.Module):
 
 
 class LatentAutoencoder(nn.Module):
-    """The `taef2` autoencoder (madebyollin/taesd, MIT): 8x spatial, 32 channels, from the FLUX.2 VAE."""
+    """An autoencoder of madebyollin's (MIT), 8x spatial: `taesd`, `taesdxl`, `taesd3`, `taef1`, `taef2`.
 
-    def __init__(self) -> None:
+    Args:
+        channels: of its latents: 4, 16 or 32.
+        branched: whether blocks at the lowest resolution have a wider branch, as those of `taef2`.
+    """
+
+    def __init__(self, channels: int = 32, branched: bool = True) -> None:
         super().__init__()
         encoder: list[nn.Module] = [nn.Conv2d(3, 64, 3, padding=1), Block()]
         for level in range(3):
             encoder.append(nn.Conv2d(64, 64, 3, stride=2, padding=1, bias=False))
-            encoder += [Block(branch=level == 2) for _ in range(3)]
-        self.encoder = nn.Sequential(*encoder, nn.Conv2d(64, 32, 3, padding=1))
-        decoder: list[nn.Module] = [Clamp(), nn.Conv2d(32, 64, 3, padding=1), nn.ReLU()]
+            encoder += [Block(branch=branched and level == 2) for _ in range(3)]
+        self.encoder = nn.Sequential(*encoder, nn.Conv2d(64, channels, 3, padding=1))
+        decoder: list[nn.Module] = [Clamp(), nn.Conv2d(channels, 64, 3, padding=1), nn.ReLU()]
         for level in range(3):
-            decoder += [Block(branch=level == 0) for _ in range(3)]
+            decoder += [Block(branch=branched and level == 0) for _ in range(3)]
             decoder += [nn.Upsample(scale_factor=2), nn.Conv2d(64, 64, 3, padding=1, bias=False)]
         self.decoder = nn.Sequential(*decoder, Block(), nn.Conv2d(64, 3, 3, padding=1))
 
     def encode(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Latents (n, 32, height / 8, width / 8) of pictures (n, 3, height, width) of 0 to 1."""
+        """Latents (n, channels, height / 8, width / 8) of pictures (n, 3, height, width) of 0 to 1."""
         return self.encoder(pixels)
 
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
@@ -109,8 +113,7 @@ def load_autoencoder(name: str) -> LatentAutoencoder:
     Raises:
         UserError: the files are nowhere, or do not fit.
     """
-    places = folders()
-    network = LatentAutoencoder().eval().requires_grad_(False)
+    places, halves = folders(), {}
     for half in ("encoder", "decoder"):
         file_name = f"{name}_{half}.safetensors"
         place = next((place for place in places if (place / file_name).is_file()), None)
@@ -119,12 +122,18 @@ def load_autoencoder(name: str) -> LatentAutoencoder:
                 f"no {file_name}; put it into a folder and name that with --weights or HUMANMADE_WEIGHTS. "
                 f"Looked in: {', '.join(map(str, places))}"
             )
-        try:
-            tensors = {key: value.float() for key, value in load_file(place / file_name).items()}
-            getattr(network, half).load_state_dict(tensors)
-        except (RuntimeError, SafetensorError) as error:
-            raise UserError(f"{place / file_name}: does not fit ({str(error)[:200]})") from None
-    return network
+        halves[half] = place / file_name
+    try:
+        tensors = {half: load_file(path) for half, path in halves.items()}
+        # The decoder's first layer, after the clamp, takes the latents.
+        channels = tensors["decoder"]["1.weight"].shape[1]
+        network = LatentAutoencoder(channels, any(".pool." in key for key in tensors["decoder"]))
+        for half, own in tensors.items():
+            getattr(network, half).load_state_dict({key: value.float() for key, value in own.items()})
+    except (RuntimeError, SafetensorError, KeyError, IndexError) as error:
+        reason = f"{type(error).__name__}: {error}"[:200]
+        raise UserError(f"{' and '.join(map(str, halves.values()))}: do not fit ({reason})") from None
+    return network.eval().requires_grad_(False)
 
 
 class Job(NamedTuple):
@@ -137,21 +146,18 @@ class Job(NamedTuple):
     beside: Path | None = None
 
 
-def remake(network: nn.Module, jobs: Sequence[Job], machine: Machine, what: str, budget: Budget) -> None:
+def remake(
+    network: nn.Module, jobs: Sequence[Job], machine: Machine, what: str, check: Callable[[], None]
+) -> None:
     """Write the counterparts of photos, a thread a processor, each from reading to writing.
 
     On processors each thread takes a photo alone through its own single-threaded network: faster than a
     batch through all threads, which wait for each other at every layer, and the bytes hang neither on
     their number nor on the photo's company. On a GPU `GROUP` photos go together.
 
-    Raises:
-        OutOfTimeError: the budget is used up; what was written is kept.
+    Args:
+        check: asked between photos; it raises to stop.
     """
-
-    def check() -> None:
-        if budget.over:
-            budget.stop()
-
     size = 1 if machine.device.type == "cpu" else GROUP
     groups = [jobs[start : start + size] for start in range(0, len(jobs), size)]
     threads = torch.get_num_threads()
@@ -243,7 +249,7 @@ def write_counterparts(table: pd.DataFrame, limit: int | None, out: Path, name: 
         for label, file_name in enumerate(names):
             origin = f"reconstruction-{name}" if label else source
             written.append({"path": file_name, "label": label, "source": origin, "pair": pair})
-    remake(network, list(jobs.values()), machine, "reconstructing", Budget())
+    remake(network, list(jobs.values()), machine, "reconstructing", lambda: None)
     manifest = pd.DataFrame(written).drop_duplicates("path")
     files.write_csv(out / "manifest.csv", manifest)
     return manifest

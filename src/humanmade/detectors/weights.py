@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from humanmade import places, pretrained
-from humanmade.detectors import cnn  # noqa: F401 - registers its networks in timm
+from humanmade.detectors import cnn, community  # noqa: F401 - register their networks in timm
 from humanmade.errors import UserError
 from humanmade.files import whole_file
 from humanmade.schema import BackboneRecipe
@@ -143,7 +143,7 @@ def _from_file(name: str, file: Path, options: dict[str, Any]) -> Any:
     heads = (heads,) if isinstance(heads, str) else heads
     try:
         with safe_open(file, "pt") as tensors:
-            headed = any(key.startswith(f"{head}.") for key in tensors.keys() for head in heads)  # noqa: SIM118
+            headed = any(f".{head}." in f".{key}" for key in tensors.keys() for head in heads)  # noqa: SIM118
         classes = settings["num_classes"] if headed else 0
         overlay = {"file": str(file), "num_classes": classes}
         return timm.create_model(
@@ -155,12 +155,12 @@ def _from_file(name: str, file: Path, options: dict[str, Any]) -> Any:
 
 def _from_hub(name: str, searched: list[str], options: dict[str, Any]) -> Any:
     """Let timm download, where that can work."""
-    listing = "".join(f"\n  {place}" for place in searched)
+    listing = ", ".join(searched)
     advice = "put the file into one of these places, or set pretrained = false"
     if os.environ.get("KAGGLE_KERNEL_RUN_TYPE"):
         raise UserError(
             f"no weights for {name} among the kernel's inputs (internet is off there); "
-            f"humanmade weights push {name} makes a dataset of them. Looked in:{listing}"
+            f"humanmade weights push {name} makes a dataset of them. Looked in: {listing}"
         )
     try:
         return timm.create_model(name, pretrained=True, **options)
@@ -168,5 +168,5 @@ def _from_hub(name: str, searched: list[str], options: dict[str, Any]) -> Any:
     except Exception as error:
         reason = str(error).strip().split("\n")[0][:200]
         raise UserError(
-            f"no weights for {name}: {advice}. Looked in:{listing}\n  timm's download ({reason})"
+            f"no weights for {name}: {advice}. Looked in: {listing}, timm's download ({reason})"
         ) from None
