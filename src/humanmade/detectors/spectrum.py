@@ -46,8 +46,11 @@ class Spectrum(FixedFeatures):
 def statistics(picture: Picture) -> Vector:
     """All statistics of one square picture (size, size, 3), as one vector."""
     grey = luminance(picture)
+    # A filter along one direction is used along the other too; a square one is the same.
     residuals = {
-        (name, across): high_pass(grey, name, across) for name in HIGH_PASS for across in _turns(name)
+        (name, across): high_pass(grey, name, across)
+        for name in HIGH_PASS
+        for across in ((False,) if name.startswith("square") else (False, True))
     }
     parts = [
         _azimuthal(grey),
@@ -62,11 +65,6 @@ def statistics(picture: Picture) -> Vector:
 def luminance_of(planes: npt.NDArray[np.float32]) -> Plane:
     """Grey levels of a residual (height, width, 3), BT.601."""
     return np.asarray(cv2.transform(planes, np.array([[0.299, 0.587, 0.114]], dtype=np.float32)))
-
-
-def _turns(name: str) -> tuple[bool, ...]:
-    """A filter along one direction is used along the other too; a square one is the same."""
-    return (False,) if name.startswith("square") else (False, True)
 
 
 def _azimuthal(plane: Plane) -> Vector:
