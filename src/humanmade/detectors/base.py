@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import ClassVar, Literal, TypeAlias
+from typing import ClassVar, Literal, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ from torch import nn
 
 from humanmade.data.loader import TrainingDataset, ViewDataset, fixed_size, view_batches, worker_count
 from humanmade.detectors import counterparts
+from humanmade.errors import UserError
 from humanmade.images.views import Frame
 from humanmade.progress import progress
 from humanmade.recipe import Recipe
@@ -24,6 +25,7 @@ from humanmade.training.budget import Budget
 from humanmade.training.loop import Trainer
 
 Logits = npt.NDArray[np.float64]
+F = TypeVar("F", np.float32, np.float64)
 
 Maps: TypeAlias = Literal["exact", "gradient"]
 """Heat maps (`humanmade.evaluation.explain`) by `PictureDetector.patch_logits` or from `network`."""
@@ -83,6 +85,13 @@ class Detector(ABC):
     def member_logits(self, folder: Path, rows: pd.DataFrame, views: Sequence[str]) -> dict[str, Logits]:
         """What `logits` gives under the name "", and beside it each member's own of an ensemble."""
         return {"": self.logits(folder, rows, views)}
+
+
+def finite(numbers: npt.NDArray[F], what: str) -> npt.NDArray[F]:
+    """The numbers, which are refused where one is none or infinite."""
+    if not np.isfinite(numbers).all():
+        raise UserError(f'{what} are not finite: training diverged; lower lr, or set precision = "fp32"')
+    return numbers
 
 
 def watched(valid: pd.DataFrame) -> pd.DataFrame:

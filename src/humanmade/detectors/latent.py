@@ -49,22 +49,22 @@ class Block(nn.Module):
         for _ in range(3):
             convolutions += [nn.Conv2d(width, width, 3, padding=1), nn.ReLU()]
         self.conv = nn.Sequential(*convolutions[:-1])
-        self.pool = _branch(width) if branch else None
+        wide = 4 * width
+        self.pool = (
+            nn.Sequential(
+                nn.Conv2d(width, wide, 1, bias=False),
+                nn.GroupNorm(4, wide),
+                nn.ReLU(),
+                nn.Conv2d(wide, width, 1, bias=False),
+            )
+            if branch
+            else None
+        )
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         if self.pool is not None:
             features = features + self.pool(features)
         return torch.relu(self.conv(features) + features)
-
-
-def _branch(width: int) -> nn.Sequential:
-    wide = 4 * width
-    return nn.Sequential(
-        nn.Conv2d(width, wide, 1, bias=False),
-        nn.GroupNorm(4, wide),
-        nn.ReLU(),
-        nn.Conv2d(wide, width, 1, bias=False),
-    )
 
 
 class Clamp(nn.Module):
@@ -163,13 +163,12 @@ def remake(
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # threads that begin from now on get one each
     try:
-        in_threads(lambda group: _remake(network, group, machine), groups, what, _keep_none, 1, check, size)
+        # Nothing is left to keep: each thread has written its files.
+        in_threads(
+            lambda group: _remake(network, group, machine), groups, what, lambda _: None, 1, check, size
+        )
     finally:
         torch.set_num_threads(threads)
-
-
-def _keep_none(_: list[None]) -> None:
-    """Nothing is left to save: each thread has written its files."""
 
 
 def _remake(network: nn.Module, group: Sequence[Job], machine: Machine) -> None:
@@ -215,25 +214,13 @@ def pad_sides(picture: Picture) -> Picture:
     return np.pad(picture, [(0, missing[0]), (0, missing[1]), (0, 0)], mode="symmetric")
 
 
-def photos_of(table: pd.DataFrame, limit: int | None = None) -> pd.DataFrame:
-    """The human-made rows whose pictures can be read, the first `limit` of them.
-
-    Raises:
-        UserError: there are none.
-    """
-    photos = table[(table["label"] == 0) & ~table["broken"]].head(limit or len(table))
-    if photos.empty:
-        raise UserError("reconstruct: the data has no readable rows with label 0; give a folder with photos")
-    return photos
-
-
-def write_counterparts(rows: pd.DataFrame, out: Path, name: str) -> pd.DataFrame:
+def write_counterparts(table: pd.DataFrame, limit: int | None, out: Path, name: str) -> pd.DataFrame:
     """Write photos and their generated counterparts, saved alike, as a data folder with pairs.
 
     An interrupted writing goes on where it was: pictures that are there are kept.
 
     Args:
-        rows: photos, of `humanmade.data.manifest`.
+        table: of `humanmade.data.inventory`; its human-made rows are taken, the first `limit` of them.
         out: the folder to write; its manifest appears last.
         name: of the autoencoder; the counterparts' source.
 
@@ -241,8 +228,11 @@ def write_counterparts(rows: pd.DataFrame, out: Path, name: str) -> pd.DataFrame
         The manifest.
 
     Raises:
-        UserError: the folder is complete already, or the autoencoder is nowhere.
+        UserError: no row is a readable photo, the folder is complete, or the autoencoder is nowhere.
     """
+    rows = table[(table["label"] == 0) & ~table["broken"]].head(limit or len(table))
+    if rows.empty:
+        raise UserError("reconstruct: the data has no readable rows with label 0; give a folder with photos")
     if (out / "manifest.csv").exists():
         raise UserError(f"{out}: holds a manifest.csv already; give a new folder")
     machine = Machine.pick()

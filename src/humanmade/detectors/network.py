@@ -17,7 +17,7 @@ from torch import nn
 from humanmade import metrics
 from humanmade.data.loader import TrainingDataset
 from humanmade.detectors import lora
-from humanmade.detectors.base import Logits, Maps, PictureDetector, watched
+from humanmade.detectors.base import Logits, Maps, PictureDetector, finite, watched
 from humanmade.detectors.weights import create_backbone, input_facts, pretrained_settings
 from humanmade.errors import UserError
 from humanmade.images.augment import Augmentation
@@ -191,10 +191,7 @@ class Network(PictureDetector):
                 with self.machine.autocast():
                     logits = torch.cat([network.eval()(view) for view in shown], dim=1)
                 of_network.append(logits[:count].float().cpu().numpy().astype(np.float64))
-        out = [np.concatenate(of_network) for of_network in parts]
-        if not all(np.isfinite(logits).all() for logits in out):
-            raise UserError('logits are not finite: training diverged; lower lr, or set precision = "fp32"')
-        return out
+        return [finite(np.concatenate(of_network), "logits") for of_network in parts]
 
 
 def _below(prefix: str, patterns: Any) -> Any:

@@ -16,7 +16,7 @@ from torch import nn
 
 from humanmade.data.loader import TrainingDataset
 from humanmade.detectors import heads
-from humanmade.detectors.base import Logits, PictureDetector, watched
+from humanmade.detectors.base import Logits, PictureDetector, finite, watched
 from humanmade.detectors.fixed import fit_linear_head, load_head, save_head
 from humanmade.detectors.reconstruction import error_statistics
 from humanmade.errors import UserError
@@ -73,8 +73,8 @@ class Vae(nn.Module):
 
 
 def divergence(mean: torch.Tensor, log_variance: torch.Tensor) -> torch.Tensor:
-    """KL divergence from the standard normal, in nats per picture (n,)."""
-    return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(dim=(1, 2, 3))
+    """KL divergence of each latent from the standard normal, in nats."""
+    return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance)
 
 
 class VaeDetector(PictureDetector):
@@ -152,8 +152,7 @@ class VaeDetector(PictureDetector):
             with self.machine.autocast():
                 mean, log_variance = network.encode(pixels)  # type: ignore[operator]
                 remade = network.decode(mean)  # type: ignore[operator]
-            mean, log_variance = mean.float(), log_variance.float()
-            kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean(dim=(2, 3))
+            kl = divergence(mean.float(), log_variance.float()).mean(dim=(2, 3))
             statistics = torch.cat([error_statistics(pixels, remade.float()), torch.log(kl + 1e-4)], dim=1)
             parts.append(statistics[:count].cpu().numpy())
-        return np.concatenate(parts)
+        return finite(np.concatenate(parts), "errors of reconstruction")

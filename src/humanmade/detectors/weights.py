@@ -23,11 +23,7 @@ LITES = ("tf_efficientnet_lite0", "tf_efficientnet_lite1", "tf_efficientnet_lite
 
 
 def create_backbone(
-    name: str,
-    pretrained: bool,
-    image_size: int,
-    num_classes: int,
-    **options: Any,
+    name: str, pretrained: bool, image_size: int, num_classes: int, **options: Any
 ) -> torch.nn.Module:
     """Make a timm model, with weights from the first place that has them.
 
@@ -40,20 +36,15 @@ def create_backbone(
     Raises:
         UserError: an unknown name, no weights anywhere, or weights that do not fit.
     """
-    settings = pretrained_settings(name)
-    if settings["fixed_input_size"]:
+    if pretrained_settings(name)["fixed_input_size"]:
         options["img_size"] = image_size
     try:
-        return _create(name, pretrained, num_classes, options)
+        if not pretrained:
+            return timm.create_model(name, pretrained=False, num_classes=num_classes, **options)
+        file, searched = find_weights(name)
+        network = _from_hub(name, searched, options) if file is None else _from_file(name, file, options)
     except TypeError as error:
         raise UserError(f"recipe: {name} cannot be made with {options} ({error})") from None
-
-
-def _create(name: str, pretrained: bool, num_classes: int, options: dict[str, Any]) -> torch.nn.Module:
-    if not pretrained:
-        return timm.create_model(name, pretrained=False, num_classes=num_classes, **options)
-    file, searched = find_weights(name)
-    network = _from_hub(name, searched, options) if file is None else _from_file(name, file, options)
     if network.num_classes != num_classes:
         network.reset_classifier(num_classes)
     return network
