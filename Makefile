@@ -17,7 +17,7 @@ export MSG
 
 .DEFAULT_GOAL := help
 .PHONY: help cv data audit push status pull weights evaluate predict compare blend check submit scores explain report bench demo
-.PHONY: test twin soak speed lint clean
+.PHONY: notebook test twin soak speed fuzz mutants lint clean
 
 help:  ## this list
 	@echo "make TARGET [RECIPE=...] [DATA='folder ...'] [ARGS='more options of the command']"
@@ -38,7 +38,7 @@ data: $(READY)  ## download the competition into DATA (default data), going on w
 audit: $(READY)  ## what gives the label away without a detector (DATA, else the demo)
 	@$(RUN_KIT) audit $(data_flags) $(ARGS)
 
-push: $(READY)  ## run RECIPE on Kaggle's GPUs (KERNEL=train, predict or blend)
+push: $(READY)  ## run RECIPE on Kaggle's GPUs (KERNEL=train, predict, blend or explore)
 	@$(RUN_KIT) push $(KERNEL) $(recipe_flag) $(ARGS)
 
 status: $(READY)  ## how the pushed KERNEL does; ARGS=--wait follows it
@@ -80,6 +80,14 @@ report: $(READY)  ## one HTML page of all runs, with the audit of DATA if given 
 bench: $(READY)  ## the table of TABLE (a file of recipes), trained on DATA, judged on SHIFTED (folders)
 	@$(RUN_KIT) bench $(or $(TABLE),$(error give TABLE=docs/tables/name.txt)) $(data_flags) $(shifted_flags) $(ARGS)
 
+$(VENV)/.notebook: $(READY)
+	$(VENV)/bin/python -m pip install --quiet --editable '.[notebook]'
+	@touch $@
+
+notebook: $(VENV)/.notebook  ## open the exploration in JupyterLab: explore.ipynb, your own copy of kernels/explore
+	@test -e explore.ipynb || cp kernels/explore/explore.ipynb .
+	@$(VENV)/bin/python -m jupyterlab explore.ipynb $(ARGS)
+
 demo: $(READY)  ## write the embedded demo competition into OUT (default build/demo)
 	@$(RUN_KIT) demo $(or $(OUT),build/demo)
 
@@ -102,6 +110,12 @@ soak: $(READY)  ## end a training at random moments, ROUNDS times, and compare t
 
 speed: $(READY)  ## WORKS (all by default) side by side with public tools, trained on DATA: build/speed.csv
 	@$(VENV)/bin/python -m benchmarks.speed $(WORKS) $(data_flags) $(ARGS)
+
+fuzz: $(READY)  ## damaged files for SECONDS a target (60); only the kit's own errors may come out
+	@$(VENV)/bin/python -m tests.fuzz $(TARGETS) $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
+
+mutants: $(READY)  ## break MODULES (the laws by default) one operator at a time; the tests beside them must notice
+	@$(VENV)/bin/python -m tests.mutants $(MODULES) $(ARGS)
 
 lint: $(READY)  ## ruff and mypy
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy

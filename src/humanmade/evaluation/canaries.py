@@ -57,16 +57,11 @@ def measure_once(current: Run, folds: Folds, budget: Budget) -> None:
     Raises:
         OutOfTimeError: the budget is used up; what was seen of the pictures is kept in the cache.
     """
-
-    def check() -> None:
-        if budget.over:
-            budget.stop()
-
     path = current.folder / CANARIES
     try:
         if not path.is_file():
-            check()
-            files.write_json(path, of_folds(folds, check))
+            budget.check()
+            files.write_json(path, of_folds(folds, budget.check))
     except UserError as error:
         warn(f"the run goes without canaries: {error}")
 
