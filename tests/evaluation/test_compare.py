@@ -162,7 +162,9 @@ def test_a_fold_that_holds_nothing_out_first_is_blended_too():
             files.write_csv(run.folder / table, rows.assign(fold=rows["fold"].replace(1, 0)))
     oof = pd.read_csv("runs/a/oof.csv")
     blend = Blend([read_member("a"), read_member("b")], "climb")
-    assert set(blend.held_out["fold"]) == {0, 2} and set(blend.members[0].corrupted["fold"]) == {0, 1, 2}
+    corrupted = blend.members[0].corrupted
+    assert corrupted is not None and set(corrupted["fold"]) == {0, 1, 2}
+    assert set(blend.held_out["fold"]) == {0, 2}
     assert blend.scores.corrupted["jpeg50"].auc == pytest.approx(metrics.auc(oof["label"], oof["logit"]))
 
 
