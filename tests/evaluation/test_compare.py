@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from humanmade import files, ledger
+from humanmade import files, ledger, metrics
 from humanmade import recipe as recipes
 from humanmade.commands import main
 from humanmade.evaluation import compare as comparing
@@ -151,6 +151,21 @@ def test_a_blend_that_cannot_be_scored_says_so():
     blend = Blend(members, "mean")
     assert worth.lines(blend, {})[0].startswith("worth: not known; that needs runs of the")
     assert worth.additions(blend) == []
+
+
+def test_a_fold_that_holds_nothing_out_first_is_blended_too():
+    for name in ("a", "b"):
+        run = run_of(name, 1.0)
+        with_corruptions(run)
+        for table in ("oof.csv", "folds.csv"):
+            rows = pd.read_csv(run.folder / table, dtype={"id": str})
+            files.write_csv(run.folder / table, rows.assign(fold=rows["fold"].replace(1, 0)))
+    oof = pd.read_csv("runs/a/oof.csv")
+    blend = Blend([read_member("a"), read_member("b")], "climb")
+    corrupted = blend.members[0].corrupted
+    assert corrupted is not None and set(corrupted["fold"]) == {0, 1, 2}
+    assert set(blend.held_out["fold"]) == {0, 2}
+    assert blend.scores.corrupted["jpeg50"].auc == pytest.approx(metrics.auc(oof["label"], oof["logit"]))
 
 
 def test_what_each_member_adds_is_the_blend_less_the_blend_of_the_others():

@@ -144,8 +144,9 @@ class Blend:
     @cached_property
     def _weights_without(self) -> dict[int, Logits]:
         """Weights learned on all folds but one, by that one."""
-        folds = np.unique(self._clean.folds).tolist()
-        return {fold: fusion.weigh_without(fold, self.method, self.views) for fold in folds}
+        # By source, a fold may hold out nothing first: it is among the corrupted rows alone.
+        folds = {int(fold) for seen in self.views.values() for fold in np.unique(seen.folds)}
+        return {fold: fusion.weigh_without(fold, self.method, self.views) for fold in sorted(folds)}
 
     def _nested(self, seen: fusion.View) -> Logits:
         """Fused logits, each fold's under weights that are learned on the others: an honest estimate."""

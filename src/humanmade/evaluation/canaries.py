@@ -88,16 +88,14 @@ def of_folds(folds: Folds, check: Check | None = None) -> dict[str, float]:
     return measure(rows, parts, check)
 
 
-def of_groups(
-    rows: pd.DataFrame, groups: npt.NDArray[np.int64], check: Check | None = None
-) -> dict[str, float]:
+def of_groups(rows: pd.DataFrame, groups: npt.NDArray[np.int64]) -> dict[str, float]:
     """`measure` where there is no run: in three folds of its own, which keep groups (rows,) whole."""
     taken = chosen(rows)
     rows, groups = rows[taken], groups[taken]
     labels = rows["label"].to_numpy()
     if min(len(np.unique(groups[labels == label])) for label in (0, 1)) < 3:
         return {}
-    return measure(rows, stratified_groups(labels, groups, 3, 0), check)
+    return measure(rows, stratified_groups(labels, groups, 3, 0))
 
 
 def measure(rows: pd.DataFrame, parts: Sequence[Part], check: Check | None = None) -> dict[str, float]:

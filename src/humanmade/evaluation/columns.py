@@ -151,10 +151,7 @@ METRICS = [
     ),
     Metric("flips", "flips", "verdicts that re-encoding flips", _field("steadiness.flips")),
     Metric(
-        "counterparts",
-        "counterparts",
-        "AUC of photos against counterparts",
-        _field("shifted.counterparts"),
+        "counterparts", "counterparts", "AUC of photos against counterparts", _field("shifted.counterparts")
     ),
     Metric("forecast", "forecast", "forecast AUC", _field("forecast.auc"), note=_around_forecast),
     Metric("low", "low", of_run=_field("forecast.low")),

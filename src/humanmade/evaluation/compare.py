@@ -176,12 +176,17 @@ def _pair(ranking: Ranking) -> list[str]:
 
 
 def _correlations(part: pd.DataFrame) -> list[str]:
-    metric = competition.CURRENT.metric_name
-    return [
-        f"rank correlation of {what} {metric} and public score: {correlation:.2f}"
-        for column, what in zip(of_the_metric(), ("fold", "forecast"), strict=True)
-        if (correlation := rank_correlation(part, column)) is not None
-    ]
+    """Spearman's correlation of fold scores and of forecasts with public scores, where there are enough."""
+    contest, lines = competition.CURRENT, []
+    of_metric = ("f1", "forecast_f1") if contest.metric == "f1" else ("auc", "forecast")
+    for column, what in zip(of_metric, ("fold", "forecast"), strict=True):
+        scored = part[[column, "public"]].astype(float).dropna()
+        if len(scored) >= FEWEST_SCORES and (scored.nunique() > 1).all():
+            correlation = scored["public"].corr(scored[column], method="spearman")
+            lines.append(
+                f"rank correlation of {what} {contest.metric_name} and public score: {correlation:.2f}"
+            )
+    return lines
 
 
 def _legend(table: pd.DataFrame) -> list[str]:
@@ -202,19 +207,6 @@ def _grid_differences(ranked: Sequence[Entry]) -> list[str]:
         for run, grid in grids.items()
         if (lacking := [name for name in union if name not in grid])
     ]
-
-
-def rank_correlation(table: pd.DataFrame, column: str = "f1") -> float | None:
-    """Spearman's correlation of a column (fold F1, say) and the public score.
-
-    None with fewer than three scores, or all equal.
-    """
-    from scipy.stats import spearmanr
-
-    scored = table.dropna(subset=[column, "public"])[[column, "public"]].astype(float)
-    if len(scored) < FEWEST_SCORES or (scored.nunique() < 2).any():
-        return None
-    return float(spearmanr(scored).statistic)
 
 
 def leaderboard_looks(submitted: Sequence[ledger.Row]) -> str | None:
@@ -238,11 +230,6 @@ def leaderboard_looks(submitted: Sequence[ledger.Row]) -> str | None:
         f"{scored[best][1]}), standard deviation {spread:.3f}; the best of {len(scored)} is expected to be "
         f"up to {looks.expected_maximum(len(scored)) * spread:.3f} better than it is"
     )
-
-
-def of_the_metric() -> tuple[str, str]:
-    """The columns with the folds' score and the forecast by the competition's metric."""
-    return ("f1", "forecast_f1") if competition.CURRENT.metric == "f1" else ("auc", "forecast")
 
 
 def ranked_by() -> str:

@@ -149,6 +149,8 @@ def evaluate(rows: pd.DataFrame, logits: np.ndarray, prevalence: float = 0.5) ->
 
 def _worse_error(rows: pd.DataFrame, pooled: float, inside: dict[str, float]) -> float:
     """Standard error of `metrics.worse_of`: of the pooled AUC, or of the mean over repos."""
+    if np.isnan(pooled):
+        return pooled
     parts = [(rows["label"], pooled)]
     if metrics.worse_of(pooled, inside) != pooled:
         parts = [(rows.loc[rows["repo"] == repo, "label"], score) for repo, score in inside.items()]

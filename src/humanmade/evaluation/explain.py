@@ -104,7 +104,7 @@ def draw_each(run: Run, rows: pd.DataFrame, method: str, places: Sequence[Path])
             Image.fromarray(np.hstack([square, _overlay(square, heat)])).save(scratch, format="PNG")
 
 
-def select(rows: pd.DataFrame, count: int = PER_GROUP) -> pd.DataFrame:
+def select(rows: pd.DataFrame) -> pd.DataFrame:
     """Choose rows of `label, source, logit` per source: the worst mistakes, surest hits and most doubtful.
 
     Returns:
@@ -118,7 +118,7 @@ def select(rows: pd.DataFrame, count: int = PER_GROUP) -> pd.DataFrame:
         wrong, right = part[part["support"] <= 0], part[part["support"] > 0]
         doubtful = part.loc[part["support"].abs().sort_values(kind="stable").index]
         picks = (wrong.sort_values("support", kind="stable"), right.sort_values("support")[::-1], doubtful)
-        chosen += [pick.head(count).assign(group=g) for g, pick in zip(GROUPS, picks, strict=True)]
+        chosen += [pick.head(PER_GROUP).assign(group=g) for g, pick in zip(GROUPS, picks, strict=True)]
     return pd.concat(chosen, ignore_index=True)
 
 

@@ -102,10 +102,7 @@ def sharpened(plain: Forecast, past: Sequence[tuple[float, float]], prevalence: 
 
 def _around(auc: float, half: float, prevalence: float) -> Forecast:
     return Forecast(
-        auc=auc,
-        f1=f1_at_prevalence(auc, prevalence),
-        low=max(0.0, auc - half),
-        high=min(1.0, auc + half),
+        auc=auc, f1=f1_at_prevalence(auc, prevalence), low=max(0.0, auc - half), high=min(1.0, auc + half)
     )
 
 

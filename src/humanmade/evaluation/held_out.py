@@ -35,12 +35,7 @@ SCALES = (1.0, 0.5)
 
 
 def measure(
-    detector: Detector,
-    places: Sequence[Path],
-    valid: pd.DataFrame,
-    folder: Path,
-    share: int,
-    budget: Budget,
+    detector: Detector, places: Sequence[Path], valid: pd.DataFrame, folder: Path, share: int, budget: Budget
 ) -> None:
     """Write a fold's logits of a sample of its held-out rows, corrupted and beside counterparts.
 

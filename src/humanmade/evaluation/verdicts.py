@@ -87,9 +87,7 @@ def _platt(labels: npt.NDArray[np.int64], logits: npt.NDArray[np.float64]) -> tu
     spread = float(logits.std()) or 1.0
     doubled = np.tile(logits / spread, 2)[:, None]
     fit = LogisticRegression(C=1e6, max_iter=1000).fit(
-        doubled,
-        np.repeat([1, 0], len(labels)),
-        np.concatenate([weight * target, weight * (1 - target)]),
+        doubled, np.repeat([1, 0], len(labels)), np.concatenate([weight * target, weight * (1 - target)])
     )
     return float(fit.coef_[0, 0]) / spread, float(fit.intercept_[0])
 
