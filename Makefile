@@ -17,7 +17,7 @@ export MSG
 
 .DEFAULT_GOAL := help
 .PHONY: help cv data audit push status pull weights show lr evaluate predict compare blend check submit scores explain report bench demo
-.PHONY: notebook test twin soak speed lint clean
+.PHONY: notebook test twin soak speed fuzz mutants lint clean
 
 help:  ## this list
 	@echo "make TARGET [RECIPE=...] [DATA='folder ...'] [ARGS='more options of the command']"
@@ -116,6 +116,12 @@ soak: $(READY)  ## end a training at random moments, ROUNDS times, and compare t
 
 speed: $(READY)  ## WORKS (all by default) side by side with public tools, trained on DATA: build/speed.csv
 	@$(VENV)/bin/python -m benchmarks.speed $(WORKS) $(data_flags) $(ARGS)
+
+fuzz: $(READY)  ## damaged files for SECONDS a target (60); only the kit's own errors may come out
+	@$(VENV)/bin/python -m tests.fuzz $(TARGETS) $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
+
+mutants: $(READY)  ## break MODULES (the laws by default) one operator at a time; the tests beside them must notice
+	@$(VENV)/bin/python -m tests.mutants $(MODULES) $(ARGS)
 
 lint: $(READY)  ## ruff and mypy
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy

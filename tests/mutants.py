@@ -57,7 +57,37 @@ SWAPS: dict[type[ast.AST], type[ast.AST]] = {
 }
 """What each operator becomes."""
 
-EQUIVALENT: dict[str, str] = {}
+EQUIVALENT: dict[str, str] = {
+    f"{module}: {line.replace('@', before)} -> {line.replace('@', after)}": why
+    for module, line, changed, why in (
+        (
+            "fusion",
+            "model.fit(logits, 2.0 * labels @ 1, sample_weight=np.concatenate(sizes))",
+            ["- +"],
+            "the intercept takes it up",
+        ),
+        (
+            "metrics",
+            "return {(photo, generator): auc(np.repeat([0, @], [len(zeros), len(ones)]), "
+            "np.concatenate([zeros, ones])) for photo, zeros in photos for generator, ones in fakes}",
+            ["1 2"],
+            "an AUC is of two labels, whatever the larger is",
+        ),
+        (
+            "metrics",
+            "curve = @ * hits / (np.arange(1, len(truth) + 1) + truth.sum())",
+            ["2 3", "2 1"],
+            "where a curve is highest does not hang on its unit",
+        ),
+        (
+            "files",
+            "handle, name = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name[:@]}.')",
+            ["100 101", "100 99"],
+            "how much of a name a scratch file has",
+        ),
+    )
+    for before, after in map(str.split, changed)
+}
 """Mutants that nobody could see, by `module: line -> changed line`, and why."""
 
 

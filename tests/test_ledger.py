@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from humanmade import files, ledger
 from humanmade import recipe as recipes
 from humanmade.errors import UserError
-from humanmade.scores import Scores
+from humanmade.scores import CorruptedScores, Forecast, Scores
 
 KEPT = Path(__file__).parents[1] / "submissions"
 
@@ -75,6 +75,14 @@ def test_a_torn_line_is_named():
         ledger.read()
 
 
+def test_a_ledger_that_is_no_table_is_named():
+    for damaged in (b"ref,sha256\n" + b"x" * 200_000, b"\xff\xfe"):
+        ledger.LEDGER.parent.mkdir(exist_ok=True)
+        ledger.LEDGER.write_bytes(damaged)
+        with pytest.raises(UserError, match=r"ledger\.csv: not readable"):
+            ledger.read()
+
+
 def git(*arguments: str) -> None:
     identity = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"]
     subprocess.run(["git", *identity, *arguments], check=True, capture_output=True)
@@ -118,6 +126,28 @@ def test_submissions_are_of_the_data_that_their_runs_were_trained_on(run_of: Mak
     assert [r["ref"] for r in ledger.of_data(rows, "two")] == ["5"]
     files.write_text(Path("runs/here/submission.csv"), "id,label\n")
     assert ledger.describe(Path("runs/here/submission.csv"))["data"] == "one"
+
+
+def test_a_row_says_which_kernel_made_a_run_and_what_a_blend_foresaw(run_of: MakeRun):
+    run_of("here", "one")
+    Path("runs/here/submission.csv").write_text("id,label\n")
+    assert ledger.describe(Path("runs/here/submission.csv"))["kernel"] == ""
+    files.write_json(Path("runs/here/kernel.json"), {"kernel": "me/k", "version": 3})
+    told = ledger.describe(Path("runs/here/submission.csv"))
+    assert (told["kernel"], told["version"], told["threshold"]) == ("me/k", "3", "by rank")
+    Path("s.csv").write_text("id,label\n")
+    foreseen = Scores(
+        "one", forecast=Forecast(0.7, 0.6, 0.5, 0.9), corrupted={"mean": CorruptedScores(0.8, 0.75)}
+    )
+    ledger.note_origin(Path("s.csv"), ["here", "gone"], "mean", "by rank", None, foreseen)
+    noted = ledger.origin(Path("s.csv"))
+    assert noted and ledger.blend_scores(noted) == foreseen
+    told = ledger.describe(Path("s.csv"))
+    assert (told["forecast"], told["shifted_score"], told["fold_score"]) == ("0.60000", "0.75000", "")
+    assert told["runs"] == "here gone" and [run.name for run in ledger.runs_of(Path("s.csv"))] == ["here"]
+    ledger.note_origin(Path("s.csv"), ["here"], "", "", 0.5)
+    noted = ledger.origin(Path("s.csv"))
+    assert noted and ledger.blend_scores(noted) is None
 
 
 def test_an_origin_is_of_the_very_bytes():

@@ -68,6 +68,9 @@ def test_nested_f1_cuts_a_fold_where_the_others_say():
     # Fold 1's scores lie 10 higher: the cut that suits one fold calls the other all 0 or all 1.
     assert metrics.nested_f1(labels, [0.0, 1.0, 10.0, 11.0], folds) == pytest.approx(2 * 1 / (1 + 2 + 1))
     assert np.isnan(metrics.nested_f1([0, 1], [0.0, 1.0], [0, 0]))
+    # Two of three folds cut at 0.5, which is right in each other and calls both rows of the odd one 1.
+    logits = [0.0, 1.0, 10.0, 11.0, 0.0, 1.0]
+    assert metrics.nested_f1([0, 1] * 3, logits, [0, 0, 1, 1, 2, 2]) == pytest.approx(6 / 7)
 
 
 def test_all_ones_on_a_balanced_set():

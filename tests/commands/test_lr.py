@@ -8,6 +8,7 @@ from PIL import Image
 from humanmade.commands import main
 from humanmade.evaluation import rate_test
 from humanmade.evaluation.rate_test import RateTest
+from humanmade.training.sweep import sweep
 from tests.conftest import MakeFolder
 from tests.training.test_loop import trainer
 
@@ -41,7 +42,7 @@ def test_a_sweep_steps_at_each_rate_and_gives_each_loss():
     scales = [group.get("lr_scale", 1.0) for group in made.optimiser.param_groups]
     rates = np.geomspace(1e-4, 1e-1, 8).tolist()
     seen = []
-    for loss in made.sweep(rates):
+    for loss in sweep(made, rates):
         seen.append([group["lr"] for group in made.optimiser.param_groups])
         assert math.isfinite(loss) and loss > 0
     assert made.steps_per_epoch < len(rates) == made.step == len(seen), "it goes through the data again"

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -86,7 +88,27 @@ def test_f1_is_cut_at_the_prevalence():
     cut = metrics.labels_at_prevalence(logits["id"].tolist(), logits["logit"], 0.3)
     found = sample(logits, 0.3)[0]
     assert found.scores["f1"] == pytest.approx(metrics.f1(logits["label"], cut))
+    assert found.scores["auc"] == pytest.approx(metrics.auc(logits["label"], logits["logit"]))
+    assert np.mean(found.resampled["auc"]) == pytest.approx(found.scores["auc"], abs=0.01)
     assert np.mean(found.resampled["f1"]) == pytest.approx(found.scores["f1"], abs=0.01)
+
+
+def test_an_interval_holds_the_middle_95_of_100():
+    scores = {"f1": 0.5, "auc": 0.5}
+    ones, zeros = (dict.fromkeys(scores, values) for values in (np.arange(1001.0), np.zeros(1001)))
+    first, second = ({0: significance.FoldSample(7, scores, values)} for values in (ones, zeros))
+    found = differences(first, second)["auc"]
+    assert (found.mean, found.low, found.high) == (0, pytest.approx(25), pytest.approx(975))
+
+
+def test_the_noise_of_a_leaderboard_by_hand(monkeypatch: pytest.MonkeyPatch):
+    # Two scores, each an F1 on 200 pictures, half of them generated: 1.96 sqrt(2) standard errors.
+    assert significance.leaderboard_noise(0.8, 200) == pytest.approx(1.96 * np.sqrt(2 * 0.16 / 100), rel=1e-3)
+    assert significance.leaderboard_noise(0.8, 0) == significance.leaderboard_noise(0.8, 2)
+    contest = replace(competition.CURRENT, metric="auc", prevalence=0.25)
+    monkeypatch.setattr(competition, "CURRENT", contest)
+    error = metrics.auc_error(0.8, 50, 150)
+    assert significance.leaderboard_noise(0.8, 200) == pytest.approx(1.96 * np.sqrt(2) * error, rel=1e-3)
 
 
 def test_only_the_same_rows_are_paired():

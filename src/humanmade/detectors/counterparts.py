@@ -12,9 +12,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from torch import nn
 
-from humanmade import places
+from humanmade import files, places
 from humanmade.data.loader import draw_keys
 from humanmade.detectors.latent import Job, load_autoencoder, remake
 from humanmade.schema import Counterparts
@@ -76,7 +75,10 @@ def make_pairs(
     made = []
     for scale in scales:
         plain, remade = (_side(photos, folder, scale, label) for label in (0, 1))
-        _make(photos, plain, remade, scale, placed, machine, budget)
+        if _jobs(photos, plain, remade, scale):
+            with files.held(folder, "making counterparts", budget.check):
+                jobs = _jobs(photos, plain, remade, scale)
+                remake(placed, jobs, machine, f"counterparts at {scale:g}", budget.check)
         made += [plain, remade]
     return pd.concat(made, ignore_index=True)
 
@@ -107,22 +109,11 @@ def _side(photos: pd.DataFrame, folder: Path, scale: float, label: int) -> pd.Da
     )
 
 
-def _make(
-    photos: pd.DataFrame,
-    plain: pd.DataFrame,
-    remade: pd.DataFrame,
-    scale: float,
-    network: nn.Module,
-    machine: Machine,
-    budget: Budget,
-) -> None:
-    """Write the pictures of both sides that are not there yet."""
+def _jobs(photos: pd.DataFrame, plain: pd.DataFrame, remade: pd.DataFrame, scale: float) -> list[Job]:
+    """The pictures of both sides that are not there yet."""
     paths = zip(photos["path"], plain["path"], remade["path"], strict=True)
-    jobs = [
+    return [
         Job(source, scale, Path(made), Path(beside) if beside != source else None)
         for source, beside, made in paths
         if not (Path(beside).is_file() and Path(made).is_file())
     ]
-    remake(
-        network, jobs, machine, f"counterparts at {scale:g}", lambda: budget.stop() if budget.over else None
-    )

@@ -79,7 +79,8 @@ class Network(PictureDetector):
     def _fit(self, train: pd.DataFrame, valid: pd.DataFrame, seed: int, folder: Path, budget: Budget) -> int:
         trainer = self.trainer(train, seed)
         seen = watched(valid)
-        trainer.run(folder, budget, lambda model: self._validate(model, seen), folder.name)
+        views = 1 + len(self._shifts)
+        trainer.run(folder, budget, lambda model: self._validate(model, seen), folder.name, len(seen) * views)
         facts = input_facts(self.recipe) | {"start": self.start}
         lora.merge(trainer.result)
         save_weights(folder / CHECKPOINT, trainer.result.state_dict(), facts)
@@ -160,12 +161,15 @@ class Network(PictureDetector):
         targets = labels * (1 - smoothing) + smoothing / 2
         return F.binary_cross_entropy_with_logits(logits, targets, reduction="sum")
 
+    @property
+    def _shifts(self) -> Sequence[str]:
+        """Corruptions to watch: only where epochs are chosen between they are worth their time."""
+        return SELECTING if self.recipe.patience else ()
+
     def _validate(self, network: nn.Module, valid: pd.DataFrame) -> dict[str, float]:
         if valid.empty:
             return {}
-        # Only where epochs are chosen between are corrupted pictures worth their time.
-        shifts = SELECTING if self.recipe.patience else ()
-        logits = self._predict(network, valid, ["identity", *shifts], "validating")
+        logits = self._predict(network, valid, ["identity", *self._shifts], "validating")
         scores = metrics.summary(valid["label"], logits[:, 0])
         corrupted = [metrics.auc(valid["label"], column) for column in logits[:, 1:].T]
         selection = metrics.selection(scores["auc"], float(np.mean(corrupted)) if corrupted else None)

@@ -91,7 +91,7 @@ class VaeDetector(PictureDetector):
         trainer = self.trainer(train, seed)
         seen = watched(valid)
         photos = seen[seen["label"] == 0]
-        trainer.run(folder, budget, lambda model: self._watch(model, photos), folder.name)
+        trainer.run(folder, budget, lambda model: self._watch(model, photos), folder.name, len(photos))
         save_weights(folder / MODEL, trainer.result.state_dict(), self._facts())
         names = expand(recipe.histories)
         features = np.concatenate([self._statistics(trainer.result, train, name) for name in names])

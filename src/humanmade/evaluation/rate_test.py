@@ -21,6 +21,7 @@ from humanmade.progress import progress
 from humanmade.recipe import Recipe
 from humanmade.schema import EnsembleRecipe, TrainedRecipe
 from humanmade.training.budget import Budget
+from humanmade.training.sweep import sweep
 
 LOWEST, HIGHEST = 1e-7, 10.0
 """Between them the rate rises by the same factor each step."""
@@ -81,7 +82,7 @@ def run(recipe: TrainedRecipe, table: pd.DataFrame, steps: int) -> RateTest:
     rates = np.geomspace(LOWEST, HIGHEST, steps).tolist()
     losses: list[float] = []
     mean = 0.0
-    for loss in progress(trainer.sweep(rates), "learning rates", "steps", steps):
+    for loss in progress(sweep(trainer, rates), "learning rates", "steps", steps):
         mean = MEMORY * mean + (1 - MEMORY) * loss
         losses.append(mean / (1 - MEMORY ** (len(losses) + 1)))
         if not math.isfinite(loss) or losses[-1] > RUNAWAY * min(losses):

@@ -24,6 +24,15 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF")
 MAX_PIXELS = 100_000_000
 """Largest picture that is decoded: 300 MB as RGB. Larger ones are taken for decompression bombs."""
 
+# Decoders meet hostile bytes with errors of many kinds; each means that this is no picture.
+ERRORS = (
+    OSError, ValueError, SyntaxError, EOFError, LookupError, TypeError, ArithmeticError, RuntimeError,
+    struct.error, MemoryError, Image.DecompressionBombError,
+)  # fmt: skip
+
+_IN_RGB = getattr(cv2, "IMREAD_COLOR_RGB", 0)
+"""Asks OpenCV for RGB at once; versions before 4.11 cannot."""
+
 
 class BrokenPictureError(Exception):
     """The bytes are not a picture that can be read; the message says why."""
@@ -46,11 +55,7 @@ def decode(data: bytes, trusted: bool = False) -> Picture:
 
 
 def upright(data: bytes) -> Image.Image:
-    """What `decode` gives, as Pillow's RGB picture: whoever wants both is spared the way back.
-
-    Raises:
-        BrokenPictureError: as `decode`.
-    """
+    """What `decode` gives, as Pillow's RGB picture: whoever wants both is spared the way back."""
     image = _read(data, trusted=False)
     assert isinstance(image, Image.Image)
     return image
@@ -64,51 +69,35 @@ def _read(data: bytes, trusted: bool) -> Image.Image | Picture:
             pixels = image.width * image.height
             if pixels > MAX_PIXELS:
                 raise BrokenPictureError(f"{pixels:,} pixels, more than {MAX_PIXELS:,}")
-            plain = _plain_jpeg(image, data) if trusted else None
-            if plain is not None:
-                return plain
-            profile = image.info.get("icc_profile")
+            truncated, profile = is_truncated_jpeg(data), image.info.get("icc_profile")
+            if trusted and image.format == "JPEG" and image.mode in ("RGB", "L") and not truncated:
+                plain = None if profile or "exif" in image.info else _by_opencv(data, image.size)
+                if plain is not None:
+                    return plain
             image.load()
-            if is_truncated_jpeg(data) and share_there(data, image) < LEAST:
+            if truncated and share_there(data, image) < LEAST:
                 raise BrokenPictureError(f"cut off: less than {LEAST:.0%} of it can be decoded")
             ImageOps.exif_transpose(image, in_place=True)
             return _to_srgb(_to_rgb(image), profile)
     except BrokenPictureError:
         raise
-    # Decoders meet hostile bytes with errors of many kinds; each means that this is no picture.
-    except (
-        OSError,
-        ValueError,
-        SyntaxError,
-        EOFError,
-        IndexError,
-        KeyError,
-        TypeError,
-        OverflowError,
-        RuntimeError,
-        struct.error,
-        MemoryError,
-        Image.DecompressionBombError,
-    ) as error:
+    except ERRORS as error:
         reason = str(error).split("<")[0].strip() or type(error).__name__
         raise BrokenPictureError(reason) from None
 
 
-def _plain_jpeg(image: Image.Image, data: bytes) -> Picture | None:
-    """Decode a whole JPEG of grey or YCbCr, without EXIF or profile, by OpenCV; None of any other.
+def _by_opencv(data: bytes, size: tuple[int, int]) -> Picture | None:
+    """Decode a JPEG by OpenCV to the pixels that Pillow gives, as both use libjpeg-turbo, without its copies.
 
-    The pixels are Pillow's, as both decode by libjpeg-turbo, but they are not copied three times.
+    None where it fails, or where the size is not the one that Pillow found.
     """
-    plain = image.format == "JPEG" and image.mode in ("RGB", "L") and not is_truncated_jpeg(data)
-    if not plain or "exif" in image.info or "icc_profile" in image.info:
-        return None
     try:
-        decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        decoded = cv2.imdecode(np.frombuffer(data, np.uint8), _IN_RGB or cv2.IMREAD_COLOR)
     except cv2.error:
         return None
-    if decoded is None or decoded.shape[:2] != (image.height, image.width):
+    if decoded is None or decoded.shape[1::-1] != size:
         return None
-    return np.asarray(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB, dst=decoded), np.uint8)
+    return np.asarray(decoded if _IN_RGB else cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB), np.uint8)
 
 
 def open_picture(data: bytes) -> Image.Image:
