@@ -16,7 +16,7 @@ shifted_flags = $(foreach folder,$(SHIFTED),--shifted $(folder))
 export MSG
 
 .DEFAULT_GOAL := help
-.PHONY: help cv data audit push status pull weights evaluate predict compare blend check submit scores explain report bench demo
+.PHONY: help cv data audit push status pull weights show lr evaluate predict compare blend check submit scores explain report bench demo
 .PHONY: notebook test twin soak speed fuzz mutants lint clean
 
 help:  ## this list
@@ -49,6 +49,12 @@ pull: $(READY)  ## fetch the run of the pushed KERNEL, verified, into runs/
 
 weights: $(READY)  ## upload pretrained weights NAMES="a b", or all that RECIPE needs, as private datasets for kernels
 	@$(RUN_KIT) weights push $(NAMES) $(recipe_flag) $(ARGS)
+
+show: $(READY)  ## what RECIPE's detector sees of DATA (else the demo): a sheet of clean views and of training's draws
+	@$(RUN_KIT) show $(or $(RECIPE),$(error give RECIPE=name)) $(data_flags) $(ARGS)
+
+lr: $(READY)  ## a learning rate for RECIPE, by a range test on DATA (else the demo)
+	@$(RUN_KIT) lr $(or $(RECIPE),$(error give RECIPE=name)) $(data_flags) $(ARGS)
 
 evaluate: $(READY)  ## score RUN on the labelled folder DATA
 	@$(RUN_KIT) evaluate $(or $(RUN),$(error give RUN=name)) $(data_flags) $(ARGS)

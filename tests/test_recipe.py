@@ -166,10 +166,10 @@ def test_recipes_for_kaggle_keep_both_gpus_busy_and_heads_in_memory(name: str):
 
 def test_a_summary_is_the_first_sentence_of_the_comment():
     found = recipes.summary("robust_cpu")
-    assert found.what.startswith("For shifted test sets") and found.what.endswith("docs/protocol.md")
-    assert (found.needs, found.machine) == (["tf_efficientnet_lite0", "taef2"], "CPU")
-    assert recipes.summary("probe_clip_l").what.endswith("three depths"), "'et al. 2021' ends no sentence"
-    machines = {name: recipes.summary(name).machine for name in recipes.shipped()}
+    assert found["what"].startswith("For shifted test sets") and found["what"].endswith("docs/protocol.md")
+    assert (found["needs"], found["machine"]) == (["tf_efficientnet_lite0", "taef2"], "CPU")
+    assert recipes.summary("probe_clip_l")["what"].endswith("three depths"), "'et al. 2021' ends no sentence"
+    machines = {name: recipes.summary(name)["machine"] for name in recipes.shipped()}
     assert all(machines[name] == "CPU" for name in machines if name.endswith("_cpu"))
     assert all(machines[name] == "GPU" for name in machines if name.endswith(("_l", "_kaggle")))
 

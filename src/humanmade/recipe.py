@@ -11,21 +11,17 @@ import os
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from humanmade.errors import UserError, did_you_mean
 from humanmade.files import write_text
-from humanmade.schema import KINDS, Recipe, Table
+from humanmade.schema import KINDS, About, Recipe, Table
 
 SHIPPED = Path(__file__).parent / "recipes"
-
-FOR_GPU = re.compile(r"\bGPUs?\b|\bT4s?\b|_(base|large)_")
-"""In a recipe's comment, or in the name of weights of a size that a processor is slow with."""
 
 Values = dict[str, Any]
 R = TypeVar("R", bound=Recipe)
@@ -74,34 +70,26 @@ def shipped() -> list[str]:
     return sorted(path.stem for path in SHIPPED.glob("*.toml"))
 
 
-@dataclass(frozen=True)
-class Summary:
-    """A shipped recipe: the first sentence of its comment, the weights it needs, and what it is for."""
-
-    name: str
-    what: str
-    needs: list[str]
-    machine: Literal["CPU", "GPU"]
-
-
-def summary(name: str) -> Summary:
-    """Sum a shipped recipe up."""
-    lines = itertools.takewhile(lambda line: line.startswith("#"), _find(name).read_text().splitlines())
+def summary(name: str) -> Values:
+    """A recipe's `name`, `what` it is (the first sentence of its comment), the weights that it `needs`, and
+    what its file says of itself (`humanmade.schema.About`)."""
+    path = _find(name)
+    lines = itertools.takewhile(lambda line: line.startswith("#"), path.read_text().splitlines())
     comment = " ".join(line.removeprefix("#").strip() for line in lines)
-    needs = load(name).pretrained_weights()
-    large = any(FOR_GPU.search(weight) for weight in needs)
     what = re.split(r"(?<=[.:]) (?=[A-Z])", comment)[0].rstrip(".")
-    return Summary(name, what, needs, "GPU" if large or FOR_GPU.search(comment) else "CPU")
+    told = {"name": name, "what": what, "needs": load(name).pretrained_weights()}
+    return told | _about(_toml_of(path), path).model_dump()
 
 
-def listing(summaries: Sequence[Summary]) -> str:
-    """Recipes one a line, for people; the weights they need stand below."""
-    width = max(len(one.name) for one in summaries)
+def listing(summaries: Sequence[Values]) -> str:
+    """Recipes one a line, for people; what is known of each stands below."""
+    width = max((len(one["name"]) for one in summaries), default=0)
     told = ""
     for one in summaries:
-        told += f"{one.name:{width}}  {one.machine}  {one.what}\n"
-        if one.needs:
-            told += f"{'':{width}}       needs {', '.join(one.needs)}\n"
+        told += f"{one['name']:{width}}  {one['machine'] or '?'}  {one['what']}\n"
+        facts = {"takes": one["time"], "memory:": one["memory"], "measured:": one["scores"]}
+        for word, fact in (facts | {"needs": ", ".join(one["needs"])}).items():
+            told += f"{'':{width}}       {word} {fact}\n" if fact else ""
     return told
 
 
@@ -168,8 +156,27 @@ def _find(name: str, folder: Path = Path()) -> Path:
 
 def _read(path: Path) -> Values:
     """The keys that stand in a recipe's file, unchecked; its name is the file's where it has none."""
+    values = {"name": path.stem} | _toml_of(path)
+    _about(values, path)
+    values.pop("about", None)
+    return values
+
+
+def _about(values: Values, path: Path) -> About:
     try:
-        return {"name": path.stem} | tomllib.loads(path.read_text(encoding="utf-8"))
+        return About.model_validate(values.get("about", {}))
+    except ValidationError as error:
+        found = error.errors()[0]
+        key = ".".join(["about", *map(str, found["loc"])])
+        known = f"one of about.{', about.'.join(About.model_fields)}"
+        expected = known if found["type"] == "extra_forbidden" else found["msg"]
+        value = json.dumps(found["input"], default=str)
+        raise UserError(f"{path}: {key} = {value}; expected {expected}") from None
+
+
+def _toml_of(path: Path) -> Values:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError, RecursionError) as error:
         raise UserError(f"{path}: not valid TOML ({error})") from None
 

@@ -64,6 +64,17 @@ class Table(BaseModel):
     )
 
 
+class About(Table):
+    """What a recipe's file says of itself under `about`; no detector reads it, and no run keeps it."""
+
+    machine: Literal["CPU", "GPU"] | None = None
+    """What it is for: a processor with some patience, or a GPU."""
+    time: str = ""
+    memory: str = ""
+    scores: str = ""
+    """What was measured, and the document that says how."""
+
+
 class Recipe(Table):
     """Keys of every detector."""
 

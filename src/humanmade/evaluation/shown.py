@@ -17,12 +17,11 @@ from humanmade.evaluation import sheet
 from humanmade.evaluation.sheet import Cell
 from humanmade.images.decode import Picture
 from humanmade.images.views import expand, look
+from humanmade.metrics import NAMES
 from humanmade.recipe import Recipe
 from humanmade.schema import EnsembleRecipe, LinearHeadRecipe, PictureRecipe
 from humanmade.seeding import sample
 from humanmade.training.budget import Budget
-
-KINDS = {0: "human-made", 1: "generated"}
 
 
 def draw(path: Path, recipe: Recipe, table: pd.DataFrame, pictures: int, draws: int) -> str:
@@ -74,7 +73,7 @@ def _block(name: str, recipe: Recipe, chosen: pd.DataFrame, draws: int) -> Itera
     rows = counterparts.extend(chosen, recipe.counterparts, Budget()).reset_index(drop=True)
     columns = [_files(rows), *_looks(detector, rows, draws)]
     made = (rows["source"] == counterparts.MADE) & (rows["label"] == 1)
-    kinds = rows["label"].map(KINDS).mask(made, "counterpart")
+    kinds = rows["label"].map(dict(enumerate(NAMES))).mask(made, "counterpart")
     for number, (_, unit) in enumerate(rows.groupby(pd.Series(pair_keys(rows)), sort=False)):
         ordered = unit.sort_values("label", kind="stable").index
         cells = [_cell([shown[k] for k in ordered if k in shown], head) for head, shown in columns[1:]]
