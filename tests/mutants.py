@@ -91,6 +91,12 @@ EQUIVALENT: dict[str, str] = {
             ["0 -1"],
             "of one run the first is the last",
         ),
+        (
+            "metrics",
+            "return float(true[false @ fpr + 1e-09].max())",
+            ["<= <"],
+            "no share is that tiny number above the one allowed",
+        ),
         ("files", "umask = os.umask(@)", ["0 1", "0 -1"], "it can be read by setting it alone, to anything"),
     )
     for before, after in map(str.split, changed)
