@@ -17,7 +17,7 @@ export MSG
 
 .DEFAULT_GOAL := help
 .PHONY: help cv data audit push status pull weights evaluate predict compare blend check submit scores explain report bench demo
-.PHONY: test twin soak speed fuzz mutants lint clean
+.PHONY: notebook test twin soak speed fuzz mutants lint clean
 
 help:  ## this list
 	@echo "make TARGET [RECIPE=...] [DATA='folder ...'] [ARGS='more options of the command']"
@@ -38,7 +38,7 @@ data: $(READY)  ## download the competition into DATA (default data), going on w
 audit: $(READY)  ## what gives the label away without a detector (DATA, else the demo)
 	@$(RUN_KIT) audit $(data_flags) $(ARGS)
 
-push: $(READY)  ## run RECIPE on Kaggle's GPUs (KERNEL=train, predict or blend)
+push: $(READY)  ## run RECIPE on Kaggle's GPUs (KERNEL=train, predict, blend or explore)
 	@$(RUN_KIT) push $(KERNEL) $(recipe_flag) $(ARGS)
 
 status: $(READY)  ## how the pushed KERNEL does; ARGS=--wait follows it
@@ -79,6 +79,14 @@ report: $(READY)  ## one HTML page of all runs, with the audit of DATA if given 
 
 bench: $(READY)  ## the table of TABLE (a file of recipes), trained on DATA, judged on SHIFTED (folders)
 	@$(RUN_KIT) bench $(or $(TABLE),$(error give TABLE=docs/tables/name.txt)) $(data_flags) $(shifted_flags) $(ARGS)
+
+$(VENV)/.notebook: $(READY)
+	$(VENV)/bin/python -m pip install --quiet --editable '.[notebook]'
+	@touch $@
+
+notebook: $(VENV)/.notebook  ## open the exploration in JupyterLab: explore.ipynb, your own copy of kernels/explore
+	@test -e explore.ipynb || cp kernels/explore/explore.ipynb .
+	@$(VENV)/bin/python -m jupyterlab explore.ipynb $(ARGS)
 
 demo: $(READY)  ## write the embedded demo competition into OUT (default build/demo)
 	@$(RUN_KIT) demo $(or $(OUT),build/demo)

@@ -1,14 +1,18 @@
-"""Kill the demo's training again and again; what comes out must be what an undisturbed run gives.
+"""Kill trainings again and again; what comes out must be what an undisturbed run gives.
 
-`python -m tests.soak --rounds 20` starts `humanmade cv demo`, ends it at random moments (Ctrl-C, the
-end of a session, a pulled plug), starts the same command again until it is done, and compares the
-bytes. After every blow each table, JSON file and safetensors file of the run folder must be whole.
+`python -m tests.soak --rounds 3` trains each kind of detector on a few pictures, ends it at random moments
+(Ctrl-C, the end of a session, a pulled plug), starts the same command again until it is done, and compares
+the bytes. Two processes of torchrun lose one of them in the same way. After every blow each table, JSON file
+and safetensors file of the run folder must be whole. It prints one row of a table a round.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
+import math
+import multiprocessing
 import os
 import random
 import shutil
@@ -17,64 +21,129 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+from PIL import Image
 from safetensors import safe_open
 
-BLOWS = {
-    signal.SIGINT: (130,),
-    signal.SIGTERM: (130, -signal.SIGTERM),
-    signal.SIGKILL: (-signal.SIGKILL,),
+from humanmade.commands import main as humanmade
+from tests.conftest import TINY_NETWORK, TINY_PROBE, scene, softened
+
+BLOWS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
+SMALL = "image_size = 32\nfolds = 3\nworkers = 0\nshrinkage = [0.01]\n"
+TINY_VAE = f'detector = "vae"\nepochs = 3\nbatch_size = 4\nprecision = "fp32"\n{SMALL}'
+RECIPES = {
+    "network": TINY_NETWORK.replace("workers = 0", "workers = 1"),
+    "probe": TINY_PROBE + 'histories = ["identity", "history_1"]\n',
+    "spectrum": f'detector = "spectrum"\n{SMALL}',
+    "vae": TINY_VAE,
+    "ensemble": 'detector = "ensemble"\nmembers = ["network.toml", "spectrum.toml", "vae.toml"]\nfolds = 3\n',
 }
-"""What ends the command, and how it may then exit (0 if it was done before). Training saves itself at a
-SIGTERM; outside of it the process just ends."""
+SHARED = ("--set", "backbone=test_vit", "--fold", "0")
+"""Options under which two processes share the pictures of one fold."""
 
 RESULTS = ("folds.csv", "oof.csv", "test.csv", "submission.csv")
-PATIENCE = 1200.0
-"""Seconds that one undisturbed run may take."""
+PATIENCE = 600.0
+"""Seconds that one start may take."""
+
+# Children are forked from a process that has imported everything, so that blows fall into the work.
+CHILDREN = multiprocessing.get_context("forkserver")
+CHILDREN.set_forkserver_preload(
+    ["humanmade.crossval.command", "humanmade.pretrained", "tests.conftest"]
+    + [f"humanmade.detectors.{kind}" for kind in RECIPES]
+)
 
 
-def command(out: Path) -> list[str]:
-    """The training that is disturbed: two short folds of the demo, forecast included."""
-    options = ("--folds", "2", "--set", "epochs=2", "--limit", "64", "--out", str(out))
-    return [sys.executable, "-m", "humanmade", "cv", "demo", *options]
+@dataclass(frozen=True)
+class Start:
+    """How one start of a command ended."""
+
+    seconds: float
+    code: int
+    text: str
+
+    @property
+    def said(self) -> list[str]:
+        """Its last words: lines that begin as errors of the kit do."""
+        return [line for line in self.text.splitlines() if line.startswith("humanmade: ")]
+
+    @property
+    def fell(self) -> bool:
+        """Whether a traceback of ours is in its log."""
+        return "/humanmade/" in self.text and "Traceback" in self.text
 
 
-def run(out: Path, scratch: Path, blow: signal.Signals | None = None, after: float = 0.0) -> float:
-    """Start the command, end it after so many seconds, and check how it exits.
+def make_world(folder: Path, pairs: int = 8, test: int = 3) -> None:
+    """Write a small data folder and a recipe of each kind of detector."""
+    (folder / "data").mkdir(parents=True)
+    rows = []
+    for number in range(pairs + test):
+        for label, picture in enumerate((scene(number), softened(scene(number)))):
+            name = f"{number}_{label}.png"
+            Image.fromarray(picture).save(folder / "data" / name)
+            rows.append((name, label, "train" if number < pairs else "test", f"p{number}"))
+    columns = ["path", "label", "split", "pair"]
+    pd.DataFrame(rows, columns=columns).to_csv(folder / "data" / "manifest.csv", index=False)
+    for name, recipe in RECIPES.items():
+        (folder / f"{name}.toml").write_text(recipe)
 
-    Returns:
-        Seconds until it was done, or infinity if it was stopped before.
-    """
-    started = time.monotonic()
-    log = scratch / "log.txt"
-    environment = os.environ | {"HUMANMADE_CACHE": str(scratch / f"{out.name}-cache")}
+
+def _command(folder: Path, words: Sequence[str], log: Path, environment: dict[str, str]) -> None:
+    """What a child does: the command line, its output in a file."""
+    sink = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(sink, 1)
+    os.dup2(sink, 2)
+    os.environ |= environment
+    os.chdir(folder)
+    multiprocessing.set_start_method("fork", force=True)  # for workers, as in a process of the command line
+    sys.argv[1:] = words
+    sys.exit(humanmade())
+
+
+def alone(folder: Path, words: Sequence[str], cache: str, blow: int = 0, after: float = math.inf) -> Start:
+    """Start a command of the kit, and end it after so many seconds."""
+    log, began = folder / "log.txt", time.monotonic()
+    environment = {"HUMANMADE_CACHE": str(folder / cache)}
+    process = CHILDREN.Process(target=_command, args=(folder, words, log, environment))
+    process.start()
+    process.join(min(after, PATIENCE))
+    if process.is_alive():
+        os.kill(process.pid or 0, blow or signal.SIGKILL)
+        process.join(PATIENCE)
+    code, text = process.exitcode, log.read_text(errors="replace") if log.exists() else ""
+    return Start(time.monotonic() - began, -signal.SIGKILL if code is None else code, text)
+
+
+def in_two(folder: Path, words: Sequence[str], cache: str, blow: int = 0, after: float = math.inf) -> Start:
+    """Start a command under torchrun, and end one of its two processes after so many seconds."""
+    log, began = folder / "log.txt", time.monotonic()
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--local-addr", "127.0.0.1"]
+    environment = os.environ | {"HUMANMADE_CACHE": str(folder / cache), "OMP_NUM_THREADS": "1"}
     with log.open("w") as sink:
-        process = subprocess.Popen(command(out), stdout=sink, stderr=sink, cwd=scratch, env=environment)
-        if blow is not None:
-            try:
-                process.wait(after)
-            except subprocess.TimeoutExpired:
-                process.send_signal(blow)
+        process = subprocess.Popen(
+            [*launch, "--nproc-per-node", "2", "-m", "humanmade", *words],
+            stdout=sink,
+            stderr=sink,
+            cwd=folder,
+            env=environment,
+        )
         try:
-            code = process.wait(PATIENCE)
-        finally:
-            process.kill()
-    text = log.read_text(errors="replace")
-    expected = (0,) if blow is None else (0, *BLOWS[blow])
-    if code not in expected or "Traceback" in text:
-        raise SystemExit(f"exit code {code}, expected one of {expected}:\n{text}")
-    return time.monotonic() - started if code == 0 else float("inf")
+            process.wait(min(after, PATIENCE))
+        except subprocess.TimeoutExpired:
+            listed = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True)
+            ranks = [int(pid) for pid in listed.stdout.split()]
+            if ranks:
+                os.kill(random.Random(after).choice(ranks), blow)
+        code = process.wait(PATIENCE)
+    return Start(time.monotonic() - began, code, log.read_text(errors="replace"))
 
 
-def check_whole(out: Path) -> int:
-    """Read what a run folder holds; how many files there are."""
-    count = 0
-    for path in sorted(out.rglob("*")):
-        if not path.is_file() or path.name.startswith("."):
-            continue
-        count += 1
+def check_whole(out: Path) -> None:
+    """Read what a run folder holds."""
+    for path in sorted(out.rglob("[!.]*.*")):
         if path.suffix == ".csv":
             pd.read_csv(path)
         elif path.suffix == ".json":
@@ -84,39 +153,101 @@ def check_whole(out: Path) -> int:
         elif path.suffix == ".safetensors":
             with safe_open(path, "np") as file:
                 list(file.keys())
-    return count
+
+
+def train(start: Callable[..., Start], folder: Path, words: Sequence[str]) -> tuple[list[bytes], float]:
+    """An undisturbed run: what it ends with, and how many seconds it takes."""
+    start(folder, ["--version"], "none")  # the first start of all is slower
+    done = start(folder, [*words, "--out", "whole"], "whole-cache")
+    if done.code:
+        raise SystemExit(done.text)
+    results = [
+        (folder / "whole" / name).read_bytes() for name in RESULTS if (folder / "whole" / name).exists()
+    ]
+    shutil.rmtree(folder / "whole")
+    shutil.rmtree(folder / "whole-cache")
+    return results, done.seconds
+
+
+@dataclass(frozen=True)
+class Round:
+    """A training that was ended again and again until it was done."""
+
+    moments: list[float]
+    """Seconds after which it was ended."""
+    ends: list[str]
+    """How each start ended: its code, and what it said."""
+    same: bool
+    """Whether it ended with the bytes of an undisturbed run."""
+
+
+def disturb(
+    start: Callable[..., Start],
+    folder: Path,
+    words: Sequence[str],
+    whole: tuple[list[bytes], float],
+    blows: Iterator[int],
+    rng: random.Random,
+    fewest: int = 0,
+) -> Round:
+    """Start a command until it is done, ending each start but the last; `fewest` ends at least.
+
+    Raises:
+        SystemExit: a start ended otherwise than by what ended it.
+    """
+    results, length = whole
+    out, moments, ends = folder / "disturbed", list[float](), list[str]()
+    while True:
+        # Later blows come later on the whole, so that every round gets somewhere.
+        latest = 0.3 if len(moments) < fewest else 0.6 + 0.2 * (len(moments) - fewest)
+        blow, after = next(blows), rng.uniform(0.1, latest) * length
+        done = start(folder, [*words, "--out", str(out)], "disturbed-cache", blow, after)
+        if done.fell or len(done.said) > 1 or done.code not in (0, 1, 130, -blow):
+            raise SystemExit(f"exit code {done.code} after signal {blow} at {after:.1f} s:\n{done.text}")
+        check_whole(out)
+        ends.append(" ".join([str(done.code), *done.said]))
+        if done.code == 0:
+            break
+        moments.append(after)
+    kept = [(out / name).read_bytes() for name in RESULTS if (out / name).exists()]
+    shutil.rmtree(out)
+    shutil.rmtree(folder / "disturbed-cache")
+    return Round(moments, ends, kept == results)
 
 
 def main() -> None:
-    """Run the soak and print a line a round."""
+    """Run the soak and print its table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--kinds", nargs="*", default=[*RECIPES, "two folds at once", "one fold shared"])
     chosen = parser.parse_args()
-    rng = random.Random(chosen.seed)
-    with tempfile.TemporaryDirectory() as folder:
-        scratch = Path(folder)
-        undisturbed = scratch / "undisturbed"
-        length = run(undisturbed, scratch)
-        print(f"undisturbed: {length:.0f} s, {check_whole(undisturbed)} files", flush=True)
-        for number in range(chosen.rounds):
-            out = scratch / "disturbed"
-            blows: list[str] = []
-            while True:
-                # Later blows come later on the whole, so that every round gets somewhere.
-                after = rng.uniform(0.1, 0.5 + 0.3 * len(blows)) * length
-                blow = rng.choice(list(BLOWS))
-                if run(out, scratch, blow, after) < float("inf"):
-                    break
-                blows.append(f"{blow.name} at {after:.0f} s")
-                check_whole(out)
-            for name in RESULTS:
-                if (out / name).read_bytes() != (undisturbed / name).read_bytes():
-                    raise SystemExit(f"round {number}: {name} differs after {', '.join(blows)}")
-            count = check_whole(out)
-            print(f"round {number}: {', '.join(blows) or 'no blow'}: same bytes, {count} files", flush=True)
-            shutil.rmtree(out)
-            shutil.rmtree(scratch / f"{out.name}-cache", ignore_errors=True)
+    rng, failed = random.Random(chosen.seed), False
+    print("| detector | signal | moments (s) | ended how | bytes equal |\n|---|---|---|---|---|", flush=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        make_world(folder)
+        for kind in chosen.kinds:
+            start = alone if kind in RECIPES else in_two
+            recipe = kind if kind in RECIPES else "network"
+            more = SHARED if kind == "one fold shared" else ()
+            words = ["cv", f"{recipe}.toml", "--data", "data", *more]
+            whole = train(start, folder, words)
+            for blow in BLOWS if kind in RECIPES else (signal.SIGKILL,):
+                for _ in range(chosen.rounds):
+                    made = disturb(start, folder, words, whole, itertools.repeat(blow), rng)
+                    moments = ", ".join(f"{moment:.1f}" for moment in made.moments) or "done before"
+                    ends = "; ".join(dict.fromkeys(made.ends))
+                    cells = (
+                        kind,
+                        blow.name,
+                        f"{moments} of {whole[1]:.1f}",
+                        ends,
+                        "yes" if made.same else "NO",
+                    )
+                    print(f"| {' | '.join(cells)} |", flush=True)
+                    failed |= not made.same
+    sys.exit(failed)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,20 @@
 import errno
 import hashlib
 import os
+import time
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+import torch
 
-from humanmade import files
+from humanmade import files, ledger, recipe, submission
+from humanmade.detectors import latent
 from humanmade.errors import UserError
+from humanmade.shards import Shards
+from humanmade.training import checkpoint
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_scratch(tmp_path: Path):
@@ -67,6 +74,80 @@ def test_a_folder_is_no_file(tmp_path: Path):
     (tmp_path / "x").mkdir()
     with pytest.raises(UserError, match="is a folder"):
         files.write_text(tmp_path / "x", "")
+
+
+def write_shard(folder: Path, value: int) -> None:
+    Shards(folder).write(["a", "b"], np.full((2, 3), value, np.float16))
+
+
+WRITERS: dict[str, Callable[[Path, int], object]] = {
+    "model.safetensors": lambda path, value: checkpoint.save_weights(path, {"w": torch.tensor(value)}, {}),
+    "last.pt": lambda path, value: checkpoint.save_state(path, {"step": value}),
+    "oof.csv": lambda path, value: files.write_csv(path, pd.DataFrame({"logit": [value]})),
+    "scores.json": lambda path, value: files.write_json(path, {"auc": value}),
+    "recipe.toml": lambda path, value: recipe.save(recipe.load("probe_lite0", [f"folds={value}"]), path),
+    "shard.safetensors": lambda path, value: write_shard(path.parent, value),
+    "counterpart.png": lambda path, value: latent.save_picture(path, np.full((8, 8, 3), value, np.uint8)),
+    "ledger.csv": lambda path, value: ledger.record([{"ref": "1", "public": str(value)}], path),
+    "submission.csv": lambda path, value: submission.write(path, ["a", "b"], np.array([0, value % 2])),
+}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+@pytest.mark.parametrize(
+    "failure", [OSError(5, "Input/output error"), KeyboardInterrupt()], ids=["disk", "stop"]
+)
+def test_a_failed_rename_leaves_the_old_file_whole_and_the_next_write_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, failure: BaseException
+):
+    path, write = tmp_path / "folder" / name, WRITERS[name]
+
+    def contents() -> list[bytes]:
+        return [file.read_bytes() for file in sorted(path.parent.iterdir())]
+
+    def fail(scratch: Path, target: Path) -> Path:
+        assert scratch.parent == target.parent and scratch.stat().st_size, "written before it is renamed"
+        raise failure
+
+    write(path, 2)
+    old = contents()
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", fail)
+        with pytest.raises((UserError, KeyboardInterrupt)) as said:
+            write(path, 3)
+    assert contents() == old and len(old) == 1, "the old file, and no scratch beside it"
+    if isinstance(failure, OSError):
+        assert "cannot be written (Input/output error)" in str(said.value)
+    write(path, 3)
+    new = contents()
+    assert len(new) == 1 and new != old
+
+
+def test_a_folder_is_held_by_one_process(tmp_path: Path):
+    folder = tmp_path / "r"
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        with files.held(folder, "training here"):
+            os.write(writing, b"x")
+            time.sleep(60)
+        os._exit(0)
+    os.read(reading, 1)
+    try:
+        with pytest.raises(UserError, match=f"r: process {child} is training here"):
+            files.held(folder, "training here").__enter__()
+
+        def enough() -> None:
+            raise TimeoutError
+
+        with pytest.raises(TimeoutError):
+            files.held(folder, "training here", enough).__enter__()
+    finally:
+        os.kill(child, 9)
+        os.waitpid(child, 0)
+    with files.held(folder, "training here"):
+        assert (folder / ".lock").read_text() == str(os.getpid())
+    assert not folder.exists(), "where nothing was written, nothing stays"
 
 
 @pytest.mark.parametrize(

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import hashlib
 import json
 import math
 import os
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from humanmade.errors import UserError
 
@@ -63,6 +65,67 @@ def _is_of_the_disk(error: Exception) -> bool:
 def _unwritable(path: Path, error: Exception) -> UserError:
     reason = getattr(error, "strerror", None) or str(error).strip().splitlines()[0]
     return UserError(f"{path}: cannot be written ({reason}); make room or choose another place, and go on")
+
+
+@contextlib.contextmanager
+def held(folder: Path, what: str, wait: Callable[[], None] | None = None) -> Iterator[None]:
+    """Keep a folder to this process in the block; the system frees it when a process ends, however it does.
+
+    Ranks of torchrun, which fill a folder together, hold it apart.
+
+    Args:
+        what: the holder does here, in words.
+        wait: asked now and then until the holder lets go, it may raise; without it the folder is refused.
+
+    Raises:
+        UserError: another process holds the folder, or it cannot be written to.
+    """
+    lock, told = folder / f".lock{os.environ.get('RANK', '')}", False
+    while not (file := _locked(lock)):
+        with contextlib.suppress(FileNotFoundError):
+            holder = f"process {lock.read_text() or '(which has just begun)'} is {what}"
+            if not wait:
+                raise UserError(f"{folder}: {holder}; wait for its end, or give another --out")
+            if not told:
+                print(f"{folder}: {holder}; waiting for its end", flush=True)
+                told = True
+            wait()
+        time.sleep(0.2)
+    with file:
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                folder.rmdir()  # where nothing came to be written
+
+
+def _locked(lock: Path) -> IO[str] | None:
+    """Open a file that this process alone holds, with its number inside; None while another holds it."""
+    make_folder(lock.parent)
+    try:
+        file = lock.open("a+")
+    except OSError as error:
+        raise _unwritable(lock, error) from None
+    try:
+        # Of POSIX, so that worker processes of one that was killed do not go on holding it.
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in (errno.EACCES, errno.EAGAIN):
+            file.close()
+            return None
+    if not lock.exists() or not os.path.samestat(os.fstat(file.fileno()), lock.stat()):
+        file.close()  # the last holder removed it meanwhile
+        return _locked(lock)
+    file.truncate(0)
+    print(os.getpid(), end="", file=file, flush=True)
+    return file
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed processes left half written below a folder that this process holds."""
+    for scratch in folder.rglob(".*.????????"):
+        scratch.unlink(missing_ok=True)
 
 
 def make_folder(path: Path) -> Path:

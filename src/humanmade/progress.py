@@ -88,6 +88,14 @@ def in_threads(
             save(waiting)
 
 
+def duration(seconds: float) -> str:
+    """Seconds in words: `50 s`, `12 min`, `3 h 05 min`."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60:02} min"
+
+
 class Waiting:
     """A line about something that takes its time: redrawn on a terminal, now and then in a log."""
 

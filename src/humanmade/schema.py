@@ -97,8 +97,9 @@ class Counterparts(Table):
     """Photos that get counterparts, at most: making them costs time and about 10 bytes a pixel of cache."""
     real_fakes: bool = True
     """Train on the generated pictures of the data too, not on counterparts alone."""
-    autoencoder: str = "taef2"
-    """What reconstructs: `<name>_encoder.safetensors` and `<name>_decoder.safetensors`."""
+    autoencoders: Some[str] = ["taef2"]
+    """What reconstructs, each its share of the photos, as one decoder's traces are one fingerprint; of each
+    `<name>_encoder.safetensors` and `<name>_decoder.safetensors`."""
 
     @field_validator("real_fakes")
     @classmethod
@@ -119,7 +120,7 @@ class PictureRecipe(Recipe):
     counterparts: Counterparts = Counterparts()
 
     def pretrained_weights(self) -> list[str]:
-        return [self.counterparts.autoencoder] if self.counterparts.scales else []
+        return self.counterparts.autoencoders if self.counterparts.scales else []
 
 
 class TensorRecipe(PictureRecipe):
@@ -207,6 +208,8 @@ class NetworkRecipe(BackboneRecipe, TrainedRecipe):
     label_smoothing: Share = 0.0
     lora: Annotated[int, Field(ge=0, le=256)] = 0
     """Rank of the corrections that a transformer learns instead of its weights; 0 trains the weights."""
+    grad_checkpointing: bool = False
+    """Compute activations again on the way back: a third slower, in a fraction of the memory."""
     augment: Augment = Augment()
 
 

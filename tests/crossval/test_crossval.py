@@ -14,6 +14,7 @@ from humanmade.commands import main
 from humanmade.data import inventory
 from humanmade.detectors.network import Network
 from humanmade.evaluation import inference
+from humanmade.training.loop import Trainer
 from tests.conftest import MakeFolder
 
 
@@ -336,3 +337,64 @@ def test_reading_the_pictures_is_part_of_the_hours(
     monkeypatch.setattr(time, "monotonic", lambda: clock() + late)
     assert cv(tiny_probe, "--data", manifest_folder(pairs=8, test=2), "--hours", 0.9) == 0
     assert "time budget is used up" in capsys.readouterr().err
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """A clock that only work moves: a minute a step of training, 12 seconds a picture that is predicted."""
+    now, update, predict = [0.0], Trainer._update, Network._predict
+
+    def slow_update(self: Trainer) -> None:
+        now[0] += 60
+        update(self)
+
+    def slow_predict(self: Network, network, rows, views, what):
+        now[0] += 12 * len(rows) * len(views)
+        return predict(self, network, rows, views, what)
+
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(Trainer, "_update", slow_update)
+    monkeypatch.setattr(Network, "_predict", slow_predict)
+    return now
+
+
+LONG = ["--set", "epochs=10"]
+"""20 steps of a minute, 10 looks at 5 or 6 held-out pictures, and then every corruption of them: a fold."""
+
+
+def test_the_hours_hold_with_predicting(
+    tiny_network: Path, manifest_folder: MakeFolder, slow: list[float], capsys
+):
+    folder = manifest_folder(pairs=8, test=5)
+    assert cv(tiny_network, "--data", folder, *LONG, "--out", "whole", "--fold", 0) == 0
+    fold = slow[0]
+    stages = json.loads(Path("whole/fold0/scores.json").read_text())["stages"]
+    after = stages["predicting"] + stages["scoring"]
+    assert after > 600, "enough to break a promise"
+    for out, seconds, done in (
+        ("one", fold - after + 100, 0),
+        ("two", 2 * fold - after + 100, 1),
+        ("all", 4 * fold, 3),
+    ):
+        capsys.readouterr()
+        slow[0] = 0.0
+        assert cv(tiny_network, "--data", folder, *LONG, "--out", out, "--hours", seconds / 3600) == 0
+        assert slow[0] <= seconds + max(120, 0.02 * seconds), (
+            "training ended in time, predicting would not have"
+        )
+        told = capsys.readouterr()
+        assert ("time budget is used up" in told.err) == (done < 3)
+        assert len(json.loads(Path(out, "scores.json").read_text())["folds"]) == done
+        assert Path(out, "submission.csv").is_file() == (done > 0)
+    assert f"about {round(2 * fold / 60)} min for 2 more" in told.out
+
+
+def test_hours_that_hold_no_fold_are_refused_at_once(
+    tiny_network: Path, manifest_folder: MakeFolder, slow: list[float], capsys
+):
+    command = [tiny_network, "--data", manifest_folder(pairs=8, test=5), *LONG, "--out", "r", "--hours"]
+    assert cv(*command, 0.4) == 2
+    said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("humanmade: ")]
+    assert len(said) == 1 and "--hours 0.4: holds no fold" in said[0] and "give more hours" in said[0]
+    assert slow[0] < 20 * 60, "long before the end"
+    assert cv(*command, 10) == 0

@@ -1,3 +1,5 @@
+import os
+import signal
 from collections import Counter
 
 import pytest
@@ -88,3 +90,62 @@ def test_padding_keeps_what_is_there():
 def test_a_picture_that_vanished_is_named(tmp_path):
     with pytest.raises(UserError, match=r"gone\.png"):
         loader.read_picture(str(tmp_path / "gone.png"))
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_picture_that_vanishes_before_training_ends_it_in_a_line(manifest_folder: MakeFolder, workers: int):
+    folder = manifest_folder(pairs=4)
+    inventory.attach(manifest.load([folder]))
+    # The table knows the picture still, as when it goes after the inventory.
+    dataset = loader.TrainingDataset(manifest.load([folder]), AUGMENT, 0, True)
+    (folder / "images/002_1.png").unlink()
+    with pytest.raises(UserError) as error:
+        list(loader.training_batches(dataset, [[(0, row) for row in range(8)]], workers))
+    said = str(error.value)
+    assert said.startswith(f"{folder}/images/002_1.png: cannot be read any more (No such file or directory)")
+    assert "\n" not in said and "Traceback" not in said
+
+
+class Failing(torch.utils.data.Dataset[torch.Tensor]):
+    """Rows of which one fails in its way."""
+
+    def __init__(self, error: Exception | int) -> None:
+        self.error = error
+
+    def __len__(self) -> int:
+        return 6
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        if index == 3:
+            if isinstance(self.error, int):
+                os.kill(os.getpid(), self.error)
+            else:
+                raise self.error
+        return torch.zeros(1)
+
+
+FULL = "unable to write to file </torch_7_1>: No space left on device (28)"
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (signal.SIGBUS, "exited unexpectedly"),  # how a /dev/shm that is too small ends a worker
+        (signal.SIGKILL, "exited unexpectedly"),  # how the system ends one for its memory
+        (RuntimeError(FULL), "No space left on device"),
+        (OSError(28, "No space left on device"), "No space left on device"),
+    ],
+)
+def test_a_worker_that_is_ended_is_told_in_one_line(error: Exception | int, says: str):
+    with pytest.raises(UserError, match=rf"{says}.*; set workers = 0 \(--set workers=0\)") as told:
+        list(loader._batches(Failing(error), 1, batch_size=2))
+    assert "\n" not in str(told.value)
+
+
+def test_what_a_worker_finds_wrong_is_said_as_without_it():
+    for workers in (0, 1):
+        with pytest.raises(UserError) as told:
+            list(loader._batches(Failing(UserError("a.png: cannot be read (x)")), workers, batch_size=2))
+        assert str(told.value) == "a.png: cannot be read (x)"
+        with pytest.raises(RuntimeError, match="a mistake of ours"):
+            list(loader._batches(Failing(RuntimeError("a mistake of ours")), workers, batch_size=2))

@@ -32,7 +32,7 @@ class Kit:
             env=self.standin.environment(self.home) | environment,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=300,
             check=False,
         )
         everything = done.stdout + done.stderr

@@ -67,13 +67,17 @@ def run_kernel(asked: Json, competition: Path) -> list[State]:
             shutil.copy(competition / name, tables)
         for name in CURRENT.pictures:
             (pictures / name).symlink_to(competition / name)
-        script = root / "script.py"
+        notebook = asked["kernelType"] == "notebook"
+        script = working / "__notebook__.ipynb" if notebook else root / "script.py"
+        run = ["-c", "from nbclient.cli import main; main()"] * notebook
         script.write_text(asked["text"])
         passed = {name: os.environ[name] for name in ("PATH", "OMP_NUM_THREADS") if name in os.environ}
         done = subprocess.run(
-            [sys.executable, script],
+            [sys.executable, *run, script],
             cwd=working,
-            env=passed | {"HUMANMADE_KAGGLE": scratch, "HUMANMADE_RANKS": "1", "TMPDIR": scratch},
+            env=passed
+            | dict.fromkeys(("HUMANMADE_KAGGLE", "TMPDIR", "HOME"), scratch)
+            | {"HUMANMADE_RANKS": "1"},
             capture_output=True,
             text=True,
             check=False,

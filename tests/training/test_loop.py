@@ -16,7 +16,8 @@ from humanmade.errors import UserError
 from humanmade.schema import NetworkRecipe
 from humanmade.training.budget import Budget, OutOfTimeError
 from humanmade.training.device import DTYPES, Machine
-from humanmade.training.loop import Trainer, _average
+from humanmade.training.loop import Trainer
+from humanmade.training.optimiser import average
 
 MACHINE = Machine(torch.device("cpu"), torch.float32)
 HALF = Machine(torch.device("cpu"), torch.float16)
@@ -116,7 +117,7 @@ def test_accumulated_batches_make_the_gradient_of_one_large_batch():
         made.network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(48, 1))
         torch.nn.init.zeros_(made.network[1].weight)
         made._update = lambda: None  # type: ignore[method-assign]
-        next(made._epoch(0, training_batches(made.dataset, made._draws(0), 0)))
+        next(made.steps(0, training_batches(made.dataset, made.draws(0, 1), 0)))
         return made.network[1].weight.grad.clone()
 
     # Batches of 4, 4 and 3: the tail weighs by its pictures, not as a whole batch.
@@ -203,12 +204,59 @@ def test_a_loss_that_is_no_number_ends_the_training(tmp_path: Path):
         made.run(tmp_path, Budget(), evaluate, "fold")
 
 
+def test_batches_are_halved_where_memory_is_short(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    def steady() -> Trainer:
+        """Neither batch norm nor dropout: steps do not hang on how a batch is cut."""
+        made = trainer(batch_size=8, ema=0.0)
+        for name, layer in (("1", torch.nn.Identity()), ("2", torch.nn.Identity())):
+            setattr(made.network, name, layer)
+        return made
+
+    def short(made: Trainer, most: int) -> list[int]:
+        plain, sizes = made.loss, list[int]()
+
+        def loss(network: torch.nn.Module, pixels: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+            sizes.append(len(pixels))
+            if len(pixels) > most:
+                raise torch.OutOfMemoryError("CUDA out of memory.")
+            return plain(network, pixels, labels)
+
+        made.loss = loss
+        return sizes
+
+    whole, halved = steady(), steady()
+    whole.run(tmp_path / "whole", Budget(), evaluate, "fold")
+    sizes = short(halved, most=2)
+    halved.run(tmp_path / "halved", Budget(), evaluate, "fold")
+    assert sizes[:3] == [6, 3, 2] and max(sizes[2:]) == 2
+    said = capsys.readouterr().err
+    assert "memory is too short for batches of 8; going on with 4" in said and "of 4; going on with 2" in said
+    for one, two in zip(whole.network.parameters(), halved.network.parameters(), strict=True):
+        assert torch.allclose(one, two, atol=1e-5), "each step learnt from the same pictures"
+    assert [line["loss"] for line in halved.log] == pytest.approx(
+        [line["loss"] for line in whole.log], rel=1e-4
+    )
+    parts = steady()
+    short(parts, most=2)
+    with pytest.raises(OutOfTimeError):
+        parts.run(tmp_path / "parts", StopAfter(3), evaluate, "fold")
+    resumed = steady()
+    sizes = short(resumed, most=2)
+    resumed.run(tmp_path / "parts", Budget(), evaluate, "fold")
+    assert max(sizes) == 2, "a resumed training knows"
+    assert weights(resumed.network) == weights(halved.network)
+    hopeless = steady()
+    short(hopeless, most=0)
+    with pytest.raises(UserError, match="memory is too short for batches of 1; lower batch_size"):
+        hopeless.run(tmp_path / "hopeless", Budget(), evaluate, "fold")
+
+
 def test_the_average_reaches_the_decay_of_the_recipe():
     for decay, steps in ((0.999, 5000), (0.95, 120), (0.5, 9)):
-        average = _average(network(), decay, steps)
-        assert average.get_decay(steps // 2 + 2) == pytest.approx(decay, abs=1e-9)
-        assert average.get_decay(steps // 4) < decay
-    assert 0.98 < _average(network(), 0.9999, 100).get_decay(100) < 0.9999, "the mean of all 100 steps"
+        made = average(network(), decay, steps)
+        assert made.get_decay(steps // 2 + 2) == pytest.approx(decay, abs=1e-9)
+        assert made.get_decay(steps // 4) < decay
+    assert 0.98 < average(network(), 0.9999, 100).get_decay(100) < 0.9999, "the mean of all 100 steps"
 
 
 def test_workers_serve_all_epochs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -13,6 +13,7 @@ The library is click, because kernels run this command line in Kaggle's image, w
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -89,6 +90,8 @@ def main(words: Sequence[str] | None = None) -> int:
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
     if "_HUMANMADE_COMPLETE" in os.environ:
         humanmade.main(prog_name="humanmade")  # a shell asks for completions; this ends the process
+    if words is None:  # a process of its own, which removes what it was writing however it is asked to end
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         arguments = list(sys.argv[1:] if words is None else words)
         with humanmade.make_context("humanmade", arguments) as context:
@@ -109,6 +112,11 @@ def main(words: Sequence[str] | None = None) -> int:
     except (Interrupted, KeyboardInterrupt) as stopped:
         _complain(f"interrupted; {str(stopped) or 'the same command goes on from here'}")
         return 130
+    except RuntimeError as error:
+        if type(error).__name__ != "OutOfMemoryError":  # torch's, which not every verb imports
+            raise
+        _complain("memory is too short; lower inference_batch or image_size (--set), or take a larger GPU")
+        return 2
     except BrokenPipeError:
         # The reader of our output (head, say) went away; that is not an error of ours.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

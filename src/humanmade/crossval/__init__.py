@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from humanmade import competition, detectors, run
+from humanmade import competition, detectors, files, run
 from humanmade.crossval import plan, ranks
 from humanmade.crossval.fold import Job
 from humanmade.data import folds as folding
@@ -26,7 +27,7 @@ from humanmade.recipe import Recipe
 from humanmade.run import ALL, Run
 from humanmade.scores import Scores
 from humanmade.training.budget import Budget, OutOfTimeError
-from humanmade.training.team import team
+from humanmade.training.team import Team, team
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,17 @@ def cross_validate(recipe: Recipe, table: pd.DataFrame, current: Run, options: O
     """
     manifest.check_trainable(table)
     manifest.check_test_readable(table)
-    torchrun, budget = team(), options.budget
+    with contextlib.ExitStack() as stack:
+        if team().leads:
+            stack.enter_context(files.held(current.folder, "training here"))
+            files.sweep(current.folder)
+        return _cross_validate(recipe, table, current, options, team())
+
+
+def _cross_validate(
+    recipe: Recipe, table: pd.DataFrame, current: Run, options: Options, torchrun: Team
+) -> Scores | None:
+    budget = options.budget
     stages = {"reading": time.monotonic() - budget.began}
     data, sources = run.fingerprint(table), count_sources(table)
     if recipe.split == "source":
@@ -73,7 +84,7 @@ def cross_validate(recipe: Recipe, table: pd.DataFrame, current: Run, options: O
     with torchrun.first():
         continued = current.continues(recipe, data, folds.table)
     if continued and torchrun.leads:
-        _welcome_back(current, job.detector)
+        _welcome_back(current, job.detector, budget)
         current.note_folders(options.folders)
     left = [key for key in keys if not current.is_finished(key)] if continued else keys
     if torchrun.leads:
@@ -89,7 +100,7 @@ def cross_validate(recipe: Recipe, table: pd.DataFrame, current: Run, options: O
     torchrun.meet()
     if not torchrun.leads:
         return None
-    began = time.monotonic()
+    began, budget.spent = time.monotonic(), 0.0
     _measure_the_whole(current, folds, table, budget)
     stages["measuring"] = time.monotonic() - began
     return collect(current, table, folds, data, options.prevalence, sources, stages)
@@ -103,10 +114,12 @@ def _wanted(fold: int | str | None, count: int) -> list[int | str]:
     return [fold]
 
 
-def _welcome_back(current: Run, detector: Detector) -> None:
+def _welcome_back(current: Run, detector: Detector, budget: Budget) -> None:
     """Say what stands of an earlier start, after making sure that it is what this start would make."""
     done = current.finished()
     for key in done:
+        stages = current.fold_stages(key)
+        budget.spent = max(budget.spent or 0.0, sum(stages.values()) - stages.get("training", 0.0))
         for _, place in current.trainings(key):
             detector.verify(place)
     listed = ", ".join(map(str, done)) or "none"

@@ -14,6 +14,8 @@ from humanmade.data.folds import Folds
 from humanmade.detectors.base import Detector
 from humanmade.evaluation import held_out
 from humanmade.evaluation.inference import member_logits
+from humanmade.images.corruptions import CORRUPTIONS
+from humanmade.progress import duration
 from humanmade.run import Run
 from humanmade.training.budget import Budget
 
@@ -29,45 +31,59 @@ class Job:
     budget: Budget
     view_names: tuple[str, ...]
 
+    def shown(self, valid: int, test: int) -> int:
+        """How many pictures one training predicts, of so many rows under all views and corruptions."""
+        corrupted = min(valid, held_out.SAMPLE // len(self.folds)) * (1 + len(CORRUPTIONS))
+        return (valid + test) * len(self.view_names) + corrupted
 
-def train_fold(job: Job, key: int | str, predict: bool = True) -> None:
-    """Train one fold with every seed, predict its held-out and the test rows, and mark it done."""
+
+def train_fold(job: Job, key: int | str, to_come: int, predict: bool = True) -> None:
+    """Train one fold with every seed, predict its held-out and the test rows, and mark it done.
+
+    Args:
+        to_come: how many folds are trained after it.
+    """
     detector, folds, table, current, budget = job.detector, job.folds, job.table, job.current, job.budget
     train = folds.training(key) if isinstance(key, int) else folds.rows
     valid = folds.validation(key) if isinstance(key, int) else folds.rows[:0]
     test = table[(table["split"] == "test") & ~table["broken"]]
     members, folder = current.trainings(key), current.fold(key)
     print(f"fold {key}: {len(train)} pictures to train on, {len(valid)} held out", flush=True)
+    trainings = len(members) * max(1, len(detector.recipe.member_names))
+    budget.to_predict = trainings * job.shown(len(valid), len(test))
+    budget.to_come = to_come if trainings == 1 else 0
     fits = [_fit(detector, train, valid, seed, place, budget) for seed, place in members]
     if not predict:
         return
     training = sum(fit["seconds"] for fit in fits)
     places = [place for _, place in members]
-    fitted = time.monotonic()
     facts: dict[str, Any] = {"fold": key}
-    for name, rows in (("oof", valid), ("test", test)):
-        if len(rows):
-            found = member_logits(detector, places, rows, job.view_names)
-            for member, own in found.items():
-                own_name = f"{name}_{member}.csv" if member else f"{name}.csv"
-                files.write_csv(folder / own_name, pd.DataFrame({"id": rows["id"], "logit": own}))
-            if name == "oof":
-                facts |= metrics.summary(rows["label"], found[""])
-    predicted = time.monotonic()
-    if len(valid):
-        held_out.measure(detector, places, valid, folder, len(folds), budget)
-    # Folds still to come must leave time to predict with what there is.
-    budget.reserve = max(budget.reserve, time.monotonic() - fitted)
-    scoring = time.monotonic() - predicted
+    with budget.predicting():
+        fitted = time.monotonic()
+        for name, rows in (("oof", valid), ("test", test)):
+            if len(rows):
+                found = member_logits(detector, places, rows, job.view_names)
+                for member, own in found.items():
+                    own_name = f"{name}_{member}.csv" if member else f"{name}.csv"
+                    files.write_csv(folder / own_name, pd.DataFrame({"id": rows["id"], "logit": own}))
+                if name == "oof":
+                    facts |= metrics.summary(rows["label"], found[""])
+        predicted = time.monotonic()
+        if len(valid):
+            held_out.measure(detector, places, valid, folder, len(folds), budget)
+        scoring = time.monotonic() - predicted
     stages = {"training": training, "predicting": predicted - fitted, "scoring": scoring}
     seconds = sum(stages.values())
     seen = sum(fit["pictures"] for fit in fits)
     facts |= {"seconds": seconds, "images_per_second": seen / max(training, 1e-9), "stages": stages}
     files.write_json(folder / run.DONE, facts)
-    if "auc" in facts:
-        print(f"fold {key}: F1 {facts['f1']:.3f}, AUC {facts['auc']:.3f}, {seconds:.0f} s", flush=True)
-    else:
-        print(f"fold {key}: trained on all {len(train)} rows, {seconds:.0f} s", flush=True)
+    said = (
+        f"F1 {facts['f1']:.3f}, AUC {facts['auc']:.3f}"
+        if "auc" in facts
+        else f"trained on all {len(train)} rows"
+    )
+    after = f"; about {duration(seconds * to_come)} for {to_come} more" if to_come else ""
+    print(f"fold {key}: {said}, {duration(seconds)}{after}", flush=True)
 
 
 def _fit(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from humanmade.crossval.fold import Job
+from humanmade.progress import duration
 from humanmade.run import SUBMISSION, Run
 
 PARTS = ("training", "predicting", "scoring")
@@ -34,7 +35,7 @@ def beforehand(job: Job, left: Sequence[int | str], continued: bool) -> list[str
     if done and left:
         seconds = len(left) * sum(fold.seconds for fold in done) / len(done)
         lines.append(
-            f"folds left: {', '.join(map(str, left))}; about {_duration(seconds)} if they take as long as "
+            f"folds left: {', '.join(map(str, left))}; about {duration(seconds)} if they take as long as "
             "those that are finished"
         )
     return lines
@@ -50,7 +51,7 @@ def afterwards(run: Run, real: bool) -> list[str]:
     lines = []
     # Folds of older kits did not tell them apart.
     if folds and all(part in fold for fold in folds for part in PARTS):
-        spent = [f"{part} {_duration(sum(fold[part] for fold in folds))}" for part in PARTS]
+        spent = [f"{part} {duration(sum(fold[part] for fold in folds))}" for part in PARTS]
         lines.append(f"time of the folds: {', '.join(spent)}")
     submission = run.folder / SUBMISSION
     if real and submission.is_file() and not run.scores.unfinished:
@@ -58,10 +59,3 @@ def afterwards(run: Run, real: bool) -> list[str]:
     elif folds:
         lines.append("next: humanmade compare, or humanmade report")
     return lines
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60:02} min"

@@ -39,19 +39,19 @@ def train(job: Job, keys: Sequence[int | str], together: bool, ranks: Team) -> b
     try:
         if together and keys:
             with ranks.sharing():
-                for key in keys:
-                    _share_fold(job, key, ranks)
+                for number, key in enumerate(keys, 1):
+                    _share_fold(job, key, len(keys) - number, ranks)
         else:
-            for key in keys[ranks.rank :: ranks.count]:
-                if job.budget.over:
-                    job.budget.stop()
-                train_fold(job, key)
+            keys = keys[ranks.rank :: ranks.count]
+            for number, key in enumerate(keys, 1):
+                job.budget.check()
+                train_fold(job, key, len(keys) - number)
     except OutOfTimeError:
         return False
     return True
 
 
-def _share_fold(job: Job, key: int | str, ranks: Team) -> None:
+def _share_fold(job: Job, key: int | str, to_come: int, ranks: Team) -> None:
     """Train one fold on all ranks together: the others keep what they write to themselves.
 
     Rank 0 watches the time for all; no rank may leave where another waits for it.
@@ -69,7 +69,7 @@ def _share_fold(job: Job, key: int | str, ranks: Team) -> None:
             job = replace(job, current=Run(scratch), budget=Budget())
         ranks.meet()
         try:
-            train_fold(job, key, ranks.leads)
+            train_fold(job, key, to_come, ranks.leads)
         except OutOfTimeError:
             late = True
     if ranks.any(late):

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from humanmade.data import folders, inventory
@@ -33,14 +32,14 @@ def rows(words: Iterable[str | Path]) -> pd.DataFrame:
     paths = [path for path in named if path not in problems]
     facts = inventory.survey(paths).set_index("path").loc[paths] if paths else pd.DataFrame({"error": []})
     problems |= {str(path): error for path, error in facts["error"].items() if error}
-    _warn_of(problems)
+    for path, problem in problems.items():
+        warn(f"{path if folders.is_utf8(path) else ascii(path)}: skipped ({problem})")
     good = facts[facts["error"] == ""]
     if good.empty:
         raise UserError(f"none of the {len(named)} pictures can be read; name JPEG, PNG or WebP files, say")
-    hashes = np.array([int(text, 16) for text in good["phash"]], dtype=np.uint64)
     table = pd.DataFrame({"id": good.index, "name": good.index, "path": good.index})
     table = table.assign(label=-1, split="test", source="", repo="", pair="", group="", broken=False)
-    return table.assign(digest=good["digest"].to_numpy(), phash=hashes)
+    return table.assign(digest=good["digest"].to_numpy(), phash=inventory.hashes(good))
 
 
 def _paths(words: Iterable[str | Path]) -> Iterator[str]:
@@ -58,8 +57,3 @@ def _problem(path: str) -> str:
     if not folders.is_utf8(path):
         return "its name is not UTF-8; rename it"
     return "" if Path(path).is_file() else "no such file"
-
-
-def _warn_of(problems: Mapping[str, str]) -> None:
-    for path, problem in problems.items():
-        warn(f"{path if folders.is_utf8(path) else ascii(path)}: skipped ({problem})")

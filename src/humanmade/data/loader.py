@@ -31,16 +31,23 @@ Plan = list[list[list[int]]]
 """An epoch: steps, of batches whose gradients are accumulated, of row numbers."""
 
 
+ENDED = ("exited unexpectedly", "killed by signal", "No space left", "shared memory")
+"""What is said of a process that was ended, or found no room for what it decoded."""
+
+
 def read_picture(path: str) -> Picture:
     """Decode a file.
 
     Raises:
-        UserError: it cannot be read (the inventory found it readable, so it changed since).
+        UserError: it cannot be read.
     """
     try:
         return decode(Path(path).read_bytes(), trusted=True)
     except (BrokenPictureError, OSError) as error:
-        raise UserError(f"{path}: cannot be read ({error})") from None
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(
+            f"{path}: cannot be read any more ({reason}); put it back as it was, and give the command again"
+        ) from None
 
 
 class ViewDataset(Dataset[torch.Tensor]):
@@ -130,18 +137,36 @@ def training_batches(
     dataset: TrainingDataset, batches: Iterable[list[Draw]], workers: int
 ) -> Generator[tuple[torch.Tensor, torch.Tensor], None, None]:
     """Batches in order: pixels (n, 3, size, size) uint8 and labels (n,); workers serve until the last."""
-    yield from _loader(dataset, workers, batch_sampler=batches)
+    yield from _batches(dataset, workers, batch_sampler=batches)
 
 
 def view_batches(dataset: ViewDataset, batch: int, workers: int) -> Iterator[torch.Tensor]:
     """Batches (n, views, 3, size, size) in the order of the rows; the last may be smaller."""
-    yield from _loader(dataset, workers, batch_size=batch)
+    yield from _batches(dataset, workers, batch_size=batch)
 
 
-def _loader(dataset: Dataset[Any], workers: int, **how: Any) -> DataLoader[Any]:
+def _batches(dataset: Dataset[Any], workers: int, **how: Any) -> Iterator[Any]:
     # From pinned memory a GPU copies while it computes.
     pinned = torch.cuda.is_available()
-    return DataLoader(dataset, num_workers=workers, pin_memory=pinned, worker_init_fn=_quiet_worker, **how)
+    loader = DataLoader(dataset, num_workers=workers, pin_memory=pinned, worker_init_fn=_quiet_worker, **how)
+    batches = iter(loader)
+    while True:
+        # Only what the loader itself raises: what a batch is used for raises outside of it.
+        try:
+            batch = next(batches)
+        except StopIteration:
+            return
+        except UserError as error:  # of a worker, below its traceback
+            raise UserError(str(error).strip().splitlines()[-1].rpartition("UserError: ")[2]) from None
+        except (RuntimeError, OSError) as error:
+            if not any(word in str(error) for word in ENDED):
+                raise
+            reason = str(error).strip().splitlines()[-1]
+            raise UserError(
+                f"a process that decodes pictures ended ({reason}); set workers = 0 (--set workers=0), or "
+                "make room in memory and in /dev/shm"
+            ) from None
+        yield batch
 
 
 def fixed_size(pixels: torch.Tensor, size: int) -> torch.Tensor:

@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 from torch import nn
 
-from humanmade.data.loader import ViewDataset, fixed_size, view_batches, worker_count
+from humanmade.data.loader import TrainingDataset, ViewDataset, fixed_size, view_batches, worker_count
 from humanmade.detectors import counterparts
 from humanmade.images.views import Frame
 from humanmade.progress import progress
@@ -21,6 +21,7 @@ from humanmade.recipe import Recipe
 from humanmade.schema import PictureRecipe
 from humanmade.seeding import sample
 from humanmade.training.budget import Budget
+from humanmade.training.loop import Trainer
 
 Logits = npt.NDArray[np.float64]
 
@@ -126,6 +127,14 @@ class PictureDetector(Detector):
         batches = view_batches(dataset, size, worker_count(self.recipe.workers))
         for batch in progress(batches, what, "batches", -(-len(rows) // size)):
             yield fixed_size(batch, size), len(batch)
+
+    def training_set(self, train: pd.DataFrame, seed: int) -> TrainingDataset | None:
+        """What a network of its own is trained on, drawn anew each epoch; None where none is trained."""
+        return None
+
+    def trainer(self, train: pd.DataFrame, seed: int) -> Trainer | None:
+        """A training that has not begun, of all rows that are learned from; None where there is none."""
+        return None
 
     def patch_logits(self, folder: Path, pixels: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor]:
         """Split logits into what each place of each depth says, exactly, where `maps` is `exact`.

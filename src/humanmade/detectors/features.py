@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 
-from humanmade import places
+from humanmade import files, places
 from humanmade.data.loader import Transform, ViewDataset, draw_keys, fixed_size, view_batches, view_seed
 from humanmade.images.views import Frame, draws
 from humanmade.progress import progress
@@ -77,6 +78,15 @@ class FeatureStore:
             NotFiniteError: some features are not finite.
             OutOfTimeError: the budget is used up; full shards of what was computed are kept.
         """
+        needed = [view for view in views if self._lacking(rows, view).any()]
+        with contextlib.ExitStack() as stack:
+            for folder in sorted(map(self._folder, needed)):
+                stack.enter_context(files.held(folder, "computing features", (budget or Budget()).check))
+            for view in needed:
+                self.views.pop(view)  # another process may have added to them
+            self._compute(rows, needed, budget)
+
+    def _compute(self, rows: pd.DataFrame, views: Sequence[str], budget: Budget | None) -> None:
         lacking = {view: self._lacking(rows, view) for view in views}
         needed = [view for view in views if lacking[view].any()]
         if not needed:
@@ -93,8 +103,8 @@ class FeatureStore:
                 raise NotFiniteError
             if sum(len(part[0]) for part in done) >= SHARD:
                 todo, done = self._store(todo, needed, done), []
-            if budget and budget.over:
-                budget.stop()
+            if budget:
+                budget.check()
         if done:
             self._store(todo, needed, done)
 

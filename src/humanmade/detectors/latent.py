@@ -75,23 +75,28 @@ class Clamp(nn.Module):
 
 
 class LatentAutoencoder(nn.Module):
-    """The `taef2` autoencoder (madebyollin/taesd, MIT): 8x spatial, 32 channels, from the FLUX.2 VAE."""
+    """An autoencoder of madebyollin's (MIT), 8x spatial: `taesd`, `taesdxl`, `taesd3`, `taef1`, `taef2`.
 
-    def __init__(self) -> None:
+    Args:
+        channels: of its latents: 4, 16 or 32.
+        branched: whether blocks at the lowest resolution have a wider branch, as those of `taef2`.
+    """
+
+    def __init__(self, channels: int = 32, branched: bool = True) -> None:
         super().__init__()
         encoder: list[nn.Module] = [nn.Conv2d(3, 64, 3, padding=1), Block()]
         for level in range(3):
             encoder.append(nn.Conv2d(64, 64, 3, stride=2, padding=1, bias=False))
-            encoder += [Block(branch=level == 2) for _ in range(3)]
-        self.encoder = nn.Sequential(*encoder, nn.Conv2d(64, 32, 3, padding=1))
-        decoder: list[nn.Module] = [Clamp(), nn.Conv2d(32, 64, 3, padding=1), nn.ReLU()]
+            encoder += [Block(branch=branched and level == 2) for _ in range(3)]
+        self.encoder = nn.Sequential(*encoder, nn.Conv2d(64, channels, 3, padding=1))
+        decoder: list[nn.Module] = [Clamp(), nn.Conv2d(channels, 64, 3, padding=1), nn.ReLU()]
         for level in range(3):
-            decoder += [Block(branch=level == 0) for _ in range(3)]
+            decoder += [Block(branch=branched and level == 0) for _ in range(3)]
             decoder += [nn.Upsample(scale_factor=2), nn.Conv2d(64, 64, 3, padding=1, bias=False)]
         self.decoder = nn.Sequential(*decoder, Block(), nn.Conv2d(64, 3, 3, padding=1))
 
     def encode(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Latents (n, 32, height / 8, width / 8) of pictures (n, 3, height, width) of 0 to 1."""
+        """Latents (n, channels, height / 8, width / 8) of pictures (n, 3, height, width) of 0 to 1."""
         return self.encoder(pixels)
 
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
@@ -108,8 +113,7 @@ def load_autoencoder(name: str) -> LatentAutoencoder:
     Raises:
         UserError: the files are nowhere, or do not fit.
     """
-    places = folders()
-    network = LatentAutoencoder().eval().requires_grad_(False)
+    places, halves = folders(), {}
     for half in ("encoder", "decoder"):
         file_name = f"{name}_{half}.safetensors"
         place = next((place for place in places if (place / file_name).is_file()), None)
@@ -118,12 +122,18 @@ def load_autoencoder(name: str) -> LatentAutoencoder:
                 f"no {file_name}; put it into a folder and name that with --weights or HUMANMADE_WEIGHTS. "
                 f"Looked in: {', '.join(map(str, places))}"
             )
-        try:
-            tensors = {key: value.float() for key, value in load_file(place / file_name).items()}
-            getattr(network, half).load_state_dict(tensors)
-        except (RuntimeError, SafetensorError) as error:
-            raise UserError(f"{place / file_name}: does not fit ({str(error)[:200]})") from None
-    return network
+        halves[half] = place / file_name
+    try:
+        tensors = {half: load_file(path) for half, path in halves.items()}
+        # The decoder's first layer, after the clamp, takes the latents.
+        channels = tensors["decoder"]["1.weight"].shape[1]
+        network = LatentAutoencoder(channels, any(".pool." in key for key in tensors["decoder"]))
+        for half, own in tensors.items():
+            getattr(network, half).load_state_dict({key: value.float() for key, value in own.items()})
+    except (RuntimeError, SafetensorError, KeyError, IndexError) as error:
+        reason = f"{type(error).__name__}: {error}"[:200]
+        raise UserError(f"{' and '.join(map(str, halves.values()))}: do not fit ({reason})") from None
+    return network.eval().requires_grad_(False)
 
 
 class Job(NamedTuple):

@@ -77,21 +77,30 @@ class Network(PictureDetector):
         _ = self.start
 
     def _fit(self, train: pd.DataFrame, valid: pd.DataFrame, seed: int, folder: Path, budget: Budget) -> int:
+        trainer = self.trainer(train, seed)
+        seen = watched(valid)
+        views = 1 + len(self._shifts)
+        trainer.run(folder, budget, lambda model: self._validate(model, seen), folder.name, len(seen) * views)
+        facts = input_facts(self.recipe) | {"start": self.start}
+        lora.merge(trainer.result)
+        save_weights(folder / CHECKPOINT, trainer.result.state_dict(), facts)
+        (folder / "last.pt").unlink(missing_ok=True)
+        return len(trainer.dataset) * len(trainer.log)
+
+    def training_set(self, train: pd.DataFrame, seed: int) -> TrainingDataset:
+        augment = Augmentation(self.frame, self.recipe.augment)
+        return TrainingDataset(train, augment, seed, self.recipe.augment.pair_sync)
+
+    def trainer(self, train: pd.DataFrame, seed: int) -> Trainer:
         recipe = self.recipe
         torch.manual_seed(stable_seed("weights", seed))
         network = self.build(recipe.pretrained)
         if recipe.lora:
             lora.insert(network.backbone, recipe.lora)
-        augment = Augmentation(self.frame, recipe.augment)
-        dataset = TrainingDataset(train, augment, seed, recipe.augment.pair_sync)
-        trainer = Trainer(self.machine.place(network), dataset, recipe, self.machine, seed, self._loss)
-        seen = watched(valid)
-        trainer.run(folder, budget, lambda model: self._validate(model, seen), folder.name)
-        facts = input_facts(recipe) | {"start": self.start}
-        lora.merge(trainer.result)
-        save_weights(folder / CHECKPOINT, trainer.result.state_dict(), facts)
-        (folder / "last.pt").unlink(missing_ok=True)
-        return len(dataset) * len(trainer.log)
+        if recipe.grad_checkpointing:
+            self._recompute(network.backbone)
+        dataset, placed = self.training_set(train, seed), self.machine.place(network)
+        return Trainer(placed, dataset, recipe, self.machine, seed, self._loss)
 
     def verify(self, folder: Path) -> None:
         _, facts = self.load(folder)
@@ -138,6 +147,12 @@ class Network(PictureDetector):
         settings = pretrained_settings(recipe.backbone)
         return Normalised(backbone, settings["mean"], settings["std"])
 
+    def _recompute(self, backbone: nn.Module) -> None:
+        try:
+            backbone.set_grad_checkpointing()  # type: ignore[operator]
+        except (AttributeError, AssertionError):
+            raise UserError(f"recipe: timm cannot checkpoint gradients of {self.recipe.backbone}") from None
+
     def _loss(self, network: nn.Module, pixels: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Binary cross-entropy on smoothed labels, summed over the batch."""
         with self.machine.autocast():
@@ -146,12 +161,15 @@ class Network(PictureDetector):
         targets = labels * (1 - smoothing) + smoothing / 2
         return F.binary_cross_entropy_with_logits(logits, targets, reduction="sum")
 
+    @property
+    def _shifts(self) -> Sequence[str]:
+        """Corruptions to watch: only where epochs are chosen between they are worth their time."""
+        return SELECTING if self.recipe.patience else ()
+
     def _validate(self, network: nn.Module, valid: pd.DataFrame) -> dict[str, float]:
         if valid.empty:
             return {}
-        # Only where epochs are chosen between are corrupted pictures worth their time.
-        shifts = SELECTING if self.recipe.patience else ()
-        logits = self._predict(network, valid, ["identity", *shifts], "validating")
+        logits = self._predict(network, valid, ["identity", *self._shifts], "validating")
         scores = metrics.summary(valid["label"], logits[:, 0])
         corrupted = [metrics.auc(valid["label"], column) for column in logits[:, 1:].T]
         selection = metrics.selection(scores["auc"], float(np.mean(corrupted)) if corrupted else None)

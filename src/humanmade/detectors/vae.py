@@ -88,21 +88,26 @@ class VaeDetector(PictureDetector):
 
     def _fit(self, train: pd.DataFrame, valid: pd.DataFrame, seed: int, folder: Path, budget: Budget) -> int:
         recipe = self.recipe
-        torch.manual_seed(stable_seed("weights", seed))
-        network = self.machine.place(Vae())
-        augment = Augmentation(self.frame)
-        dataset = TrainingDataset(train[train["label"] == 0], augment, seed, pair_sync=False)
-        trainer = Trainer(network, dataset, recipe, self.machine, seed, self._loss)
+        trainer = self.trainer(train, seed)
         seen = watched(valid)
         photos = seen[seen["label"] == 0]
-        trainer.run(folder, budget, lambda model: self._watch(model, photos), folder.name)
+        trainer.run(folder, budget, lambda model: self._watch(model, photos), folder.name, len(photos))
         save_weights(folder / MODEL, trainer.result.state_dict(), self._facts())
         names = expand(recipe.histories)
         features = np.concatenate([self._statistics(trainer.result, train, name) for name in names])
         head, _ = fit_linear_head(features, pd.concat([train] * len(names)), recipe, seed)
         save_head(folder, head, self._facts())
         (folder / "last.pt").unlink(missing_ok=True)
-        return len(dataset) * len(trainer.log)
+        return len(trainer.dataset) * len(trainer.log)
+
+    def training_set(self, train: pd.DataFrame, seed: int) -> TrainingDataset:
+        photos = train[train["label"] == 0]
+        return TrainingDataset(photos, Augmentation(self.frame), seed, pair_sync=False)
+
+    def trainer(self, train: pd.DataFrame, seed: int) -> Trainer:
+        torch.manual_seed(stable_seed("weights", seed))
+        dataset, network = self.training_set(train, seed), self.machine.place(Vae())
+        return Trainer(network, dataset, self.recipe, self.machine, seed, self._loss)
 
     def verify(self, folder: Path) -> None:
         self._load(folder)

@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from humanmade import places, pretrained
-from humanmade.detectors import cnn  # noqa: F401 - registers its networks in timm
+from humanmade.detectors import cnn, community  # noqa: F401 - register their networks in timm
 from humanmade.errors import UserError
 from humanmade.files import whole_file
 from humanmade.schema import BackboneRecipe
@@ -152,7 +152,7 @@ def _from_file(name: str, file: Path, options: dict[str, Any]) -> Any:
     heads = (heads,) if isinstance(heads, str) else heads
     try:
         with safe_open(file, "pt") as tensors:
-            headed = any(key.startswith(f"{head}.") for key in tensors.keys() for head in heads)  # noqa: SIM118
+            headed = any(f".{head}." in f".{key}" for key in tensors.keys() for head in heads)  # noqa: SIM118
         classes = settings["num_classes"] if headed else 0
         overlay = {"file": str(file), "num_classes": classes}
         return timm.create_model(

@@ -58,16 +58,10 @@ def measure_once(current: Run, folds: Folds, budget: Budget) -> None:
         OutOfTimeError: the budget is used up; what was seen of the pictures is kept in the cache.
     """
     path = current.folder / CANARIES
-    if path.is_file():
-        return
-
-    def check() -> None:
-        if budget.over:
-            budget.stop()
-
-    check()
     try:
-        files.write_json(path, of_folds(folds, check))
+        if not path.is_file():
+            budget.check()
+            files.write_json(path, of_folds(folds, budget.check))
     except UserError as error:
         warn(f"the run goes without canaries: {error}")
 

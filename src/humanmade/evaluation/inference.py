@@ -42,11 +42,7 @@ def run_logits(current: Run, rows: pd.DataFrame) -> Logits:
 
 
 def honest_logits(current: Run, rows: pd.DataFrame) -> pd.DataFrame:
-    """Give rows what `known` gives, with `run_logits` where no fold held a picture out.
-
-    Args:
-        rows: with the inventory's columns.
-    """
+    """Give rows what `known` gives, with `run_logits` where no fold held a picture out."""
     rows = known(current, rows)
     new = rows["logit"].isna().to_numpy()
     if new.any():

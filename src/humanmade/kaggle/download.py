@@ -15,7 +15,7 @@ from humanmade.data import manifest
 from humanmade.errors import KaggleError
 from humanmade.kaggle import packing
 from humanmade.kaggle.client import Client
-from humanmade.progress import progress
+from humanmade.progress import progress, warn
 
 LARGEST_TABLE = 64 * 2**20
 LARGEST_PICTURE = 64 * 2**20
@@ -75,14 +75,23 @@ def _missing(folder: Path, table: pd.DataFrame) -> list[str]:
 
 
 def _fetch(client: Client, folder: Path, slug: str, function: Any, what: str, advice: str) -> Path:
-    """Download an archive, going on with a part of it that is there."""
+    """Download an archive, going on with a part of it that is there, and for as long as more of it comes."""
     archive = folder / DOWNLOADS / f"{slug}.zip"
     files.make_folder(archive.parent)
     print(f"downloading {what}", flush=True)
-    client.call(f"download {what}", function, what, path=str(archive.parent), quiet=False, no=advice)
+    while True:
+        there = _size(archive)
+        try:
+            client.call(f"download {what}", function, what, path=str(archive.parent), quiet=False, no=advice)
+            break
+        except KaggleError as error:
+            if _size(archive) <= there:
+                raise
+            warn(f"{error}; going on, as {_size(archive) / 1e6:.0f} MB have come")
     if not zipfile.is_zipfile(archive):
         for path in archive.parent.glob(f"{slug}.*"):
-            path.unlink()
+            # The client takes the name's end from the address of what came, slashes and all.
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
         raise KaggleError(f"download {what}: no whole zip archive came, so it was removed; run this again")
     return archive
 
@@ -99,8 +108,11 @@ def _require_space(client: Client, folder: Path, reference: str, advice: str) ->
 
     size = client.call(f"size of {reference}", ask, no=advice)
     part = folder / DOWNLOADS / f"{reference.split('/')[1]}.zip"
-    there = part.stat().st_size if part.is_file() else 0
-    packing.require_space(folder, max(0, 2 * size - there), f"to download and unpack {reference}")
+    packing.require_space(folder, max(0, 2 * size - _size(part)), f"to download and unpack {reference}")
+
+
+def _size(file: Path) -> int:
+    return file.stat().st_size if file.is_file() else 0
 
 
 def _unpack(archive: Path, wanted: dict[str, Path], largest: int, what: str) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from humanmade import competition, files, ledger
 from humanmade.data import manifest
 from humanmade.errors import Interrupted, KaggleError, UserError
-from humanmade.kaggle.client import Client, PassingError, looks, plain
+from humanmade.kaggle.client import Client, looks, plain
 from humanmade.ledger import Row
 from humanmade.progress import Waiting, warn
 
@@ -74,8 +74,6 @@ def send(client: Client, file: Path, message: str) -> Row:
             return earlier
         text = f"{message} {tag}".strip()
         answer = client.api.competition_submit(str(file), text, competition.CURRENT.slug, quiet=True)
-        if answer.message == client.api.COMPETITION_SUBMIT_UPLOAD_FAILED_MESSAGE:
-            raise PassingError("the upload failed")
         ref = int(answer.ref or arrived())
         if not ref:
             reason = plain(answer.message or "no reason given")

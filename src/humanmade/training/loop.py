@@ -4,30 +4,28 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from timm.optim import create_optimizer_v2
-from timm.scheduler import create_scheduler_v2
-from timm.scheduler.scheduler import Scheduler
-from timm.utils import ModelEmaV3
 from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
 
 from humanmade.data.loader import Draw, Plan, TrainingDataset, plan_epoch, training_batches, worker_count
 from humanmade.errors import UserError
 from humanmade.files import write_text
-from humanmade.progress import progress
+from humanmade.progress import progress, warn
 from humanmade.recipe import require
 from humanmade.schema import TrainedRecipe
 from humanmade.seeding import stable_seed
-from humanmade.training.budget import Budget
+from humanmade.training.budget import Budget, Pace
 from humanmade.training.checkpoint import load_state, save_state
 from humanmade.training.device import Machine, choose_kernels
+from humanmade.training.optimiser import prepare
 from humanmade.training.team import sharing
 
 Loss = Callable[[torch.nn.Module, torch.Tensor, torch.Tensor], torch.Tensor]
@@ -37,14 +35,14 @@ Evaluate = Callable[[torch.nn.Module], dict[str, float]]
 """Scores of the held-out rows; `selection` decides early stopping. Empty where nothing is held out:
 then all epochs are trained and the last is kept."""
 
-MIN_LR_SHARE = 0.01
-"""Learning rate at the start of the warm-up and at the end, as a share of the peak."""
-
 LOOK = 50
 """Steps between two looks at the loss; each waits for the GPU."""
 
 MOST_SKIPPED = 50
 """Steps in a row that fp16 may overflow in; the loss's scale, halved each time, has none to blame then."""
+
+STATE = "last.pt"
+"""In the folder of a training that is not finished."""
 
 Batches = Iterator[tuple[torch.Tensor, torch.Tensor]]
 
@@ -81,18 +79,13 @@ class Trainer:
             fewest = min(len(batch) for step in self.plan(0) for batch in step)
             require(fewest >= self.ranks, "batch_size", recipe.batch_size, f"{self.ranks} pictures a batch")
             self.parallel = DistributedDataParallel(network)
-        self.optimiser = create_optimizer_v2(
-            network,
-            opt=recipe.optimiser,
-            lr=recipe.lr,
-            weight_decay=recipe.weight_decay,
-            layer_decay=recipe.layer_decay if recipe.layer_decay < 1 else None,
-        )
-        steps = recipe.epochs * self.steps_per_epoch
-        self.schedule = _schedule(self.optimiser, recipe, steps)
+        self.optimiser, self.schedule, self.average = prepare(network, recipe, self.steps_per_epoch)
+        self.set_rates: Callable[[int], object] = self.schedule.step
+        """Sets the learning rates of a step."""
         self.scaler = machine.scaler()
-        self.average = _average(network, recipe.ema, steps) if recipe.ema else None
         self.step = 0
+        self.pieces = 1
+        """Parts that every batch is cut into, because memory is too short for the whole."""
         self.skipped = 0
         """Steps in a row, to the last, that fp16 overflowed in."""
         self.tally = torch.zeros(2, dtype=torch.float64, device=machine.device)
@@ -110,57 +103,106 @@ class Trainer:
         recipe = self.recipe
         return plan_epoch(self.dataset.keys, recipe.batch_size, recipe.accumulate, self.seed, epoch)
 
-    def _draws(self, start: int) -> Iterator[list[Draw]]:
-        """This rank's part of every batch from step `start` to the end of training."""
-        for epoch in range(len(self.log), self.recipe.epochs):
+    def _parts(self, batch: Sequence[int]) -> list[list[int]]:
+        """This rank's rows of a batch, in as many parts as memory asks for."""
+        own = np.array_split(batch, self.ranks)[self.rank]
+        return [part.tolist() for part in np.array_split(own, self.pieces) if len(part)]
+
+    def draws(self, start: int, epochs: int) -> Iterator[list[Draw]]:
+        """This rank's part of every batch from step `start` to the end of `epochs`."""
+        for epoch in range(len(self.log), epochs):
             for step in self.plan(epoch)[max(0, start - epoch * self.steps_per_epoch) :]:
                 for batch in step:
-                    part = np.array_split(batch, self.ranks)[self.rank]
-                    yield [(epoch, row) for row in part.tolist()]
+                    for part in self._parts(batch):
+                        yield [(epoch, row) for row in part]
 
-    def run(self, folder: Path, budget: Budget, evaluate: Evaluate, what: str) -> None:
+    def run(self, folder: Path, budget: Budget, evaluate: Evaluate, what: str, watched: int = 0) -> None:
         """Train to the end, continuing from `folder`'s state where there is one.
+
+        Args:
+            watched: pictures that `evaluate` predicts, views counted.
 
         Raises:
             Interrupted, OutOfTimeError: the state is saved in `folder`; call again to go on.
+            UserError: the first steps show that the budget does not hold this training.
         """
-        state_file = folder / "last.pt"
-        self._restore(load_state(state_file))
+        self._restore(load_state(folder / STATE))
         choose_kernels(self.recipe.deterministic)
-        draws, workers = self._draws(self.step), worker_count(self.recipe.workers)
-        with budget.graceful(), closing(training_batches(self.dataset, draws, workers)) as batches:
-            while len(self.log) < self.recipe.epochs and not self._stale():
-                epoch = len(self.log)
-                for _ in progress(
-                    self._epoch(epoch, batches),
-                    f"{what} epoch {epoch + 1}/{self.recipe.epochs}",
-                    "steps",
-                    (epoch + 1) * self.steps_per_epoch - self.step,
-                ):
-                    if self._sum(float(budget.over)):
-                        save_state(state_file, self._state())
-                        budget.stop()
-                self._close_epoch(epoch, evaluate, folder)
-                save_state(state_file, self._state())
+        pace = Pace(budget, len(self.dataset) / self.steps_per_epoch, new=self.step == 0)
+        with budget.graceful():
+            while not self._train(folder, pace, evaluate, what, watched):
+                self._halve()
         if self.best["weights"] is not None:
             self.result.load_state_dict(self.best["weights"])
 
-    def _epoch(self, epoch: int, batches: Batches) -> Iterator[None]:
-        """Take the epoch's remaining steps one by one."""
+    def _train(self, folder: Path, pace: Pace, evaluate: Evaluate, what: str, watched: int) -> bool:
+        """Take the steps that are left; False where memory is too short for the next one."""
+        recipe, budget = self.recipe, pace.budget
+        draws, workers = self.draws(self.step, recipe.epochs), worker_count(recipe.workers)
+        with closing(training_batches(self.dataset, draws, workers)) as batches:
+            while len(self.log) < recipe.epochs and not self._stale():
+                epoch, all_steps = len(self.log), recipe.epochs * self.steps_per_epoch
+                steps = progress(
+                    self.steps(epoch, batches),
+                    f"{what} epoch {epoch + 1}/{recipe.epochs}{pace.left(all_steps - self.step, all_steps)}",
+                    "steps",
+                    (epoch + 1) * self.steps_per_epoch - self.step,
+                )
+                for _ in steps:
+                    pace.step(all_steps - self.step)
+                    if self.skipped == MOST_SKIPPED or self.step % LOOK == 0:
+                        self._check()
+                    if self._sum(float(budget.over)):
+                        save_state(folder / STATE, self._state())
+                        budget.stop()
+                if self.step < (epoch + 1) * self.steps_per_epoch:
+                    return False
+                began = time.monotonic()
+                self._close_epoch(epoch, evaluate, folder)
+                pace.watched(all_steps - self.step, time.monotonic() - began, watched)
+                save_state(folder / STATE, self._state())
+        return True
+
+    def _halve(self) -> None:
+        """Go on in batches of half the size, twice as many a step, which leaves the gradients as they are."""
+        size = self.recipe.batch_size // self.pieces
+        if self.ranks > 1 or size < 2:
+            raise UserError(
+                f"training: memory is too short for batches of {size}; lower batch_size or image_size"
+            )
+        self.pieces *= 2
+        self.optimiser.zero_grad()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        warn(
+            f"memory is too short for batches of {size}; going on with {-(-size // 2)} "
+            "and as many more a step, so that each step learns from the same pictures"
+        )
+
+    def steps(self, epoch: int, batches: Batches) -> Iterator[None]:
+        """Take the epoch's remaining steps one by one, as long as there is memory for them."""
         for step in self.plan(epoch)[self.step - epoch * self.steps_per_epoch :]:
             self.network.train()
             pictures = sum(map(len, step))
-            for part in range(len(step)):
-                pixels, labels = next(batches)
-                # Dropout and stochastic depth draw from the step's own seed, so resuming repeats
-                # them; seeded after the loader, whose start draws from the same generator.
-                torch.manual_seed(stable_seed("step", self.seed, self.step, part) + self.rank)
-                self._accumulate(pixels, labels, pictures, last=part == len(step) - 1)
+            count = sum(len(self._parts(batch)) for batch in step)
+            counted = torch.zeros_like(self.tally)
+            try:
+                for part in range(count):
+                    pixels, labels = next(batches)
+                    # Dropout and stochastic depth draw from the step's own seed, so resuming repeats
+                    # them; seeded after the loader, whose start draws from the same generator.
+                    torch.manual_seed(stable_seed("step", self.seed, self.step, part) + self.rank)
+                    counted += self._accumulate(pixels, labels, pictures, last=part == count - 1)
+            except torch.OutOfMemoryError:
+                return
+            self.tally += counted
             self._update()
             yield
 
-    def _accumulate(self, pixels: torch.Tensor, labels: torch.Tensor, pictures: int, last: bool) -> None:
-        """Add one batch's gradient, weighed by its share of the step's pictures."""
+    def _accumulate(
+        self, pixels: torch.Tensor, labels: torch.Tensor, pictures: int, last: bool
+    ) -> torch.Tensor:
+        """Add a batch's gradient, weighed by its share of the step's pictures; its loss and their number."""
         labels = labels.to(self.machine.device, non_blocking=True).float()
         network = self.network if self.parallel is None else self.parallel
         # Ranks average their gradients once a step, after its last batch.
@@ -172,10 +214,10 @@ class Trainer:
         counted = torch.stack([loss, torch.full_like(loss, len(labels))])
         if self.scaler.is_enabled():  # the step is skipped where the loss itself overflows
             counted = counted.masked_fill(~loss.isfinite(), 0)
-        self.tally += counted
+        return counted
 
     def _update(self) -> None:
-        self.schedule.step(self.step)
+        self.set_rates(self.step)
         self.scaler.unscale_(self.optimiser)
         if self.recipe.clip_grad:
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip_grad)
@@ -187,8 +229,6 @@ class Trainer:
         self.skipped = self.skipped + 1 if self.scaler.get_scale() < scale else 0
         if self.average:
             self.average.update(self.network, step=self.step)
-        if self.skipped == MOST_SKIPPED or self.step % LOOK == 0:
-            self._check()
 
     def _check(self) -> None:
         """Give up a training that has come to nothing."""
@@ -242,6 +282,7 @@ class Trainer:
             "counts": (self.step, *self.tally.tolist()),
             "log": self.log,
             "best": self.best,
+            "pieces": self.pieces,
         }
 
     def _restore(self, state: dict[str, Any] | None) -> None:
@@ -254,28 +295,4 @@ class Trainer:
             self.average.module.load_state_dict(state["average"])
         self.step, *tally = state["counts"]
         self.tally.copy_(torch.tensor(tally, dtype=torch.float64))
-        self.log, self.best = state["log"], state["best"]
-
-
-def _average(network: torch.nn.Module, decay: float, steps: int) -> ModelEmaV3:
-    """A moving average of weights whose decay rises to the recipe's by the middle of training.
-
-    timm's decay at step s is 1 - s^-power. A power of 1 is the plain mean of all steps so far, the most
-    that an average can remember; its default of 2/3 is at 0.9966 after 5,000 steps.
-    """
-    power = min(1.0, -math.log(1 - decay) / math.log(max(2.0, steps / 2)))
-    return ModelEmaV3(network, decay, use_warmup=True, warmup_power=power)
-
-
-def _schedule(optimiser: torch.optim.Optimizer, recipe: TrainedRecipe, steps: int) -> Scheduler:
-    """timm's schedule as a pure function of the step (its "epoch" is our step)."""
-    schedule, _ = create_scheduler_v2(
-        optimiser,
-        sched=recipe.schedule,
-        num_epochs=steps,
-        decay_epochs=max(1, steps // 3),
-        warmup_epochs=int(recipe.warmup * steps),
-        warmup_lr=recipe.lr * MIN_LR_SHARE,
-        min_lr=recipe.lr * MIN_LR_SHARE,
-    )
-    return schedule
+        self.log, self.best, self.pieces = state["log"], state["best"], state["pieces"]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -24,6 +25,8 @@ from humanmade.seeding import stable_seed
 
 PATIENCE = timedelta(days=2)
 """How long ranks wait for one another: a fold may take many hours. torchrun ends them if one fails."""
+
+GONE = "another process of this run ended; the same command goes on from what is saved"
 
 FAILED = "failed"
 """Counts in the store the ranks that failed."""
@@ -51,7 +54,11 @@ class Team:
         self.meetings += 1
         self.store.set(f"{self.meetings}/{self.rank}", word)
         keys = [f"{self.meetings}/{rank}" for rank in range(self.count)]
-        self.store.wait(keys, PATIENCE)
+        # Not the store's own waiting, in which a signal is not heard.
+        while not self.store.check(keys):
+            if self.store.check([FAILED]):
+                raise UserError(GONE)
+            time.sleep(0.05)
         return [self.store.get(key).decode() for key in keys]
 
     def any(self, flag: bool) -> bool:
@@ -105,10 +112,11 @@ class Team:
         except (UserError, Interrupted):
             self.fail()  # before the others find this rank gone
             raise
-        except RuntimeError:
-            if not self.store.check([FAILED]):
+        except RuntimeError as error:
+            lost = isinstance(error, distributed.DistError) or "gloo/transport" in str(error)
+            if not lost and not self.store.check([FAILED]):
                 raise
-            raise UserError("another rank ended this run") from None
+            raise UserError(GONE) from None
         finally:
             distributed.destroy_process_group()
 
