@@ -113,6 +113,21 @@ def test_one_class_cannot_be_trained_on(manifest_folder: MakeFolder, label: str,
         manifest.check_trainable(table)
 
 
+def test_both_classes_can_be_trained_on_and_test_rows_alone_cannot(manifest_folder: MakeFolder):
+    table = manifest.load([manifest_folder(pairs=1, test=1)])
+    manifest.check_trainable(table)
+    with pytest.raises(UserError, match="the data has no train rows"):
+        manifest.check_trainable(table[table["split"] == "test"])
+
+
+def test_one_readable_test_picture_suffices():
+    table = pd.DataFrame({"split": ["train", "test", "test"], "broken": [False, True, True]})
+    with pytest.raises(UserError, match="none of the 2 test pictures can be read"):
+        manifest.check_test_readable(table)
+    manifest.check_test_readable(table.assign(broken=[True, False, True]))
+    manifest.check_test_readable(table[:1].assign(broken=True))
+
+
 def test_labels_of_test_rows_are_hidden_unless_asked_for(manifest_folder: MakeFolder, capsys):
     folder = manifest_folder(pairs=2, test=1)
     hidden = manifest.load([folder])
