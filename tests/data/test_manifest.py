@@ -60,8 +60,8 @@ def test_joined_folders_prefix_ids_pairs_and_groups(manifest_folder: MakeFolder)
 def test_folders_of_one_name_get_longer_prefixes(manifest_folder: MakeFolder):
     one, two = manifest_folder("a/set", 2), manifest_folder("b/set", 2)
     assert set(manifest.load([one, two])["id"].str[:6]) == {"a/set/", "b/set/"}
-    with pytest.raises(UserError, match="given twice"):
-        manifest.load([one, one])
+    with pytest.raises(UserError, match=f"^{one}: the same folder is given twice"):
+        manifest.load([two, one, one])
 
 
 def test_extra_rows_are_marked_and_never_test(manifest_folder: MakeFolder):
