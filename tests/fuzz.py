@@ -96,24 +96,21 @@ def table(data: bytes) -> None:
     """One of a data folder's tables, named by the first byte, beside good ones."""
     name = TABLES[data[0] % len(TABLES)] if data else TABLES[0]
     folder = Path("data")
-    if not folder.is_dir():
-        for place in ("train_data", "test_data_v2", "images"):
-            (folder / place).mkdir(parents=True)
-            for number in range(4):
-                (folder / place / f"{number}.png").touch()
+    folder.mkdir(exist_ok=True)
     for other in TABLES:
         (folder / other).unlink(missing_ok=True)
     if name != "manifest.csv":
         for other, content in zip(TABLES[1:], GOOD_TABLES[1:], strict=True):
             (folder / other).write_bytes(content)
     (folder / name).write_bytes(data[1:])
-    rows = manifest.load([folder], limit=3)
+    rows = manifest.load([folder], limit=3, pictures=False)
     if b"root" not in data:
         assert all(Path(os.path.normpath(path)).is_relative_to(folder) for path in rows["path"])
     assert rows["id"].is_unique and set(rows["label"]) <= {-1, 0, 1}
     assert (rows.loc[rows["split"] == "test", "label"] == -1).all()
     manifest.check_trainable(rows)
-    manifest.submission_ids(rows)
+    if (rows["split"] == "test").any():
+        manifest.submission_ids(rows)
 
 
 GOOD_TABLES = (

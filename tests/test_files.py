@@ -1,4 +1,5 @@
 import errno
+import hashlib
 import os
 import time
 from collections.abc import Callable
@@ -30,6 +31,11 @@ def test_floats_survive_a_csv(tmp_path: Path):
     values = pd.DataFrame({"id": ["a"], "logit": [1 / 3]})
     files.write_csv(tmp_path / "x.csv", values)
     assert float(files.read_csv(tmp_path / "x.csv")["logit"][0]) == 1 / 3
+
+
+def test_a_hash_is_of_the_bytes(tmp_path: Path):
+    (tmp_path / "x").write_bytes(b"abc")
+    assert files.sha256(tmp_path / "x") == hashlib.sha256(b"abc").hexdigest()
 
 
 def test_ids_stay_text(tmp_path: Path):

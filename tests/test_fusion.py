@@ -85,6 +85,11 @@ def test_diverse_members_beat_the_best_one(method: str):
     assert fusion.nested_score(method, views) > best - 0.02
 
 
+def test_a_climb_adds_nobody_who_does_not_help():
+    whisper, sure = 0.01 * noisy(1.0), 2.0 * LABELS[:, None] - 1
+    assert fusion.weigh("climb", {"clean": view(np.column_stack([whisper, sure]))}).tolist() == [0, 1]
+
+
 def test_equal_weights_where_nothing_is_learned():
     views = {"clean": view(-noisy(0.1, 0.1))}
     assert fusion.weigh("mean", views).tolist() == [0.5, 0.5]

@@ -128,6 +128,11 @@ def test_submissions_are_of_the_data_that_their_runs_were_trained_on(run_of: Mak
     assert ledger.describe(Path("runs/here/submission.csv"))["data"] == "one"
 
 
+def test_what_was_foretold_stands_beside_what_came():
+    rows = [row("1", forecast="0.6", public="0.7"), row("2", forecast="0.5"), row("3", public="0.9")]
+    assert ledger.foretold(rows) == [(0.6, 0.7)] and ledger.foretold([]) == []
+
+
 def test_a_row_says_which_kernel_made_a_run_and_what_a_blend_foresaw(run_of: MakeRun):
     run_of("here", "one")
     Path("runs/here/submission.csv").write_text("id,label\n")
@@ -148,6 +153,9 @@ def test_a_row_says_which_kernel_made_a_run_and_what_a_blend_foresaw(run_of: Mak
     ledger.note_origin(Path("s.csv"), ["here"], "", "", 0.5)
     noted = ledger.origin(Path("s.csv"))
     assert noted and ledger.blend_scores(noted) is None
+    assert ledger.describe(Path("s.csv"))["forecast"] == "", "that run foresaw nothing"
+    Scores("one", forecast=Forecast(0.8, 0.65, 0.6, 0.9)).write(Path("runs/here/scores.json"))
+    assert ledger.describe(Path("s.csv"))["forecast"] == "0.65000", "what it foresees is of the run alone"
 
 
 def test_an_origin_is_of_the_very_bytes():

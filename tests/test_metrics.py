@@ -134,6 +134,8 @@ def test_no_cut_within_the_false_positive_rate_finds_more(rows: list[tuple[int, 
 def test_the_true_positive_rate_counts_ties_against_the_detector():
     labels, logits = [0] * 100 + [1] * 4, [*range(100), 98.5, 99.0, 99.5, 0.0]
     assert metrics.tpr_at_fpr(labels, logits, 0.01) == 0.75, "one photo in a hundred may pass"
+    other = [*range(100), 97.5, 98.5, 99.5, 0.0]
+    assert metrics.tpr_at_fpr(labels, other) == 0.5 and metrics.tpr_at_fpr(labels, other, 0.02) == 0.75
     assert metrics.tpr_at_fpr(labels[1:], logits[1:], 0.01) == 0.25, "of 99 none may"
     assert metrics.tpr_at_fpr([0, 0, 1], [1.0, 1.0, 1.0], 0.5) == 0, "half of what is tied cannot be called 1"
     assert np.isnan(metrics.tpr_at_fpr([1, 1], [0.0, 1.0], 0.5)) and np.isnan(

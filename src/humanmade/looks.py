@@ -192,7 +192,9 @@ def sentence(seen: Seen) -> str:
         return f"{start}: {this.worse:.3f} +- {this.error:.3f}; choosing by further ones wears it out"
     best = max(others, key=lambda look: look.worse)
     gain, step = this.worse - best.worse, math.hypot(this.error, best.error)
-    verdict = "beyond noise better" if gain > step else f"not {'beyond noise ' if gain >= 0 else ''}better"
+    verdict = (
+        "not better" if gain < 0 else "beyond noise better" if gain > step else "not beyond noise better"
+    )
     known = "best of the others" if seen.before else "best so far"
     expected = optimism([look.worse for look in seen.looks], [look.error for look in seen.looks])
     return (

@@ -152,7 +152,7 @@ def sourced_tables(draw: st.DrawFn) -> pd.DataFrame:
 def test_source_folds_never_train_on_what_they_hold_out():
     reached = Counter[str]()
 
-    @settings(max_examples=40)
+    @settings(max_examples=25)
     @given(sourced_tables())
     def check(table: pd.DataFrame) -> None:
         reached["examples"] += 1

@@ -60,8 +60,8 @@ def test_joined_folders_prefix_ids_pairs_and_groups(manifest_folder: MakeFolder)
 def test_folders_of_one_name_get_longer_prefixes(manifest_folder: MakeFolder):
     one, two = manifest_folder("a/set", 2), manifest_folder("b/set", 2)
     assert set(manifest.load([one, two])["id"].str[:6]) == {"a/set/", "b/set/"}
-    with pytest.raises(UserError, match="given twice"):
-        manifest.load([one, one])
+    with pytest.raises(UserError, match=f"^{one}: the same folder is given twice"):
+        manifest.load([two, one, one])
 
 
 def test_extra_rows_are_marked_and_never_test(manifest_folder: MakeFolder):
@@ -111,6 +111,21 @@ def test_one_class_cannot_be_trained_on(manifest_folder: MakeFolder, label: str,
     table = manifest.load([rewrite(manifest_folder(pairs=2), label=label)])
     with pytest.raises(UserError, match=says):
         manifest.check_trainable(table)
+
+
+def test_both_classes_can_be_trained_on_and_test_rows_alone_cannot(manifest_folder: MakeFolder):
+    table = manifest.load([manifest_folder(pairs=1, test=1)])
+    manifest.check_trainable(table)
+    with pytest.raises(UserError, match="the data has no train rows"):
+        manifest.check_trainable(table[table["split"] == "test"])
+
+
+def test_one_readable_test_picture_suffices():
+    table = pd.DataFrame({"split": ["train", "test", "test"], "broken": [False, True, True]})
+    with pytest.raises(UserError, match="none of the 2 test pictures can be read"):
+        manifest.check_test_readable(table)
+    manifest.check_test_readable(table.assign(broken=[True, False, True]))
+    manifest.check_test_readable(table[:1].assign(broken=True))
 
 
 def test_labels_of_test_rows_are_hidden_unless_asked_for(manifest_folder: MakeFolder, capsys):

@@ -88,6 +88,7 @@ def test_f1_is_cut_at_the_prevalence():
     cut = metrics.labels_at_prevalence(logits["id"].tolist(), logits["logit"], 0.3)
     found = sample(logits, 0.3)[0]
     assert found.scores["f1"] == pytest.approx(metrics.f1(logits["label"], cut))
+    assert all(len(scores) == significance.RESAMPLES == 1000 for scores in found.resampled.values())
     assert found.scores["auc"] == pytest.approx(metrics.auc(logits["label"], logits["logit"]))
     assert np.mean(found.resampled["auc"]) == pytest.approx(found.scores["auc"], abs=0.01)
     assert np.mean(found.resampled["f1"]) == pytest.approx(found.scores["f1"], abs=0.01)
@@ -127,5 +128,7 @@ def test_only_the_same_rows_are_paired():
 def test_it_says_so_in_words():
     said = str(Difference("auc", 0.0123, 0.004, 0.0206, (0.01, 0.0146)))
     assert said == "AUC +0.0123 (95 %: +0.0040 to +0.0206; 2 folds, standard error 0.0023): better"
+    said = str(Difference("f1", -0.01, -0.02, 0.0, (-0.01,)))
+    assert said == "F1 -0.0100 (95 %: -0.0200 to +0.0000; 1 fold): not told apart"
     found = {"f1": Difference("f1", 0, 0, 0, (0,)), "auc": Difference("auc", 1, 1, 1, (1,))}
     assert significance.decisive(found) is found[competition.CURRENT.metric]

@@ -122,12 +122,12 @@ def _judge(folders: Sequence[Path], split: str | None = None) -> Judge:
 
 def _world(name: str, table: pd.DataFrame, judges: dict[str, Judge]) -> World:
     """Let the rows of judges stand, without what is known of them, as test rows beside train rows."""
-    parts = [table[table["split"] == "train"]]
+    parts, prefixed = [table[table["split"] == "train"]], {}
     for key, judge in judges.items():
         rows = judge.rows.assign(id=f"{SHIFTED}{key}/" + judge.rows["id"])
         parts.append(rows.assign(split="test", label=-1, source="", repo="", pair="", group=""))
-        judges = judges | {key: Judge(judge.folders, rows)}
-    return World(name, pd.concat(parts, ignore_index=True), judges)
+        prefixed[key] = Judge(judge.folders, rows)
+    return World(name, pd.concat(parts, ignore_index=True), prefixed)
 
 
 def shift(world: World, name: str, rows: pd.DataFrame) -> float:
