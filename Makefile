@@ -97,8 +97,8 @@ notebook: $(VENV)/.notebook  ## open the exploration in JupyterLab: explore.ipyn
 demo: $(READY)  ## write the embedded demo competition into OUT (default build/demo)
 	@$(RUN_KIT) demo $(or $(OUT),build/demo)
 
-test: $(READY)  ## the tests
-	@$(VENV)/bin/python -m pytest $(ARGS)
+test: $(READY)  ## the tests, a process a core
+	@$(VENV)/bin/python -m pytest -n auto --dist worksteal $(ARGS)
 
 $(TWIN)/.ready: kernels/constraints.txt $(READY)
 	@echo "making a twin of Kaggle's image in $(TWIN) (its versions; torch is shared with $(VENV))"
