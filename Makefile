@@ -16,8 +16,8 @@ shifted_flags = $(foreach folder,$(SHIFTED),--shifted $(folder))
 export MSG
 
 .DEFAULT_GOAL := help
-.PHONY: help cv data audit push status pull weights evaluate predict compare blend check submit scores explain report bench demo
-.PHONY: test twin soak speed lint clean
+.PHONY: help cv data audit push status pull weights show lr evaluate predict compare blend check submit scores explain report bench demo
+.PHONY: notebook test twin soak speed fuzz mutants lint clean
 
 help:  ## this list
 	@echo "make TARGET [RECIPE=...] [DATA='folder ...'] [ARGS='more options of the command']"
@@ -38,7 +38,7 @@ data: $(READY)  ## download the competition into DATA (default data), going on w
 audit: $(READY)  ## what gives the label away without a detector (DATA, else the demo)
 	@$(RUN_KIT) audit $(data_flags) $(ARGS)
 
-push: $(READY)  ## run RECIPE on Kaggle's GPUs (KERNEL=train, predict or blend)
+push: $(READY)  ## run RECIPE on Kaggle's GPUs (KERNEL=train, predict, blend or explore)
 	@$(RUN_KIT) push $(KERNEL) $(recipe_flag) $(ARGS)
 
 status: $(READY)  ## how the pushed KERNEL does; ARGS=--wait follows it
@@ -49,6 +49,12 @@ pull: $(READY)  ## fetch the run of the pushed KERNEL, verified, into runs/
 
 weights: $(READY)  ## upload pretrained weights NAMES="a b", or all that RECIPE needs, as private datasets for kernels
 	@$(RUN_KIT) weights push $(NAMES) $(recipe_flag) $(ARGS)
+
+show: $(READY)  ## what RECIPE's detector sees of DATA (else the demo): a sheet of clean views and of training's draws
+	@$(RUN_KIT) show $(or $(RECIPE),$(error give RECIPE=name)) $(data_flags) $(ARGS)
+
+lr: $(READY)  ## a learning rate for RECIPE, by a range test on DATA (else the demo)
+	@$(RUN_KIT) lr $(or $(RECIPE),$(error give RECIPE=name)) $(data_flags) $(ARGS)
 
 evaluate: $(READY)  ## score RUN on the labelled folder DATA
 	@$(RUN_KIT) evaluate $(or $(RUN),$(error give RUN=name)) $(data_flags) $(ARGS)
@@ -80,11 +86,19 @@ report: $(READY)  ## one HTML page of all runs, with the audit of DATA if given 
 bench: $(READY)  ## the table of TABLE (a file of recipes), trained on DATA, judged on SHIFTED (folders)
 	@$(RUN_KIT) bench $(or $(TABLE),$(error give TABLE=docs/tables/name.txt)) $(data_flags) $(shifted_flags) $(ARGS)
 
+$(VENV)/.notebook: $(READY)
+	$(VENV)/bin/python -m pip install --quiet --editable '.[notebook]'
+	@touch $@
+
+notebook: $(VENV)/.notebook  ## open the exploration in JupyterLab: explore.ipynb, your own copy of kernels/explore
+	@test -e explore.ipynb || cp kernels/explore/explore.ipynb .
+	@$(VENV)/bin/python -m jupyterlab explore.ipynb $(ARGS)
+
 demo: $(READY)  ## write the embedded demo competition into OUT (default build/demo)
 	@$(RUN_KIT) demo $(or $(OUT),build/demo)
 
-test: $(READY)  ## the tests
-	@$(VENV)/bin/python -m pytest $(ARGS)
+test: $(READY)  ## the tests, a process a core
+	@$(VENV)/bin/python -m pytest -n auto --dist worksteal $(ARGS)
 
 $(TWIN)/.ready: kernels/constraints.txt $(READY)
 	@echo "making a twin of Kaggle's image in $(TWIN) (its versions; torch is shared with $(VENV))"
@@ -102,6 +116,12 @@ soak: $(READY)  ## end a training at random moments, ROUNDS times, and compare t
 
 speed: $(READY)  ## WORKS (all by default) side by side with public tools, trained on DATA: build/speed.csv
 	@$(VENV)/bin/python -m benchmarks.speed $(WORKS) $(data_flags) $(ARGS)
+
+fuzz: $(READY)  ## damaged files for SECONDS a target (60); only the kit's own errors may come out
+	@$(VENV)/bin/python -m tests.fuzz $(TARGETS) $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
+
+mutants: $(READY)  ## break MODULES (the laws by default) one operator at a time; the tests beside them must notice
+	@$(VENV)/bin/python -m tests.mutants $(MODULES) $(ARGS)
 
 lint: $(READY)  ## ruff and mypy
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy

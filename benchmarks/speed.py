@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmarks import networks, pixels, tables
+from benchmarks import growth, networks, pixels, tables
 from benchmarks.compare import COLUMNS, Row
 from humanmade.data import demo
 
@@ -27,6 +27,7 @@ WORKS: dict[str, Callable[[Path, int], list[Row]]] = {
     "folds": networks.folds_of_a_probe,
     "views": networks.six_views,
     "table": tables.manifest_and_folds,
+    "growth": growth.growth,
 }
 
 

@@ -1,3 +1,5 @@
+import errno
+import hashlib
 import os
 import time
 from collections.abc import Callable
@@ -31,6 +33,11 @@ def test_floats_survive_a_csv(tmp_path: Path):
     assert float(files.read_csv(tmp_path / "x.csv")["logit"][0]) == 1 / 3
 
 
+def test_a_hash_is_of_the_bytes(tmp_path: Path):
+    (tmp_path / "x").write_bytes(b"abc")
+    assert files.sha256(tmp_path / "x") == hashlib.sha256(b"abc").hexdigest()
+
+
 def test_ids_stay_text(tmp_path: Path):
     (tmp_path / "x.csv").write_bytes(b"\xef\xbb\xbfid,label\r\n0012,NA\r\n")
     table = files.read_csv(tmp_path / "x.csv", ("id", "label"))
@@ -44,7 +51,7 @@ def test_ids_stay_text(tmp_path: Path):
         (b"", "not a readable CSV"),
         (b"\xff\xfe\x00", "not a readable"),
         (b"a,b\n1,2\n", "'id'"),
-        (b"id,id\n1,2\n", "'id' stands twice"),
+        (b"id,b,id,b\n1,2,3,4\n", "'id' stands twice"),
         (b"id,b\n1,2,\n", "not a readable CSV"),
     ],
 )
@@ -141,3 +148,79 @@ def test_a_folder_is_held_by_one_process(tmp_path: Path):
     with files.held(folder, "training here"):
         assert (folder / ".lock0").read_text() == str(os.getpid())
     assert not folder.exists(), "where nothing was written, nothing stays"
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (None, r"not readable \(.*No such file"),
+        (b"{", "not readable"),
+        (b"\xff", "not readable"),
+        (b"[" * 100_000, "not readable"),
+        (b"[1]", r"damaged \('a' is missing\)"),
+        (b'{"b": 1}', r"damaged \('a' is missing\)"),
+    ],
+)
+def test_bad_json_is_refused_by_name(tmp_path: Path, content: bytes | None, says: str):
+    path = tmp_path / "x.json"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(UserError, match=says + ".*; make it again$"):
+        files.read_json(path, ("a", "c"), "make it again")
+
+
+def test_json_keeps_what_it_has_words_for(tmp_path: Path):
+    values = {"a": [float("nan"), {"b": float("-inf")}], "c": 1 / 3, "d": None}
+    files.write_json(tmp_path / "x.json", values)
+    assert files.read_json(tmp_path / "x.json", ("a", "c"), "") == {
+        "a": [None, {"b": None}],
+        "c": 1 / 3,
+        "d": None,
+    }
+
+
+def test_numbers_are_finite_and_ids_unique(tmp_path: Path):
+    path = tmp_path / "x.csv"
+    path.write_text("id,logit\na,1\nb,2.5\n")
+    assert files.read_numbers(path, ("id", "logit")).to_dict("list") == {"id": ["a", "b"], "logit": [1, 2.5]}
+    for text, says in (
+        ("id,logit\na,1\nb,inf\n", "line 3: column 'logit' is not a finite number"),
+        ("id,logit\na,1\nb\n", "line 3: column 'logit' is not a finite number"),
+        ("id,logit\na,1\nb,2\na,3\n", "line 4: this id stands there twice"),
+    ):
+        path.write_text(text)
+        with pytest.raises(UserError, match=says):
+            files.read_numbers(path, ("id", "logit"))
+
+
+def test_what_is_there_is_replaced_by_force_alone(tmp_path: Path):
+    files.refuse_existing(None, False)
+    files.refuse_existing(tmp_path / "x", False)
+    files.refuse_existing(tmp_path, True)
+    with pytest.raises(UserError, match="exists; give another --out, or --force"):
+        files.refuse_existing(tmp_path, False)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        RuntimeError("os error 28\nsecond line"),
+        OSError(errno.ENOENT, "x"),
+    ],
+)
+def test_a_disk_that_takes_no_file_is_told_from_other_errors(tmp_path: Path, error: Exception):
+    of_the_disk = not (isinstance(error, OSError) and error.errno == errno.ENOENT)
+    with pytest.raises(UserError if of_the_disk else OSError) as told, files.whole_file(tmp_path / "x"):
+        raise error
+    assert ("cannot be written" in str(told.value)) == of_the_disk and not list(tmp_path.glob("*x*"))
+    assert "second line" not in str(told.value)
+
+
+def test_a_file_can_be_read_by_others(tmp_path: Path):
+    before = os.umask(0o027)
+    try:
+        files.write_text(tmp_path / "x", "")
+        assert (tmp_path / "x").stat().st_mode & 0o777 == 0o640 and os.umask(0o027) == 0o027
+    finally:
+        os.umask(before)

@@ -67,12 +67,27 @@ def test_what_fails_on_shifted_views_gets_less(method: str):
     assert weights[0] > 1.4 * weights[1]
 
 
+@pytest.mark.parametrize("shifted", [0, 1, 3])
+def test_a_stack_is_least_squares_in_which_shifted_views_share_their_weight(shifted: int):
+    views = {name: view(noisy(2, 3)) for name in ["clean", *"abc"[:shifted]]}
+    each = [0.3, *[0.7 / shifted] * shifted] if shifted else [0.3]
+    rows = np.concatenate([np.column_stack([v.logits, np.ones(200)]) for v in views.values()])
+    root = np.sqrt(np.repeat(each, 200))
+    by_hand = np.linalg.lstsq(rows * root[:, None], np.tile(LABELS, len(each)) * root, rcond=None)[0][:2]
+    assert fusion.weigh("stack", views) == pytest.approx(by_hand / by_hand.sum())
+
+
 @pytest.mark.parametrize("method", ("climb", "stack"))
 def test_diverse_members_beat_the_best_one(method: str):
     views = {"clean": view(noisy(1.0, 1.1, 1.2))}
     best = max(fusion.score(views, single) for single in np.eye(3))
     assert fusion.score(views, fusion.weigh(method, views)) > best
     assert fusion.nested_score(method, views) > best - 0.02
+
+
+def test_a_climb_adds_nobody_who_does_not_help():
+    whisper, sure = 0.01 * noisy(1.0), 2.0 * LABELS[:, None] - 1
+    assert fusion.weigh("climb", {"clean": view(np.column_stack([whisper, sure]))}).tolist() == [0, 1]
 
 
 def test_equal_weights_where_nothing_is_learned():

@@ -2,15 +2,18 @@
 
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from humanmade import files, ledger
 from humanmade import recipe as recipes
 from humanmade.errors import UserError
-from humanmade.scores import Scores
+from humanmade.scores import CorruptedScores, Forecast, Scores
 
 KEPT = Path(__file__).parents[1] / "submissions"
 
@@ -72,6 +75,14 @@ def test_a_torn_line_is_named():
         ledger.read()
 
 
+def test_a_ledger_that_is_no_table_is_named():
+    for damaged in (b"ref,sha256\n" + b"x" * 200_000, b"\xff\xfe"):
+        ledger.LEDGER.parent.mkdir(exist_ok=True)
+        ledger.LEDGER.write_bytes(damaged)
+        with pytest.raises(UserError, match=r"ledger\.csv: not readable"):
+            ledger.read()
+
+
 def git(*arguments: str) -> None:
     identity = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"]
     subprocess.run(["git", *identity, *arguments], check=True, capture_output=True)
@@ -117,6 +128,36 @@ def test_submissions_are_of_the_data_that_their_runs_were_trained_on(run_of: Mak
     assert ledger.describe(Path("runs/here/submission.csv"))["data"] == "one"
 
 
+def test_what_was_foretold_stands_beside_what_came():
+    rows = [row("1", forecast="0.6", public="0.7"), row("2", forecast="0.5"), row("3", public="0.9")]
+    assert ledger.foretold(rows) == [(0.6, 0.7)] and ledger.foretold([]) == []
+
+
+def test_a_row_says_which_kernel_made_a_run_and_what_a_blend_foresaw(run_of: MakeRun):
+    run_of("here", "one")
+    Path("runs/here/submission.csv").write_text("id,label\n")
+    assert ledger.describe(Path("runs/here/submission.csv"))["kernel"] == ""
+    files.write_json(Path("runs/here/kernel.json"), {"kernel": "me/k", "version": 3})
+    told = ledger.describe(Path("runs/here/submission.csv"))
+    assert (told["kernel"], told["version"], told["threshold"]) == ("me/k", "3", "by rank")
+    Path("s.csv").write_text("id,label\n")
+    foreseen = Scores(
+        "one", forecast=Forecast(0.7, 0.6, 0.5, 0.9), corrupted={"mean": CorruptedScores(0.8, 0.75)}
+    )
+    ledger.note_origin(Path("s.csv"), ["here", "gone"], "mean", "by rank", None, foreseen)
+    noted = ledger.origin(Path("s.csv"))
+    assert noted and ledger.blend_scores(noted) == foreseen
+    told = ledger.describe(Path("s.csv"))
+    assert (told["forecast"], told["shifted_score"], told["fold_score"]) == ("0.60000", "0.75000", "")
+    assert told["runs"] == "here gone" and [run.name for run in ledger.runs_of(Path("s.csv"))] == ["here"]
+    ledger.note_origin(Path("s.csv"), ["here"], "", "", 0.5)
+    noted = ledger.origin(Path("s.csv"))
+    assert noted and ledger.blend_scores(noted) is None
+    assert ledger.describe(Path("s.csv"))["forecast"] == "", "that run foresaw nothing"
+    Scores("one", forecast=Forecast(0.8, 0.65, 0.6, 0.9)).write(Path("runs/here/scores.json"))
+    assert ledger.describe(Path("s.csv"))["forecast"] == "0.65000", "what it foresees is of the run alone"
+
+
 def test_an_origin_is_of_the_very_bytes():
     Path("s.csv").write_text("id,label\n")
     assert ledger.origin(Path("s.csv")) is None
@@ -125,3 +166,68 @@ def test_an_origin_is_of_the_very_bytes():
     assert noted and noted["runs"] == ["a"] and noted["fold_score"] == 0.9
     Path("s.csv").write_text("id,label\nx,1\n")
     assert ledger.origin(Path("s.csv")) is None
+
+
+VALUES = st.sampled_from(["", "", "0.5", "0.6", "a, b", 'say "x"', "ü 語"])
+
+
+@st.composite
+def known(draw: st.DrawFn, refs: list[str] | None = None) -> list[ledger.Row]:
+    """What one person knows: rows of some submissions, each with its own file, some cells empty."""
+    chosen = refs or draw(st.lists(st.sampled_from("12345"), unique=True, max_size=5))
+    return [
+        row(ref, **{column: draw(VALUES) for column in ("public", "private", "note", "fold_score")})
+        for ref in chosen
+    ]
+
+
+def facts(rows: Iterable[ledger.Row]) -> set[tuple[str, str, str]]:
+    """Every cell that says something."""
+    return {(r["ref"], key, value) for r in rows for key, value in r.items() if value}
+
+
+def test_no_merge_of_two_ledgers_loses_a_submission_or_a_score():
+    reached, path = Counter[str](), Path("two.csv")
+
+    @settings(max_examples=100)
+    @given(known(), known(), known(), st.booleans(), st.randoms())
+    def check(base, ours, theirs, mixed: bool, random) -> None:
+        texts = []
+        for mine in (ours, theirs):
+            path.unlink(missing_ok=True)
+            ledger.record(base, path)
+            ledger.record(mine, path)
+            assert ledger.record([], path) == ledger.read(path), "reading and writing again changes nothing"
+            texts.append(path.read_text().splitlines(keepends=True))
+        # Git's union: the lines of both, those that both have once or, where the sides differ, twice.
+        lines = texts[0] + [line for line in texts[1] if mixed or line not in texts[0]]
+        if mixed:
+            lines = [lines[0], *random.sample(lines[1:], len(lines) - 1)]
+        path.write_text("".join(lines))
+        rows = ledger.read(path)
+        refs = [r["ref"] for r in rows]
+        assert sorted(refs) == sorted({r["ref"] for r in (*base, *ours, *theirs)}), "each once"
+        told = facts([*base, *ours, *theirs])
+        assert facts(rows) <= told | {(r["ref"], c, "") for r in rows for c in r}, "nothing is invented"
+        assert {key[:2] for key in facts(rows)} == {key[:2] for key in told}, "no cell becomes empty"
+        reached["asserted"] += 1
+        reached["shared"] += bool({r["ref"] for r in ours} & {r["ref"] for r in theirs})
+        reached["both"] += bool(ours and theirs and base)
+
+    check()
+    assert reached["asserted"] >= 100 and min(reached["shared"], reached["both"]) >= 25, reached
+
+
+def test_a_row_without_a_ref_is_of_the_submission_with_its_hash():
+    reached = Counter[str]()
+
+    @given(st.permutations([row("1"), row("2"), {"sha256": "hash of 2", "note": "n"}, {"sha256": "x"}]))
+    def check(rows: list[ledger.Row]) -> None:
+        joined = ledger.joined(rows)
+        assert len(joined) == 3 and ledger.joined(joined) == joined
+        assert next(r for r in joined if r.get("ref") == "2")["note"] == "n"
+        reached["asserted"] += 1
+
+    check()
+    assert reached["asserted"] >= 20
+    assert len(ledger.joined([{"note": "a"}, {"note": "b"}])) == 2, "rows that say neither are not one"

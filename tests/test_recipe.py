@@ -74,6 +74,27 @@ def test_broken_toml_is_a_user_error(tmp_path: Path):
         recipes.load(str(tmp_path / "x.toml"))
 
 
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("a = " + "[" * 5000, "not valid TOML"),
+        (f'detector = "ensemble"\nmembers = ["{"x" * 300}"]', "not found"),
+        (f'detector = "ensemble"\nmembers = ["{"x" * 300}.toml"]', "not found"),
+    ],
+)
+def test_a_hostile_file_is_a_user_error(tmp_path: Path, text: str, says: str):
+    (tmp_path / "x.toml").write_text(text)
+    with pytest.raises(UserError, match=says):
+        recipes.load(str(tmp_path / "x.toml"))
+
+
+def test_a_hostile_override_is_a_user_error():
+    with pytest.raises(UserError, match="expected key=value"):
+        recipes.load("probe_lite0", ["a.b.=" + "[" * 5000])
+    with pytest.raises(UserError, match="lr"):
+        recipes.load("efficientnet_lite0", ["lr=" + "[" * 5000])
+
+
 def test_an_ensembles_file_needs_no_other(tmp_path: Path):
     (tmp_path / "own.toml").write_text('detector = "spectrum"\nshrinkage = 0.5\n')
     (tmp_path / "both.toml").write_text('detector = "ensemble"\nmembers = ["traces_lite0", "own.toml"]\n')
@@ -145,10 +166,10 @@ def test_recipes_for_kaggle_keep_both_gpus_busy_and_heads_in_memory(name: str):
 
 def test_a_summary_is_the_first_sentence_of_the_comment():
     found = recipes.summary("robust_cpu")
-    assert found.what.startswith("For shifted test sets") and found.what.endswith("docs/protocol.md")
-    assert (found.needs, found.machine) == (["tf_efficientnet_lite0", "taef2"], "CPU")
-    assert recipes.summary("probe_clip_l").what.endswith("three depths"), "'et al. 2021' ends no sentence"
-    machines = {name: recipes.summary(name).machine for name in recipes.shipped()}
+    assert found["what"].startswith("For shifted test sets") and found["what"].endswith("docs/protocol.md")
+    assert (found["needs"], found["machine"]) == (["tf_efficientnet_lite0", "taef2"], "CPU")
+    assert recipes.summary("probe_clip_l")["what"].endswith("three depths"), "'et al. 2021' ends no sentence"
+    machines = {name: recipes.summary(name)["machine"] for name in recipes.shipped()}
     assert all(machines[name] == "CPU" for name in machines if name.endswith("_cpu"))
     assert all(machines[name] == "GPU" for name in machines if name.endswith(("_l", "_kaggle")))
 

@@ -220,16 +220,15 @@ def blend(
     from humanmade.evaluation.member import read_member
 
     files.refuse_existing(Path(out), force)
-    cut = blend.Cut(prevalence, threshold)
-    members = [read_member(str(name)) for name in runs]
-    logits = blend.blend(members, method)
-    folders, problem = _shared_folders([member.run for member in members if member.run], data)
+    if threshold is not None and prevalence is not None:
+        raise UserError("--threshold: cuts at a logit and --prevalence by rank; leave one of them out")
+    made = blend.Blend([read_member(str(name)) for name in runs], method)
+    logits = made.test
+    folders, problem = _shared_folders([member.run for member in made.members if member.run], data)
     if folders:
         logits = blend.in_order(logits, manifest.load(folders, pictures=False))
-    labels, how = blend.labelled(members, method, logits, cut)
-    scores = blend.scores(members, method, len(logits))
-    lines = blend.submit(members, method, logits, labels, how, Path(out), scores)
-    lines += worth.lines(members, method, scores, dict(zip(logits.index, labels, strict=True)))
+    labels, lines = blend.submit(made, logits, Path(out), prevalence, threshold)
+    lines += worth.lines(made, dict(zip(logits.index, labels, strict=True)))
     if problem:
         lines.append(f"not checked against a test.csv: {problem}")
     return Blend(pd.DataFrame({"id": logits.index, "logit": logits.to_numpy(), "label": labels}), lines)

@@ -144,17 +144,13 @@ def read(folder: Path, pictures: Path) -> pd.DataFrame:
     if (folder / CURRENT.test_table).is_file():
         parts.append(_read_test(folder / CURRENT.test_table))
     rows = pd.concat(parts, ignore_index=True)
-    rows["root"] = str(pictures)
-    rows["group"] = _read_groups(folder / GROUPS, rows["name"])
-    return rows.assign(source="", repo="")
+    groups = _read_groups(folder / GROUPS, rows["name"]) if (folder / GROUPS).is_file() else ""
+    return rows.assign(root=str(pictures), group=groups, source="", repo="")
 
 
 def _read_train(path: Path) -> pd.DataFrame:
-    import pandas as pd
-
     table = read_csv(path, CURRENT.train_columns)
-    name, label = (table[column] for column in CURRENT.train_columns)
-    rows = pd.DataFrame({"name": name, "label": label, "split": "train", "pair": ""})
+    rows = table[[*CURRENT.train_columns]].set_axis(["name", "label"], axis=1).assign(split="train", pair="")
     if CURRENT.pairs:
         rows["pair"] = CURRENT.pairs(path, table)
         _check_pairs(path, rows)
@@ -173,8 +169,6 @@ def _check_pairs(path: Path, rows: pd.DataFrame) -> None:
 
 
 def _read_test(path: Path) -> pd.DataFrame:
-    import pandas as pd
-
     table = read_csv(path, (CURRENT.test_column,))
     answers = [name for name in table.columns if "label" in name.lower() or "target" in name.lower()]
     if answers:
@@ -182,14 +176,10 @@ def _read_test(path: Path) -> pd.DataFrame:
             f"{path}: column '{answers[0]}' would give the test labels away; remove it ({path.name} has "
             f"the one column {CURRENT.test_column})"
         )
-    return pd.DataFrame({"name": table[CURRENT.test_column], "label": "", "split": "test", "pair": ""})
+    return table[[CURRENT.test_column]].set_axis(["name"], axis=1).assign(label="", split="test", pair="")
 
 
 def _read_groups(path: Path, names: pd.Series[str]) -> pd.Series[str]:
-    import pandas as pd
-
-    if not path.is_file():
-        return pd.Series("", index=names.index)
     table = read_csv(path, ("id", "group"))
     ids = table["id"]
     _refuse_first(path, ids, ids.duplicated(), "id '{}' stands twice")

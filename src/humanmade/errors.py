@@ -6,12 +6,19 @@ import difflib
 from collections.abc import Iterable
 
 
-class UserError(Exception):
-    """Bad input or a refusal: one clear line for the user, exit code 2."""
+class OneLineError(Exception):
+    """One clear line for the user, without what a terminal would obey, whatever it quotes."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__("".join(letter if letter.isprintable() else " " for letter in text.strip()))
 
 
-class KaggleError(Exception):
-    """Kaggle said no, or does not answer: one clear line for the user, exit code 3."""
+class UserError(OneLineError):
+    """Bad input or a refusal: exit code 2."""
+
+
+class KaggleError(OneLineError):
+    """Kaggle said no, or does not answer: exit code 3."""
 
 
 class Interrupted(Exception):  # noqa: N818 - not an error: the user asked for it

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG, errno.EACCES, errno.EPERM}
 """What a disk answers that does not take a file."""
 
+LARGEST_JSON = 2**26
+"""Bytes; the kit's own have some thousands."""
+
 
 @contextlib.contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
@@ -180,8 +183,10 @@ def read_json(path: Path, keys: tuple[str, ...], advice: str) -> dict[str, Any]:
         UserError: it is absent or damaged; `advice` says what to do.
     """
     try:
+        if path.stat().st_size > LARGEST_JSON:
+            raise ValueError(f"has more than {LARGEST_JSON} bytes")
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path}: not readable ({error}); {advice}") from None
     missing = [key for key in keys if not isinstance(value, dict) or key not in value]
     if missing:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -55,12 +56,13 @@ def read(path: Path = LEDGER) -> list[Row]:
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
+        lines = list(csv.reader(io.StringIO(text, newline="")))
     except FileNotFoundError:
         return []
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path}: not readable ({error})") from None
     rows, columns = [], []
-    for line, cells in enumerate(csv.reader(io.StringIO(text, newline="")), 1):
+    for line, cells in enumerate(lines, 1):
         if set(KEYS) <= set(cells):
             columns = cells
         elif len(cells) != len(columns) and cells:
@@ -148,9 +150,10 @@ def foretold(rows: Sequence[Row]) -> list[tuple[float, float]]:
 def score(row: Row, column: str) -> float | None:
     """A score of a row as a number; None where there is none."""
     try:
-        return float(row.get(column, ""))
+        value = float(row.get(column, ""))
     except ValueError:
         return None
+    return value if math.isfinite(value) else None
 
 
 def note_origin(

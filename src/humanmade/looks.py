@@ -18,7 +18,7 @@ import hashlib
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -52,7 +52,7 @@ class Look:
     rows: Annotated[int, Field(gt=0)]
     auc: Share
     worse: Share
-    """What looks are compared by: the smaller of the pooled AUC and the mean AUC inside repos."""
+    """What looks are compared by (`humanmade.metrics.worse_of`)."""
     error: Share
     """Sampling error of `worse`."""
 
@@ -70,11 +70,7 @@ class Seen:
 
 
 def place(folder: Path) -> Path:
-    """Where looks by the run in `folder` are counted.
-
-    That is `runs/looks.csv` for every run below the working folder's `runs/`, whichever verb made it, and
-    else `looks.csv` beside the run's folder.
-    """
+    """Where looks by a run are counted: `runs/looks.csv` for all below `runs/`, else beside its folder."""
     return (RUNS if RUNS.resolve() in folder.resolve().parents else folder.parent) / NAME
 
 
@@ -89,10 +85,9 @@ def record(
     """Count a look at a labelled set, unless the very same one stands there already.
 
     Args:
-        folders: of the set.
         rows: `digest, label` of the set.
         recipe: its name, for people.
-        runs: the run that was scored, or the runs whose mean scores these are.
+        runs: those whose mean scores these are.
         scores: `auc`, `worse` and `worse_error` of `humanmade.evaluation.evaluate`.
 
     Returns:
@@ -112,25 +107,7 @@ def record(
         worse=float(scores["worse"]),
         error=float(scores["worse_error"]),
     )
-    return _append(look, place(runs[0].folder))
-
-
-def read(path: Path) -> list[Look]:
-    """All looks in order; none if there is no file.
-
-    Raises:
-        UserError: the file is damaged.
-    """
-    if not path.is_file():
-        return []
-    table = files.read_csv(path, tuple(field.name for field in fields(Look)))
-    return [
-        parse(Look, row, f"{path}: line {line}", "repair the line")
-        for line, row in enumerate(table.to_dict("records"), 2)
-    ]
-
-
-def _append(look: Look, path: Path) -> Seen:
+    path = place(runs[0].folder)
     files.make_folder(path.parent)
     with _alone(path.parent):
         known = read(path)
@@ -138,8 +115,19 @@ def _append(look: Look, path: Path) -> Seen:
         for number, old in enumerate(there, 1):
             if old.recipe_sha256 == look.recipe_sha256 and abs(old.auc - look.auc) < SAME:
                 return Seen(there, number, True)
-        files.write_csv(path, pd.DataFrame([asdict(row) for row in [*known, look]]))
+        files.write_csv(path, pd.DataFrame([*known, look]))
     return Seen([*there, look], len(there) + 1, False)
+
+
+def read(path: Path) -> list[Look]:
+    """All looks in order, none if there is no file; a UserError if it is damaged."""
+    if not path.is_file():
+        return []
+    table = files.read_csv(path, tuple(field.name for field in fields(Look)))
+    return [
+        parse(Look, row, f"{path}: line {line}", "repair the line")
+        for line, row in enumerate(table.to_dict("records"), 2)
+    ]
 
 
 @contextlib.contextmanager
@@ -165,23 +153,17 @@ def recipe_sha256(runs: Sequence[Run]) -> str:
     Unlike a run's own fingerprint it leaves the test rows out, so that a recipe is the same whichever sets
     a run predicted beside.
     """
-    whole = hashlib.sha256()
-    for folder in (run.folder for run in runs):
-        for path in (folder / RECIPE, folder / PICTURES, folder / FOLDS):
-            whole.update(hashlib.sha256(path.read_bytes()).digest())
-    return whole.hexdigest()
+    paths = [run.folder / name for run in runs for name in (RECIPE, PICTURES, FOLDS)]
+    return hashlib.sha256(b"".join(bytes.fromhex(files.sha256(path)) for path in paths)).hexdigest()
 
 
 @functools.cache
 def expected_maximum(count: int) -> float:
-    """Expected maximum of that many independent standard normals: the integral of x d(Phi(x)^count)."""
+    """Expected maximum of that many independent standard normals: the mean of its quantiles."""
     from scipy.integrate import quad
-    from scipy.special import ndtr
+    from scipy.special import ndtri
 
-    def density(x: float) -> float:
-        return float(count * ndtr(x) ** (count - 1) * math.exp(-(x**2) / 2) / math.sqrt(2 * math.pi))
-
-    return float(quad(lambda x: x * density(x), -12, 12, limit=200)[0])
+    return float(quad(lambda share: ndtri(share ** (1 / count)), 0, 1)[0])
 
 
 def optimism(scores: Sequence[float], errors: Sequence[float]) -> float:
@@ -210,17 +192,14 @@ def sentence(seen: Seen) -> str:
         return f"{start}: {this.worse:.3f} +- {this.error:.3f}; choosing by further ones wears it out"
     best = max(others, key=lambda look: look.worse)
     gain, step = this.worse - best.worse, math.hypot(this.error, best.error)
-    if gain > step:
-        verdict = f"beyond noise better ({gain:.3f} +- {step:.3f})"
-    elif gain >= 0:
-        verdict = f"not beyond noise better ({gain:.3f} +- {step:.3f})"
-    else:
-        verdict = f"not better ({gain:.3f} +- {step:.3f})"
+    verdict = (
+        "not better" if gain < 0 else "beyond noise better" if gain > step else "not beyond noise better"
+    )
     known = "best of the others" if seen.before else "best so far"
     expected = optimism([look.worse for look in seen.looks], [look.error for look in seen.looks])
     return (
-        f"{start}: {known} {best.worse:.3f} (look {seen.looks.index(best) + 1}); this one is {verdict}. "
-        f"The best of {count} is expected to be {expected:.3f} better than it is."
+        f"{start}: {known} {best.worse:.3f} (look {seen.looks.index(best) + 1}); this one is {verdict} "
+        f"({gain:.3f} +- {step:.3f}). The best of {count} is expected to be {expected:.3f} better than it is."
     )
 
 

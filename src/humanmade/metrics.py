@@ -13,6 +13,9 @@ from humanmade import competition
 Array = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
 
+NAMES = ("human-made", "generated")
+"""Of labels 0 and 1."""
+
 CHANCE = 0.5
 """AUC of a detector that knows nothing."""
 

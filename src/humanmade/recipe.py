@@ -7,24 +7,21 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from humanmade.errors import UserError, did_you_mean
 from humanmade.files import write_text
-from humanmade.schema import KINDS, Recipe, Table
+from humanmade.schema import KINDS, About, Recipe, Table
 
 SHIPPED = Path(__file__).parent / "recipes"
-
-FOR_GPU = re.compile(r"\bGPUs?\b|\bT4s?\b|_(base|large)_")
-"""In a recipe's comment, or in the name of weights of a size that a processor is slow with."""
 
 Values = dict[str, Any]
 R = TypeVar("R", bound=Recipe)
@@ -73,38 +70,27 @@ def shipped() -> list[str]:
     return sorted(path.stem for path in SHIPPED.glob("*.toml"))
 
 
-@dataclass(frozen=True)
-class Summary:
-    """A shipped recipe in a line."""
-
-    name: str
-    what: str
-    """First sentence of its file's comment."""
-    needs: list[str]
-    """Names of pretrained weights."""
-    machine: Literal["CPU", "GPU"]
-    """What it is for: a processor with some patience, or a GPU."""
-
-
-def summary(name: str) -> Summary:
-    """Sum a shipped recipe up."""
-    lines = itertools.takewhile(lambda line: line.startswith("#"), _find(name).read_text().splitlines())
+def summary(name: str) -> Values:
+    """A recipe's `name`, `what` it is (the first sentence of its comment), the weights that it `needs`, and
+    what its file says of itself (`humanmade.schema.About`)."""
+    path = _find(name)
+    lines = itertools.takewhile(lambda line: line.startswith("#"), path.read_text().splitlines())
     comment = " ".join(line.removeprefix("#").strip() for line in lines)
-    needs = load(name).pretrained_weights()
-    large = any(FOR_GPU.search(weight) for weight in needs)
     what = re.split(r"(?<=[.:]) (?=[A-Z])", comment)[0].rstrip(".")
-    return Summary(name, what, needs, "GPU" if large or FOR_GPU.search(comment) else "CPU")
+    told = {"name": name, "what": what, "needs": load(name).pretrained_weights()}
+    return told | _about(_toml_of(path), path).model_dump()
 
 
-def listing(summaries: Sequence[Summary]) -> str:
-    """Recipes one a line, for people; the weights they need stand below."""
-    width = max(len(one.name) for one in summaries)
-    lines = []
+def listing(summaries: Sequence[Values]) -> str:
+    """Recipes one a line, for people; what is known of each stands below."""
+    width = max((len(one["name"]) for one in summaries), default=0)
+    told = ""
     for one in summaries:
-        lines.append(f"{one.name:{width}}  {one.machine}  {one.what}")
-        if one.needs:
-            lines.append(f"{'':{width}}       needs {', '.join(one.needs)}")
-    return "\n".join(lines) + "\n"
+        told += f"{one['name']:{width}}  {one['machine'] or '?'}  {one['what']}\n"
+        facts = {"takes": one["time"], "memory:": one["memory"], "measured:": one["scores"]}
+        for word, fact in (facts | {"needs": ", ".join(one["needs"])}).items():
+            told += f"{'':{width}}       {word} {fact}\n" if fact else ""
+    return told
 
 
 def difference_table(names: Sequence[str], found: Mapping[str, Sequence[Any]]) -> str:
@@ -120,11 +106,7 @@ def difference_table(names: Sequence[str], found: Mapping[str, Sequence[Any]]) -
 
 
 def write_new(name: str, source: str, folder: Path = Path()) -> Path:
-    """Write `<name>.toml` with every key of another recipe, to be changed.
-
-    Raises:
-        UserError: there is such a file or a shipped recipe of this name, or the name is no plain one.
-    """
+    """Write `<name>.toml` with every key of another recipe, to be changed; a taken name is refused."""
     path = folder / f"{name}.toml"
     require(Path(name).name == name, "name", name, "a plain name")
     if path.exists() or name in shipped():
@@ -154,15 +136,17 @@ def differences(recipes: Sequence[Recipe]) -> dict[str, list[Any]]:
 
 def difference(old: Recipe, new: Recipe) -> str | None:
     """Name the first key in which two recipes differ, with both values; None where none does."""
-    for key, (before, after) in differences([old, new]).items():
-        return f"{key}: {json.dumps(before)} there, {json.dumps(after)} now"
-    return None
+    found = (
+        f"{key}: {json.dumps(a)} there, {json.dumps(b)} now"
+        for key, (a, b) in differences([old, new]).items()
+    )
+    return next(found, None)
 
 
 def _find(name: str, folder: Path = Path()) -> Path:
     """The file of a recipe by name, or by path from `folder`."""
     path = folder / name if name.endswith(".toml") else SHIPPED / f"{name}.toml"
-    if not path.is_file():
+    if not os.path.isfile(path):  # noqa: PTH113 - takes a name that no file could have for a missing file
         known = [other.name for other in path.parent.glob("*.toml")] if name.endswith(".toml") else shipped()
         near = did_you_mean(Path(name).name, known)
         choices = f"shipped recipes: {', '.join(shipped())}, or give the path of a .toml file"
@@ -172,9 +156,28 @@ def _find(name: str, folder: Path = Path()) -> Path:
 
 def _read(path: Path) -> Values:
     """The keys that stand in a recipe's file, unchecked; its name is the file's where it has none."""
+    values = {"name": path.stem} | _toml_of(path)
+    _about(values, path)
+    values.pop("about", None)
+    return values
+
+
+def _about(values: Values, path: Path) -> About:
     try:
-        return {"name": path.stem} | tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        return About.model_validate(values.get("about", {}))
+    except ValidationError as error:
+        found = error.errors()[0]
+        key = ".".join(["about", *map(str, found["loc"])])
+        known = f"one of about.{', about.'.join(About.model_fields)}"
+        expected = known if found["type"] == "extra_forbidden" else found["msg"]
+        value = json.dumps(found["input"], default=str)
+        raise UserError(f"{path}: {key} = {value}; expected {expected}") from None
+
+
+def _toml_of(path: Path) -> Values:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError, RecursionError) as error:
         raise UserError(f"{path}: not valid TOML ({error})") from None
 
 
@@ -194,20 +197,15 @@ def _override(text: str) -> Values:
     for literal in (value, json.dumps(value.strip())) if equals else ():
         try:
             return tomllib.loads(f"{key} = {literal}")
-        except tomllib.TOMLDecodeError:
+        except (tomllib.TOMLDecodeError, RecursionError):
             continue
     raise UserError(f"--set {text}: expected key=value, such as lr=1e-4")
 
 
 def _merged(values: Values, changes: Values) -> Values:
     """Values with some replaced, tables key by key."""
-    merged = dict(values)
-    for key, value in changes.items():
-        table = merged.get(key)
-        if isinstance(table, dict) and isinstance(value, dict):
-            value = _merged(table, value)
-        merged[key] = value
-    return merged
+    tables = {key for key in changes if isinstance(changes[key], dict) and isinstance(values.get(key), dict)}
+    return values | changes | {key: _merged(values[key], changes[key]) for key in tables}
 
 
 def _toml(values: Values, place: tuple[str, ...]) -> Iterator[str]:
@@ -275,11 +273,7 @@ def _nearest(word: str, known: Iterable[str]) -> str:
 def with_options(
     name: str, settings: Sequence[str], folds: int | None, split: str | None, seed: int | None
 ) -> Recipe:
-    """A recipe with `key=value` settings, and with keys that have options of their own.
-
-    Raises:
-        UserError: as `load`, or a number of folds for a source split.
-    """
+    """A recipe with `key=value` settings, and with keys that have options of their own."""
     options = {"folds": folds, "split": split, "seeds": seed}
     changes = [f"{key}={value}" for key, value in options.items() if value is not None]
     recipe = load(name, [*settings, *changes])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any, Literal, TypeAlias, TypeVar
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar, get_args
 
 from pydantic import (
     AfterValidator,
@@ -40,7 +40,6 @@ Count: TypeAlias = Annotated[int, Field(ge=1)]
 Share: TypeAlias = Annotated[float, Field(ge=0, lt=1)]
 Positive: TypeAlias = Annotated[float, Field(gt=0)]
 Seed: TypeAlias = Annotated[int, Field(ge=0, lt=2**32)]
-Scale: TypeAlias = Annotated[float, Field(ge=0.25, le=2)]
 Size: TypeAlias = Annotated[int, Field(ge=16, le=2048)]
 SizeOf8: TypeAlias = Annotated[Size, Field(multiple_of=8)]
 
@@ -55,8 +54,6 @@ ScaleRange: TypeAlias = Annotated[
         "two numbers in 0.1 to 4, the smaller first",
     ),
 ]
-Crop: TypeAlias = Literal["native", "resize", "squash"]
-Split: TypeAlias = Literal["pairs", "source"]
 
 
 class Table(BaseModel):
@@ -67,6 +64,17 @@ class Table(BaseModel):
     )
 
 
+class About(Table):
+    """What a recipe's file says of itself under `about`; no detector reads it, and no run keeps it."""
+
+    machine: Literal["CPU", "GPU"] | None = None
+    """What it is for: a processor with some patience, or a GPU."""
+    time: str = ""
+    memory: str = ""
+    scores: str = ""
+    """What was measured, and the document that says how."""
+
+
 class Recipe(Table):
     """Keys of every detector."""
 
@@ -75,7 +83,7 @@ class Recipe(Table):
     """Name of the run folder; the file's name."""
     folds: Annotated[int, Field(ge=2)] = 5
     fold_seed: Seed = 0
-    split: Split = "pairs"
+    split: Literal["pairs", "source"] = "pairs"
     seeds: Seeds = [0]
     """The detector is trained once per seed; logits are averaged."""
     views: Some[str] = ["identity"]
@@ -94,14 +102,15 @@ class Recipe(Table):
 class Counterparts(Table):
     """Photos beside their own reconstructions, made by an autoencoder."""
 
-    scales: List[Scale] = []
+    scales: List[Annotated[float, Field(ge=0.25, le=2)]] = []
     """Scales at which every training photo is also shown beside its reconstruction; empty is off."""
     photos: Count = 2000
     """Photos that get counterparts, at most: making them costs time and about 10 bytes a pixel of cache."""
     real_fakes: bool = True
     """Train on the generated pictures of the data too, not on counterparts alone."""
-    autoencoder: str = "taef2"
-    """What reconstructs: `<name>_encoder.safetensors` and `<name>_decoder.safetensors`."""
+    autoencoders: Some[str] = ["taef2"]
+    """What reconstructs, each its share of the photos, as one decoder's traces are one fingerprint; of each
+    `<name>_encoder.safetensors` and `<name>_decoder.safetensors`."""
 
     @field_validator("real_fakes")
     @classmethod
@@ -116,13 +125,13 @@ class PictureRecipe(Recipe):
 
     image_size: Size = 224
     """Side of the square, in pixels."""
-    crop: Crop = "native"
+    crop: Literal["native", "resize", "squash"] = "native"
     workers: Annotated[int, Field(ge=-1)] = -1
     """Processes that decode pictures; -1 takes one a processor, at most four."""
     counterparts: Counterparts = Counterparts()
 
     def pretrained_weights(self) -> list[str]:
-        return [self.counterparts.autoencoder] if self.counterparts.scales else []
+        return self.counterparts.autoencoders if self.counterparts.scales else []
 
 
 class TensorRecipe(PictureRecipe):
@@ -210,6 +219,8 @@ class NetworkRecipe(BackboneRecipe, TrainedRecipe):
     label_smoothing: Share = 0.0
     lora: Annotated[int, Field(ge=0, le=256)] = 0
     """Rank of the corrections that a transformer learns instead of its weights; 0 trains the weights."""
+    grad_checkpointing: bool = False
+    """Compute activations again on the way back: a third slower, in a fraction of the memory."""
     augment: Augment = Augment()
 
 
@@ -248,10 +259,7 @@ class VaeRecipe(TrainedRecipe, LinearHeadRecipe):
     image_size: SizeOf8 = 224
 
 
-Member: TypeAlias = Annotated[
-    NetworkRecipe | ProbeRecipe | SpectrumRecipe | ReconstructionRecipe | VaeRecipe,
-    Field(discriminator="detector"),
-]
+Single: TypeAlias = NetworkRecipe | ProbeRecipe | SpectrumRecipe | ReconstructionRecipe | VaeRecipe
 """What can stand in an ensemble."""
 
 
@@ -259,7 +267,7 @@ class EnsembleRecipe(Recipe):
     """Several recipes trained on each fold, the mean of their logits. Members bring their own views."""
 
     detector: Literal["ensemble"] = "ensemble"
-    members: Annotated[dict[Name, Member], Field(min_length=2)]
+    members: Annotated[dict[Name, Annotated[Single, Field(discriminator="detector")]], Field(min_length=2)]
     """Recipes by name; the ensemble's folds, seeds and split hold for all."""
     steady: bool = True
     """Leave out members whose logits re-encoding moves farther than the class does."""
@@ -274,14 +282,6 @@ class EnsembleRecipe(Recipe):
 
 
 KINDS: dict[str, type[Recipe]] = {
-    kind.model_fields["detector"].default: kind
-    for kind in (
-        NetworkRecipe,
-        ProbeRecipe,
-        SpectrumRecipe,
-        ReconstructionRecipe,
-        VaeRecipe,
-        EnsembleRecipe,
-    )
+    kind.model_fields["detector"].default: kind for kind in (*get_args(Single), EnsembleRecipe)
 }
 """The model of each detector."""

@@ -141,6 +141,8 @@ class Scores:
     """Seconds that the last start took for `reading` the pictures, `preparing` (features, counterparts) and,
     after the folds, `measuring` what the forecast needs besides."""
     versions: dict[str, str] = field(default_factory=dict)
+    machine: dict[str, str] = field(default_factory=dict)
+    """That of the last start (`humanmade.machine`)."""
     seed: int = 0
     commit: str = ""
     data_folders: list[str] = field(default_factory=list)

@@ -85,7 +85,7 @@ def test_alone_it_lists_the_verbs_by_the_part_of_the_day(capsys):
         (["blend"], "Missing argument 'RUN|CSV...'."),
         (
             ["push"],
-            "Missing argument 'KERNEL'. Choose from: train, predict, blend. See humanmade",
+            "Missing argument 'KERNEL'. Choose from: train, predict, blend, explore. See humanmade",
         ),
         (["push", "train", "--hours", "13"], "'13' is not a number of hours above 0, at most 12."),
         (["cv", "a", "b"], "Got unexpected extra argument (b)"),

@@ -86,6 +86,14 @@ def test_too_few_groups_are_refused():
         folds.make(paired(3), 5, 0, "pairs")
 
 
+@pytest.mark.parametrize("rare", [0, 1])
+def test_the_rarer_class_decides_how_many_folds_there_can_be(rare: int):
+    table = table_of([{"label": rare}] * 4 + [{"label": 1 - rare}] * 20)
+    assert len(folds.make(table, 4, 0, "pairs")) == 4, "as many groups as folds suffice"
+    with pytest.raises(UserError, match=r"5 folds need .* found 4 \(of 24 groups in all"):
+        folds.make(table, 5, 0, "pairs")
+
+
 def test_extra_rows_near_a_held_out_picture_do_not_train():
     table = paired(10)
     copy = table.iloc[[0]].assign(id="extra:copy", pair="", split="extra")
@@ -119,6 +127,57 @@ def test_source_folds_hold_out_generator_and_photo_source():
     assert set(by_id[table.loc[table["source"] == "photo0", "id"]]) == {0}, "the first that held it out"
 
 
+@st.composite
+def sourced_tables(draw: st.DrawFn) -> pd.DataFrame:
+    """Rows of two to four generators and photo sources, some in pairs and some that look alike."""
+    count = draw(st.integers(30, 60))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    generators, photos = draw(st.integers(2, 4)), draw(st.integers(2, 4))
+    rows = []
+    for number in range(count):
+        label = number % 2
+        source = f"gen{number // 2 % generators}" if label else f"photo{number // 2 % photos}"
+        rows.append(
+            {
+                "label": label,
+                "source": source,
+                "pair": f"p{rng.integers(count)}" if rng.random() < 0.3 else "",
+            }
+        )
+    table = table_of(rows)
+    alike = rng.random(count) < 0.1
+    return table.assign(phash=np.where(alike, table["phash"][rng.integers(0, count, count)], table["phash"]))
+
+
+def test_source_folds_never_train_on_what_they_hold_out():
+    reached = Counter[str]()
+
+    @settings(max_examples=25)
+    @given(sourced_tables())
+    def check(table: pd.DataFrame) -> None:
+        reached["examples"] += 1
+        try:
+            made = folds.make(table, 2, 0, "source")
+        except UserError:
+            assume(False)  # groups leave a fold nothing to train on
+        generators, photos = folds.sources_by_label(table)
+        assert len(made) == max(len(generators), len(photos))
+        assert made.held_out.any(axis=0).all(), "each row is held out"
+        for fold in range(len(made)):
+            train, held_out = made.training(fold), made.validation(fold)
+            own = {generators[fold % len(generators)], photos[fold % len(photos)]}
+            assert set(held_out["source"]) == own and set(train["source"]).isdisjoint(own)
+            assert set(train["pair"]) & set(held_out["pair"]) <= {""}
+            assert set(train["phash"]).isdisjoint(held_out["phash"])
+        reached["asserted"] += 1
+        reached["crossing"] += sum(
+            len(made.training(k)) + made.held_out[k].sum() < len(table) for k in range(len(made))
+        )
+
+    check()
+    assert reached["asserted"] >= reached["examples"] / 2 and reached["crossing"] >= 20, reached
+
+
 def test_source_folds_leave_no_partner_of_a_held_out_picture_in_training():
     table = sourced()
     # The photo source held out in fold 0 has its counterparts in generator 2, not held out there.
@@ -128,6 +187,14 @@ def test_source_folds_leave_no_partner_of_a_held_out_picture_in_training():
         table.loc[[a, b], "pair"] = f"p{number}"
     made = folds.make(table, 5, 0, "source")
     assert not set(table.loc[fakes, "id"]) & set(made.training(0)["id"])
+
+
+def test_two_sources_of_each_class_suffice():
+    two = sourced()[lambda table: table["source"] != "gen2"].reset_index(drop=True)
+    assert len(folds.make(two, 2, 0, "source")) == 2
+    unnamed = two.assign(source=two["source"].mask(two.index == 3, ""))
+    with pytest.raises(UserError, match=r"names 2 generators and 2 photo sources \(1 rows without one\)"):
+        folds.make(unnamed, 2, 0, "source")
 
 
 @pytest.mark.parametrize("gone", ["gen", "photo"])

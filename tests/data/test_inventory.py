@@ -29,7 +29,7 @@ def test_a_changed_picture_is_read_again(manifest_folder: MakeFolder):
 def test_a_damaged_cache_is_made_anew(manifest_folder: MakeFolder, tmp_path: Path):
     table = manifest.load([manifest_folder(pairs=2)])
     first = inventory.survey(table["path"].tolist())
-    (cached,) = (tmp_path / "cache/pictures").glob("*.csv")
+    (cached,) = (tmp_path / "cache/pictures").rglob("*.csv")
     whole = cached.read_bytes()
     inside = whole.index(first["digest"][1].encode()) + 7  # the stamp before it is whole
     for damaged in (b"\x00\xff", b"", whole[:inside], whole[:-1], whole[: whole.rindex(b"\n", 0, -1) + 1]):
@@ -89,3 +89,16 @@ def test_a_picture_that_may_not_be_opened_is_broken(
     with pytest.raises(UserError, match=r"000_1\.png: Permission denied"):
         inventory.attach(table)
     monkeypatch.undo()
+
+
+def test_a_picture_that_vanishes_before_it_is_read_is_broken(manifest_folder: MakeFolder):
+    folder = manifest_folder(pairs=2)
+    table = manifest.load([folder])
+    picture = folder / "images/000_1.png"
+    data = picture.read_bytes()
+    picture.unlink()
+    with pytest.raises(UserError, match=r"000_1\.png: No such file"):
+        inventory.attach(table)
+    assert len(inventory.attach(table, skip_broken=True)) == 3
+    picture.write_bytes(data)
+    assert len(inventory.attach(table)) == 4, "it is looked at again when it is back"

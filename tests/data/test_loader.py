@@ -92,6 +92,20 @@ def test_a_picture_that_vanished_is_named(tmp_path):
         loader.read_picture(str(tmp_path / "gone.png"))
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_picture_that_vanishes_before_training_ends_it_in_a_line(manifest_folder: MakeFolder, workers: int):
+    folder = manifest_folder(pairs=4)
+    inventory.attach(manifest.load([folder]))
+    # The table knows the picture still, as when it goes after the inventory.
+    dataset = loader.TrainingDataset(manifest.load([folder]), AUGMENT, 0, True)
+    (folder / "images/002_1.png").unlink()
+    with pytest.raises(UserError) as error:
+        list(loader.training_batches(dataset, [[(0, row) for row in range(8)]], workers))
+    said = str(error.value)
+    assert said.startswith(f"{folder}/images/002_1.png: cannot be read any more (No such file or directory)")
+    assert "\n" not in said and "Traceback" not in said
+
+
 class Failing(torch.utils.data.Dataset[torch.Tensor]):
     """Rows of which one fails in its way."""
 

@@ -1,12 +1,18 @@
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from humanmade.data import manifest
 from humanmade.errors import UserError
 from humanmade.run import fingerprint
+from tests import csvs
 from tests.conftest import MakeFolder
+from tests.csvs import dialects, names
 
 
 def rewrite(folder: Path, **columns: object) -> Path:
@@ -54,8 +60,8 @@ def test_joined_folders_prefix_ids_pairs_and_groups(manifest_folder: MakeFolder)
 def test_folders_of_one_name_get_longer_prefixes(manifest_folder: MakeFolder):
     one, two = manifest_folder("a/set", 2), manifest_folder("b/set", 2)
     assert set(manifest.load([one, two])["id"].str[:6]) == {"a/set/", "b/set/"}
-    with pytest.raises(UserError, match="given twice"):
-        manifest.load([one, one])
+    with pytest.raises(UserError, match=f"^{one}: the same folder is given twice"):
+        manifest.load([two, one, one])
 
 
 def test_extra_rows_are_marked_and_never_test(manifest_folder: MakeFolder):
@@ -105,6 +111,21 @@ def test_one_class_cannot_be_trained_on(manifest_folder: MakeFolder, label: str,
     table = manifest.load([rewrite(manifest_folder(pairs=2), label=label)])
     with pytest.raises(UserError, match=says):
         manifest.check_trainable(table)
+
+
+def test_both_classes_can_be_trained_on_and_test_rows_alone_cannot(manifest_folder: MakeFolder):
+    table = manifest.load([manifest_folder(pairs=1, test=1)])
+    manifest.check_trainable(table)
+    with pytest.raises(UserError, match="the data has no train rows"):
+        manifest.check_trainable(table[table["split"] == "test"])
+
+
+def test_one_readable_test_picture_suffices():
+    table = pd.DataFrame({"split": ["train", "test", "test"], "broken": [False, True, True]})
+    with pytest.raises(UserError, match="none of the 2 test pictures can be read"):
+        manifest.check_test_readable(table)
+    manifest.check_test_readable(table.assign(broken=[True, False, True]))
+    manifest.check_test_readable(table[:1].assign(broken=True))
 
 
 def test_labels_of_test_rows_are_hidden_unless_asked_for(manifest_folder: MakeFolder, capsys):
@@ -172,3 +193,82 @@ def test_no_path_leaves_its_root(manifest_folder: MakeFolder, root: str, path: s
     folder = rewrite(manifest_folder(pairs=1), root=root, path=path)
     with pytest.raises(UserError, match=says):
         manifest.load([folder])
+
+
+LABELS = {"0": 0, "1": 1, "0.0": 0, " 1 ": 1}
+
+
+@st.composite
+def manifests(draw: st.DrawFn) -> tuple[list[str], list[dict[str, str]]]:
+    """Columns in any order, and rows whose cells need quotes as often as not."""
+    columns = draw(st.permutations(["path", "label", "pair", "group", "source", "camera"]))
+    paths = draw(st.lists(names.map(lambda name: f"a{name}.png"), min_size=1, max_size=6, unique=True))
+    cells = st.one_of(st.just(""), names)
+    rows = [
+        {"path": path, "label": draw(st.sampled_from([*LABELS]))}
+        | {column: draw(cells) for column in ("pair", "group", "source", "camera")}
+        for path in paths
+    ]
+    return columns, rows
+
+
+def test_whatever_wrote_it_a_manifest_says_the_same(tmp_path: Path):
+    reached = Counter[str]()
+
+    @settings(max_examples=60)
+    @given(manifests(), dialects)
+    def check(drawn: tuple[list[str], list[dict[str, str]]], dialect: csvs.Dialect) -> None:
+        reached["examples"] += 1
+        columns, rows = drawn
+        csvs.write(
+            tmp_path / "manifest.csv", [columns, *([row[c] for c in columns] for row in rows)], dialect
+        )
+        table = manifest.load([tmp_path], pictures=False)
+        reached["asserted"] += 1
+        reached["quoted"] += any(set('",') & set(cell) for row in rows for cell in row.values())
+        for column in ("pair", "group", "source"):
+            assert table[column].tolist() == [row[column] for row in rows]
+        assert table["id"].tolist() == table["name"].tolist() == [row["path"] for row in rows]
+        assert table["path"].tolist() == [f"{tmp_path}/{row['path']}" for row in rows]
+        assert table["label"].tolist() == [LABELS[row["label"]] for row in rows]
+
+    check()
+    assert reached["asserted"] == reached["examples"] and reached["quoted"] > reached["examples"] / 3
+
+
+DAMAGES: dict[str, tuple[Callable[[list[list[str]], int], object], str]] = {
+    "label": (lambda rows, at: rows[at].__setitem__(1, "2"), "line {line}, column label: found 2"),
+    "twice": (lambda rows, at: rows.append(list(rows[at])), "' (train) stands twice"),
+    "outside": (
+        lambda rows, at: rows[at].__setitem__(0, "a/../../x"),
+        "line {line}, path 'a/../../x' is empty or",
+    ),
+    "shorter": (lambda rows, at: rows[at].pop(), "line {line}"),
+    "longer": (lambda rows, at: rows[at].append("x"), "not a readable CSV table"),
+    "headless": (lambda rows, at: rows.pop(0), "column 'path' is missing"),
+    "semicolons": (
+        lambda rows, at: rows.__setitem__(slice(None), [[";".join(r)] for r in rows]),
+        "'path' is missing",
+    ),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_every_damage_to_a_manifest_is_named(tmp_path: Path, damage: str):
+    change, says = DAMAGES[damage]
+    reached = Counter[str]()
+
+    @settings(max_examples=25)
+    @given(st.integers(1, 6), st.data(), dialects)
+    def check(count: int, data: st.DataObject, dialect: csvs.Dialect) -> None:
+        rows = [["path", "label"], *([f"{number}.png", str(number % 2)] for number in range(count))]
+        at = data.draw(st.integers(1, count))
+        change(rows, at)
+        csvs.write(tmp_path / "manifest.csv", rows, dialect)
+        with pytest.raises(UserError) as error:
+            manifest.load([tmp_path], pictures=False)
+        assert says.format(line=at + 1) in str(error.value) and "manifest.csv" in str(error.value)
+        reached["refused"] += 1
+
+    check()
+    assert reached["refused"] >= 20

@@ -1,8 +1,11 @@
+import shutil
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from safetensors.torch import save_file
 
+from humanmade import places
 from humanmade import recipe as recipes
 from humanmade.data import folds, inventory, manifest
 from humanmade.data.loader import read_picture
@@ -44,6 +47,22 @@ def test_photos_get_counterparts_in_their_own_group(
     assert set(whole["id"].str.partition("#")[2]) == {"1-1"}, "at scale 1 the photo itself is its partner"
     for row in whole.to_dict("records"):
         assert row["pair"] == photos.loc[row["id"].partition("#")[0], "pair"], "and they share their draws"
+
+
+def test_of_several_autoencoders_each_makes_its_share_whatever_the_order(
+    rows: pd.DataFrame, tiny_probe: Path, autoencoder_weights: Path, tmp_path: Path
+):
+    small = latent.LatentAutoencoder(4, branched=False)
+    for half in ("encoder", "decoder"):
+        shutil.copy(autoencoder_weights / f"taef2_{half}.safetensors", tmp_path)
+        save_file(getattr(small, half).state_dict(), tmp_path / f"taesd_{half}.safetensors")
+    keys = asking(tiny_probe, "counterparts.scales=1.0", 'counterparts.autoencoders=["taef2", "taesd"]')
+    with places.weights_in(tmp_path):
+        table = counterparts.extend(rows, keys, Budget())
+        again = counterparts.extend(rows[::-1], keys, Budget())
+    made = table[table["source"] == counterparts.MADE].set_index("id")["path"]
+    assert len(made) == 6 and made.map(lambda path: Path(path).parent).nunique() == 2
+    assert made.to_dict() == again.set_index("id")["path"].loc[made.index].to_dict()
 
 
 def test_without_the_key_nothing_changes(rows: pd.DataFrame, tiny_probe: Path):

@@ -86,12 +86,24 @@ def test_latents_are_eight_times_smaller(autoencoder_weights: Path):
     assert shown.shape == (2, 3, 64, 48) and shown.min() >= 0 and shown.max() <= 1
 
 
+@pytest.mark.parametrize(("channels", "branched"), [(4, False), (16, False), (32, True)])
+def test_its_shape_is_read_off_its_weights(channels: int, branched: bool, tmp_path: Path):
+    made = latent.LatentAutoencoder(channels, branched).eval()
+    for half in ("encoder", "decoder"):
+        save_file(getattr(made, half).state_dict(), tmp_path / f"own_{half}.safetensors")
+    with places.weights_in(tmp_path):
+        network = latent.load_autoencoder("own")
+    pixels = torch.rand(1, 3, 32, 24)
+    assert network.encode(pixels).shape == (1, channels, 4, 3)
+    assert torch.equal(network(pixels), made(pixels))
+
+
 def test_absent_or_other_weights_are_refused(autoencoder_weights: Path, tmp_path: Path):
     with pytest.raises(UserError, match=r"no other_encoder\.safetensors; put it"):
         latent.load_autoencoder("other")
     shutil.copy(autoencoder_weights / "taef2_encoder.safetensors", tmp_path)
     save_file({"0.weight": torch.zeros(1)}, tmp_path / "taef2_decoder.safetensors")
-    refused = pytest.raises(UserError, match=r"taef2_decoder\.safetensors: does not fit")
+    refused = pytest.raises(UserError, match=r"taef2_decoder\.safetensors: do not fit \(KeyError")
     with places.weights_in(tmp_path), refused:
         latent.load_autoencoder("taef2")
 

@@ -22,8 +22,8 @@ def rows(manifest_folder: MakeFolder) -> pd.DataFrame:
 
 def test_divergence_of_the_prior_is_zero():
     mean, log_variance = torch.zeros(2, 4, 3, 3), torch.zeros(2, 4, 3, 3)
-    assert divergence(mean, log_variance).tolist() == [0, 0]
-    assert divergence(mean + 1, log_variance).tolist() == [18, 18]
+    assert divergence(mean, log_variance).sum() == 0
+    assert (divergence(mean + 1, log_variance) == 0.5).all()
 
 
 def vae(*changes: str) -> VaeDetector:

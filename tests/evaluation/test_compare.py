@@ -7,11 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from humanmade import files, ledger
+from humanmade import files, ledger, metrics
 from humanmade import recipe as recipes
 from humanmade.commands import main
 from humanmade.evaluation import compare as comparing
 from humanmade.evaluation import significance, worth
+from humanmade.evaluation.blend import Blend
 from humanmade.evaluation.member import read_member
 from humanmade.run import Run
 from humanmade.scores import CorruptedScores, FoldScores, Forecast, Scores, Steadiness
@@ -43,6 +44,15 @@ def run_of(name: str, apart: float, noise: int = 0, fold: int = 0, **values: obj
     )
     replace(scores, **values).write(folder / "scores.json")
     return Run(folder)
+
+
+def with_corruptions(run: Run) -> None:
+    """Its held-out logits again, as if a corruption had changed nothing."""
+    oof = pd.read_csv(run.folder / "oof.csv", dtype={"id": str})
+    for fold, rows in oof.groupby("fold"):
+        table = rows[["id"]].assign(clean=rows["logit"], jpeg50=rows["logit"])
+        files.write_csv(run.folder / f"fold{fold}" / "corrupted.csv", table)
+        files.write_text(run.folder / f"fold{fold}" / "scores.json", "{}")
 
 
 def sent(name: str, public: float, **values: str) -> ledger.Row:
@@ -119,6 +129,7 @@ def test_a_blend_is_a_row_and_says_what_it_is_worth(capsys: pytest.CaptureFixtur
     assert "better than the best member on the folds, " in text and ": yes\n  F1 +" in text
     assert "rank correlation of out-of-fold logits:\n" in text and "\nthe blend " in text
     assert "not compared with the best member's submission: runs/" in text
+    assert f"{worth.ADDS}:\n  a: F1 +" in text
     ledger.record([ledger.describe(Path("submissions/three.csv")) | {"ref": "1", "public": "0.8"}])
     assert main(["compare"]) == 0
     table = pd.read_csv("runs/compare.csv").set_index("run")
@@ -134,7 +145,43 @@ def test_a_blend_is_a_row_and_says_what_it_is_worth(capsys: pytest.CaptureFixtur
 
 
 def test_a_blend_that_cannot_be_scored_says_so():
-    run_of("a", 1.0), run_of("b", 1.0, fold=1)
+    run_of("a", 1.0), run_of("b", 1.0, data="two")
     members = [read_member("a"), read_member("b")]
-    assert worth.lines(members[:1], "mean", None, {}) == []
-    assert worth.lines(members, "mean", None, {})[0].startswith("worth: not known; that needs runs of the")
+    assert worth.lines(Blend(members[:1], "mean"), {}) == []
+    blend = Blend(members, "mean")
+    assert worth.lines(blend, {})[0].startswith("worth: not known; that needs runs of the")
+    assert worth.additions(blend) == []
+
+
+def test_a_fold_that_holds_nothing_out_first_is_blended_too():
+    for name in ("a", "b"):
+        run = run_of(name, 1.0)
+        with_corruptions(run)
+        for table in ("oof.csv", "folds.csv"):
+            rows = pd.read_csv(run.folder / table, dtype={"id": str})
+            files.write_csv(run.folder / table, rows.assign(fold=rows["fold"].replace(1, 0)))
+    oof = pd.read_csv("runs/a/oof.csv")
+    blend = Blend([read_member("a"), read_member("b")], "climb")
+    corrupted = blend.members[0].corrupted
+    assert corrupted is not None and set(corrupted["fold"]) == {0, 1, 2}
+    assert set(blend.held_out["fold"]) == {0, 2}
+    assert blend.scores.corrupted["jpeg50"].auc == pytest.approx(metrics.auc(oof["label"], oof["logit"]))
+
+
+def test_what_each_member_adds_is_the_blend_less_the_blend_of_the_others():
+    for name, apart, noise in (("good", 2.5, 0), ("like", 2.4, 0), ("noise", 0.0, 1)):
+        with_corruptions(run_of(name, apart, noise))
+    members = [read_member(name) for name in ("good", "like", "noise")]
+    added = {addition.name: addition for addition in worth.additions(Blend(members, "mean"))}
+    assert list(added) == ["good", "like", "noise"]
+    whole, rest = (Blend(some, "mean") for some in (members, members[:2]))
+    found = significance.differences(*(significance.sample(made.held_out, 0.5) for made in (whole, rest)))
+    assert added["noise"].folds == significance.decisive(found)
+    assert added["good"].folds.mean > added["noise"].folds.mean, "the noise is what it would be left with"
+    foretold = whole.scores.forecast.auc - rest.scores.forecast.auc
+    assert added["noise"].forecast == pytest.approx(foretold) and foretold < 0
+    assert str(added["noise"]).endswith(f"; forecast AUC {foretold:+.4f}")
+    of_two = worth.additions(Blend(members[::2], "mean"))
+    alone = significance.sample(Blend(members[2:], "mean").held_out, 0.5)
+    against = significance.differences(significance.sample(Blend(members[::2], "mean").held_out, 0.5), alone)
+    assert of_two[0].folds == significance.decisive(against), "of two, against the other alone"

@@ -7,8 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from humanmade import detectors
 from humanmade.commands import main
 from humanmade.data import inventory, manifest
+from humanmade.data.loader import ViewDataset
+from humanmade.detectors.base import Detector, Logits
 from humanmade.evaluation import inference
 from humanmade.run import Run
 from humanmade.training.team import Team
@@ -33,17 +36,39 @@ def test_ranks_share_the_rows(tiny_probe: Path, manifest_folder: MakeFolder, mon
     rows = inventory.attach(manifest.to_predict([folder]), skip_broken=True)
     whole = inference.run_logits(Run(Path("r")), rows)
     seen: list[int] = []
-    mean_logits = inference.mean_logits
+    logits_by = Detector.logits_by
 
-    def counted(detector: object, places: object, part: pd.DataFrame, views: object) -> inference.Logits:
+    def counted(self: Detector, places: list[Path], part: pd.DataFrame, views: list[str]) -> list[Logits]:
         seen.append(len(part))
-        return mean_logits(detector, places, part, views)
+        return logits_by(self, places, part, views)
 
-    monkeypatch.setattr(inference, "mean_logits", counted)
+    monkeypatch.setattr(Detector, "logits_by", counted)
     known = dict(zip(rows["id"], whole, strict=True))
     for rank in (0, 1):
         half = Half(rank)
         half.others = {name: known[name] for name in Half(1 - rank).share(rows[~rows["broken"]])["id"]}
         monkeypatch.setattr(inference, "team", lambda half=half: half)
         assert np.allclose(inference.run_logits(Run(Path("r")), rows), whole, atol=1e-6)
-    assert sum(seen) == 3 * 9 and max(seen) < 9
+    assert sum(seen) == 9 and max(seen) < 9
+
+
+def test_pictures_are_decoded_once_for_the_networks_of_all_folds(
+    tiny_network: Path, manifest_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch
+):
+    folder = manifest_folder(pairs=6, test=3)
+    settings = ("--set", "epochs=1", "--set", "seeds=[0, 1]", "--set", "folds=2")
+    assert main(["cv", str(tiny_network), "--data", str(folder), "--out", "r", *settings]) == 0
+    run = Run(Path("r"))
+    rows = inventory.attach(manifest.to_predict([folder]))
+    detector = detectors.create(run.recipe)
+    by_fold = [
+        np.mean([detector.logits(place, rows, ["identity"]).mean(axis=1) for _, place in run.trainings(k)], 0)
+        for k in (0, 1)
+    ]
+    decoded: list[str] = []
+    load = ViewDataset.__getitem__
+    monkeypatch.setattr(
+        ViewDataset, "__getitem__", lambda self, number: decoded.append(number) or load(self, number)
+    )
+    assert np.array_equal(inference.run_logits(run, rows), np.mean(by_fold, axis=0))
+    assert len(decoded) == len(rows) == 6

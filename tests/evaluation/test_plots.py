@@ -15,7 +15,7 @@ def texts(svg: str) -> list[str]:
 
 
 def test_standings_say_folds_forecast_and_leaderboard():
-    runs = [plots.Standing("a", [0.8, 0.9], (0.7, 0.6, 0.8), 0.65), plots.Standing("b$x$", [], None, None)]
+    runs = [plots.Standing("a", [0.8, 0.9], (0.7, 0.6, 0.8), 0.65), plots.Standing("b$x$", [], [], None)]
     svg = plots.standings(runs)
     assert "a: folds 0.850 on average, forecast 0.700 (0.600 to 0.800), leaderboard 0.650" in svg
     assert "b$x$: not scored yet" in svg and "b$x$" in texts(svg), "a name is no formula"

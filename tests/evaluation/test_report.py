@@ -1,5 +1,6 @@
 import base64
 import io
+import os
 import re
 import shutil
 import subprocess
@@ -30,7 +31,16 @@ for (let click = 0; click < 2; click++) {
 const ground = () => getComputedStyle(document.body).backgroundColor, grounds = [ground()];
 document.querySelector(".theme").click();
 grounds.push(ground());
-const wide = document.documentElement.scrollWidth > innerWidth;
+for (const details of document.querySelectorAll("details")) details.open = true;
+const frame = document.createElement("iframe"), wide = [];
+document.body.append(frame);
+for (const width of [400, 1280]) {
+  frame.style.width = `${width}px`;
+  frame.contentDocument.documentElement.replaceChildren(
+    document.head.cloneNode(true), document.body.cloneNode(true));
+  frame.contentDocument.querySelector("iframe").remove();
+  wide.push(frame.contentDocument.documentElement.scrollWidth > width);
+}
 document.title = JSON.stringify({orders, themes: new Set(grounds).size, wide});
 </script>"""
 
@@ -108,6 +118,7 @@ def test_one_page_holds_everything(runs: Path):
         "gen-a&lt;b&gt; ",
         "&#34;test_efficientnet&#34;",
         "the kit&#39;s commit",
+        f"CPU cores {os.cpu_count()}, memory ",
         "No near-duplicates outside of pairs",
     ):
         assert said in page, said
@@ -118,6 +129,24 @@ def test_one_page_holds_everything(runs: Path):
         assert np.asarray(Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB")).std() > 5
     assert not re.search(r'(src|href)="(?!data:|#)', page), "nothing is fetched from elsewhere"
     assert len(page) < 2_000_000 / 10 * 2 + 50_000, "ten runs stay below two megabytes"
+
+
+def test_what_each_run_adds_is_what_blend_and_compare_say(runs: Path, capsys: pytest.CaptureFixture[str]):
+    page = written()
+    table = page[page.index("What each run adds to the mean of all") :].partition("</table>")[0]
+    cells = [re.findall(r"<t[hd][^>]*>([^<]*)</t[hd]>", row) for row in table.split("<tr>")[2:]]
+    assert [row[0] for row in cells] == ["tiny", "tinyprobe"]
+    capsys.readouterr()
+    assert main(["blend", "tiny", "tinyprobe", "--out", "submissions/two.csv", "--data", str(runs)]) == 0
+    assert main(["compare", "submissions/two.csv"]) == 0
+    said = capsys.readouterr().out
+    for name, mean, ends, verdict, forecast in cells:
+        lines = re.findall(rf"^  {name}: F1 (.*)", said, re.MULTILINE)
+        assert len(lines) == 2 and lines[0] == lines[1], "of blend, and of compare"
+        assert lines[0].startswith(f"{mean} (95 %: {ends}; 3 folds")
+        assert lines[0].endswith(f": {verdict}; forecast AUC {forecast}")
+    shutil.rmtree("runs/tiny")
+    assert "What each run adds" not in written()
 
 
 def test_the_page_can_be_read_aloud_and_by_keys(runs: Path):
@@ -148,9 +177,12 @@ def test_runs_of_other_data_stand_apart(runs: Path):
 def test_names_cannot_write_html(runs: Path):
     run = Path("runs/<script>alert(1)<")
     Path("runs/tiny").rename(run)
+    evil = dict.fromkeys(ledger.COLUMNS, "<img src=x onerror=alert(2)><script>")
+    ledger.record([evil | {"runs": "tinyprobe", "public": "0.7", "note": "</table><script>alert(3)"}])
+    (Path("submissions") / "<script>.csv").write_text("id,label\n")
     page = written(str(run), "runs/tinyprobe")
     assert page.count("<script>") == 1, "the page's own"
-    assert "&lt;script&gt;alert" in page
+    assert "&lt;script&gt;alert" in page and "<img src=x" not in page
 
 
 def test_without_runs_it_says_so(capsys):
@@ -171,10 +203,10 @@ def test_a_browser_sorts_and_changes_the_theme(runs: Path):
     page = written()
     Path("acted.html").write_text(page.replace("</body>", f"{ACTS}</body>"))
     command = [str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr"]
-    command += ["--window-size=500,900", "--dump-dom", f"file://{Path('acted.html').resolve()}"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    command += ["--window-size=1400,900", "--dump-dom", f"file://{Path('acted.html').resolve()}"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=True)
     title = re.search("<title>(.*?)</title>", done.stdout)
-    assert title and '"themes":2,"wide":false' in title[1], done.stdout[:500]
+    assert title and '"themes":2,"wide":[false,false]' in title[1], done.stdout[:500]
     first, second = re.findall(r'"([^"]+)=(\w+)"', title[1])
     assert first[1] == "descending" and second[1] == "ascending"
     assert first[0].split("/") == second[0].split("/")[::-1]

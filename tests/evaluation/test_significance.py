@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -86,7 +88,28 @@ def test_f1_is_cut_at_the_prevalence():
     cut = metrics.labels_at_prevalence(logits["id"].tolist(), logits["logit"], 0.3)
     found = sample(logits, 0.3)[0]
     assert found.scores["f1"] == pytest.approx(metrics.f1(logits["label"], cut))
+    assert all(len(scores) == significance.RESAMPLES == 1000 for scores in found.resampled.values())
+    assert found.scores["auc"] == pytest.approx(metrics.auc(logits["label"], logits["logit"]))
+    assert np.mean(found.resampled["auc"]) == pytest.approx(found.scores["auc"], abs=0.01)
     assert np.mean(found.resampled["f1"]) == pytest.approx(found.scores["f1"], abs=0.01)
+
+
+def test_an_interval_holds_the_middle_95_of_100():
+    scores = {"f1": 0.5, "auc": 0.5}
+    ones, zeros = (dict.fromkeys(scores, values) for values in (np.arange(1001.0), np.zeros(1001)))
+    first, second = ({0: significance.FoldSample(7, scores, values)} for values in (ones, zeros))
+    found = differences(first, second)["auc"]
+    assert (found.mean, found.low, found.high) == (0, pytest.approx(25), pytest.approx(975))
+
+
+def test_the_noise_of_a_leaderboard_by_hand(monkeypatch: pytest.MonkeyPatch):
+    # Two scores, each an F1 on 200 pictures, half of them generated: 1.96 sqrt(2) standard errors.
+    assert significance.leaderboard_noise(0.8, 200) == pytest.approx(1.96 * np.sqrt(2 * 0.16 / 100), rel=1e-3)
+    assert significance.leaderboard_noise(0.8, 0) == significance.leaderboard_noise(0.8, 2)
+    contest = replace(competition.CURRENT, metric="auc", prevalence=0.25)
+    monkeypatch.setattr(competition, "CURRENT", contest)
+    error = metrics.auc_error(0.8, 50, 150)
+    assert significance.leaderboard_noise(0.8, 200) == pytest.approx(1.96 * np.sqrt(2) * error, rel=1e-3)
 
 
 def test_only_the_same_rows_are_paired():
@@ -105,5 +128,7 @@ def test_only_the_same_rows_are_paired():
 def test_it_says_so_in_words():
     said = str(Difference("auc", 0.0123, 0.004, 0.0206, (0.01, 0.0146)))
     assert said == "AUC +0.0123 (95 %: +0.0040 to +0.0206; 2 folds, standard error 0.0023): better"
+    said = str(Difference("f1", -0.01, -0.02, 0.0, (-0.01,)))
+    assert said == "F1 -0.0100 (95 %: -0.0200 to +0.0000; 1 fold): not told apart"
     found = {"f1": Difference("f1", 0, 0, 0, (0,)), "auc": Difference("auc", 1, 1, 1, (1,))}
     assert significance.decisive(found) is found[competition.CURRENT.metric]

@@ -1,21 +1,13 @@
-import io
-import struct
-import zlib
-
+import cv2
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from humanmade.images.decode import BrokenPictureError, _plain_jpeg, decode, is_truncated_jpeg, open_picture
+from humanmade.images.decode import BrokenPictureError, decode
 from tests.conftest import scene
+from tests.images.zoo import empty_png, encoded, swapped_profile
 
 PICTURE = scene(1, (40, 60))
-
-
-def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
-    out = io.BytesIO()
-    image.save(out, kind, **options)
-    return out.getvalue()
 
 
 def close(a: np.ndarray, b: np.ndarray, within: float = 6.0) -> bool:
@@ -28,7 +20,7 @@ def close(a: np.ndarray, b: np.ndarray, within: float = 6.0) -> bool:
      ("WEBP", {"lossless": True}), ("TIFF", {}), ("BMP", {})],
 )  # fmt: skip
 def test_ordinary_files(kind: str, options: dict[str, object]):
-    assert close(decode(encoded(Image.fromarray(PICTURE), kind, **options)), PICTURE)
+    assert close(decode(encoded(PICTURE, kind, **options)), PICTURE)
 
 
 @pytest.mark.parametrize(
@@ -49,73 +41,47 @@ def test_palette_and_gif_take_the_first_frame():
 def test_transparency_is_shown_on_white():
     layered = np.dstack([PICTURE, np.zeros(PICTURE.shape[:2], np.uint8)])
     layered[:20, :, 3] = 255
-    shown = decode(encoded(Image.fromarray(layered), "PNG"))
+    shown = decode(encoded(layered, "PNG"))
     assert close(shown[:20], PICTURE[:20]) and (shown[20:] == 255).all()
 
 
 def test_sixteen_bit_grey_keeps_its_range():
     deep = np.linspace(0, 65535, 40 * 60).reshape(40, 60).astype(np.uint16)
-    shown = decode(encoded(Image.fromarray(deep), "PNG"))
+    shown = decode(encoded(deep, "PNG"))
     assert shown.min() == 0 and shown.max() == 255 and abs(shown.mean() - 127.5) < 1
 
 
 def test_floating_point_tiff():
     values = np.linspace(-1, 1, 40 * 60).reshape(40, 60).astype(np.float32)
-    shown = decode(encoded(Image.fromarray(values), "TIFF"))
+    shown = decode(encoded(values, "TIFF"))
     assert shown.min() == 0 and shown.max() == 255
 
 
 def test_exif_orientation_is_applied():
     exif = Image.Exif()
     exif[0x0112] = 6
-    data = encoded(Image.fromarray(PICTURE), "JPEG", exif=exif.tobytes(), quality=95)
+    data = encoded(PICTURE, "JPEG", exif=exif.tobytes(), quality=95)
     assert close(decode(data), np.rot90(PICTURE, -1), 8)
 
 
 def test_a_profile_that_cannot_be_used_leaves_the_pixels():
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
-    swapped = encoded(Image.fromarray(PICTURE), "PNG", icc_profile=profile.tobytes())
+    swapped = encoded(PICTURE, "PNG", icc_profile=profile.tobytes())
     assert close(decode(swapped), PICTURE), "a profile of another colour model leaves the pixels alone"
-    assert close(decode(encoded(Image.fromarray(PICTURE), "PNG", icc_profile=b"nonsense")), PICTURE)
+    assert close(decode(encoded(PICTURE, "PNG", icc_profile=b"nonsense")), PICTURE)
 
 
 def test_colours_of_a_profile_are_brought_to_srgb():
     srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    # The profile under another name, its red and green primaries exchanged.
-    other = srgb.replace("sRGB".encode("utf-16-be"), "xxxx".encode("utf-16-be"))
-    swapped = other.replace(b"rXYZ", b"????").replace(b"gXYZ", b"rXYZ").replace(b"????", b"gXYZ")
-    assert swapped != other != srgb
-    plain, exchanged = (
-        decode(encoded(Image.fromarray(PICTURE), "PNG", icc_profile=p)) for p in (srgb, swapped)
-    )
+    assert swapped_profile() != srgb
+    plain, exchanged = (decode(encoded(PICTURE, "PNG", icc_profile=p)) for p in (srgb, swapped_profile()))
     assert (plain == PICTURE).all() and close(exchanged, PICTURE[..., [1, 0, 2]])
-
-
-def test_a_truncated_jpeg_shows_what_is_there():
-    large = scene(2, (320, 320))
-    data = encoded(Image.fromarray(large), "JPEG", quality=95)
-    half = data[: len(data) // 2]
-    assert is_truncated_jpeg(half) and not is_truncated_jpeg(data)
-    assert close(decode(half)[:96], large[:96], 8)
-    assert decode(half).shape == large.shape
-
-
-def chunk(name: bytes, body: bytes) -> bytes:
-    return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
-
-
-BOMB = (
-    b"\x89PNG\r\n\x1a\n"
-    + chunk(b"IHDR", struct.pack(">IIBBBBB", 40000, 40000, 8, 2, 0, 0, 0))
-    + chunk(b"IDAT", zlib.compress(bytes(100)))
-    + chunk(b"IEND", b"")
-)
-LARGE = BOMB.replace(struct.pack(">II", 40000, 40000), struct.pack(">II", 12000, 10000))
 
 
 @pytest.mark.parametrize(
     "data",
-    [b"", b"hello", b"\xff\xd8\xff\xe0", BOMB, LARGE, encoded(Image.fromarray(PICTURE), "PNG")[:200],
+    [b"", b"hello", b"\xff\xd8\xff\xe0", empty_png(40_000, 40_000), empty_png(12_000, 10_000),
+     encoded(PICTURE, "PNG")[:200],
      b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n"],
     ids=["empty", "text", "stub", "bomb", "large", "cut-png", "eps"],
 )  # fmt: skip
@@ -128,9 +94,9 @@ def test_what_is_no_picture_is_broken(data: bytes):
 def test_random_damage_never_escapes_as_another_error():
     rng, decoded, broken = np.random.default_rng(0), 0, 0
     for kind in ("JPEG", "PNG", "WEBP", "GIF", "TIFF"):
-        data = encoded(Image.fromarray(PICTURE), kind)
+        data = encoded(PICTURE, kind)
         for _ in range(60):
-            damaged = bytearray(data[: rng.integers(1, len(data) + 1)])
+            damaged = bytearray(data[: rng.integers(1, 2 * len(data))])
             for place in rng.integers(0, len(damaged), 4):
                 damaged[place] = rng.integers(256)
             try:
@@ -143,12 +109,17 @@ def test_random_damage_never_escapes_as_another_error():
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
 @pytest.mark.parametrize("options", [{"subsampling": 0}, {"subsampling": 2, "progressive": True}])
-def test_a_trusted_jpeg_has_the_same_pixels(mode: str, options: dict[str, object]):
+def test_a_trusted_jpeg_has_the_same_pixels(
+    mode: str, options: dict[str, object], monkeypatch: pytest.MonkeyPatch
+):
+    read: list[int] = []
+    imdecode = cv2.imdecode
+    monkeypatch.setattr(cv2, "imdecode", lambda data, how: (read.append(len(data)), imdecode(data, how))[1])
     data = encoded(Image.fromarray(scene(3, (33, 57))).convert(mode), "JPEG", quality=80, **options)
     turned = Image.Exif()
     turned[0x0112] = 6
-    turned_data = encoded(Image.fromarray(PICTURE), "JPEG", exif=turned.tobytes())
+    turned_data = encoded(PICTURE, "JPEG", exif=turned.tobytes())
     for whole in (data, data[:-2], turned_data):
         shown = decode(whole, trusted=True)
         assert (shown == decode(whole)).all() and shown.flags.writeable
-    assert (_plain_jpeg(open_picture(data), data) is not None) == (mode != "CMYK"), "OpenCV did it"
+    assert read == ([] if mode == "CMYK" else [len(data)]), "OpenCV reads plain and whole ones"

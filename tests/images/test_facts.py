@@ -37,9 +37,13 @@ def test_exif_and_profile_are_counted():
     assert facts["exif"] == "2" and facts["profile"] == "1"
 
 
+def shown(picture: np.ndarray) -> dict[str, float]:
+    image = Image.fromarray(picture)
+    return {name: float(value) for name, value in shown_facts(image, image.convert("L")).items()}
+
+
 def test_what_a_picture_looks_like():
-    facts = {name: float(value) for name, value in shown_facts(PICTURE).items()}
-    flat = {name: float(value) for name, value in shown_facts(np.full((20, 20, 3), 99, np.uint8)).items()}
+    facts, flat = shown(PICTURE), shown(np.full((20, 20, 3), 99, np.uint8))
     assert list(facts) == list(SHOWN)
     assert flat == {"brightness": 99, "contrast": 0, "saturation": 0, "sharpness": 0}
     assert all(facts[name] > 0 for name in SHOWN)
@@ -49,10 +53,16 @@ def test_facts_by_hand():
     halves = np.zeros((40, 40, 3), np.uint8)
     halves[:, 20:] = (200, 110, 0)
     grey = round(0.299 * 200 + 0.587 * 110)
-    facts = {name: float(value) for name, value in shown_facts(halves).items()}
+    facts = shown(halves)
     assert facts["brightness"] == facts["contrast"] == grey / 2 and facts["saturation"] == 100
     # The Laplacian is the step on one side of the edge, minus the step on the other.
     assert facts["sharpness"] == pytest.approx(grey * np.sqrt(2 / 40), abs=1e-3)
     rng = np.random.default_rng(0)
     noise = rng.integers(0, 256, (31, 57, 3)).astype(np.uint8)
     assert (spread(noise) == noise.max(axis=2) - noise.min(axis=2)).all()
+
+
+def test_saturation_of_a_large_picture_is_that_of_a_grid():
+    picture = scene(4, (700, 900))
+    assert shown(picture)["saturation"] == pytest.approx(spread(picture).mean(), abs=0.5)
+    assert shown(scene(4, (1, 900)))["saturation"] > 0

@@ -1,3 +1,4 @@
+import imagehash
 import numpy as np
 import pytest
 from hypothesis import given
@@ -40,11 +41,17 @@ def test_near_pairs_connect_what_brute_force_connects(rows: list[tuple[int, list
 
 def test_recompressed_pictures_are_near_and_other_scenes_are_not():
     first, second = scene(1, (96, 96)), scene(2, (96, 96))
-    small = np.asarray(Image.fromarray(first).resize((48, 48)))
-    base = phash(first)
-    assert (base ^ phash(recompress(first, "jpeg", 60))).bit_count() <= NEAR
-    assert (base ^ phash(small)).bit_count() <= NEAR
-    assert (base ^ phash(second)).bit_count() > NEAR
+    image = Image.fromarray(first)
+    base = phash(image)
+    assert (base ^ phash(Image.fromarray(recompress(first, "jpeg", 60)))).bit_count() <= NEAR
+    assert (base ^ phash(image.resize((48, 48)))).bit_count() <= NEAR
+    assert (base ^ phash(Image.fromarray(second))).bit_count() > NEAR
+
+
+def test_the_hash_is_imagehashs_own():
+    for seed, size in enumerate([(300, 401), (32, 32), (20, 90), (1, 1)]):
+        image = Image.fromarray(scene(seed, size))
+        assert phash(image) == phash(image.convert("L")) == int(str(imagehash.phash(image)), 16)
 
 
 def test_of_eighty_thousand_hashes_few_pairs_are_compared(monkeypatch: pytest.MonkeyPatch):

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from humanmade.competition import CURRENT
+from humanmade.kaggle import client
+from tests.conftest import write_competition
+from tests.kaggle.day import zipped
 from tests.kaggle.standin import KEY, StandIn
 
 
@@ -32,7 +38,7 @@ class Kit:
             env=self.standin.environment(self.home) | environment,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=300,
             check=False,
         )
         everything = done.stdout + done.stderr
@@ -58,3 +64,42 @@ def standin() -> Iterator[StandIn]:
 @pytest.fixture
 def kit(standin: StandIn, tmp_path: Path) -> Kit:
     return Kit(standin, tmp_path / "home")
+
+
+@pytest.fixture(scope="session")
+def archives(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    folder = write_competition(tmp_path_factory.mktemp("competition"), pairs=1, test=2)
+    found = {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    tables = {name: found[name] for name in CURRENT.tables}
+    return {CURRENT.slug: zipped(tables), CURRENT.dataset: zipped(found)}
+
+
+@pytest.fixture
+def kaggle(
+    standin: StandIn, archives: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> StandIn:
+    """The stand-in, which the client of this very process talks to."""
+    standin.archives |= archives
+    for name, value in standin.environment(tmp_path / "home").items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(client, "TIMEOUTS", (0.4, 0.4))
+    with client._quiet("import"):
+        import kaggle
+
+    monkeypatch.setattr(kaggle.api, "config_values", {})
+    return standin
+
+
+@pytest.fixture
+def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Pauses that were asked for; they are cut short."""
+    pauses: list[float] = []
+    sleep = time.sleep
+
+    def nap(seconds: float) -> None:
+        pauses.append(seconds)
+        sleep(min(seconds, 0.001))
+
+    monkeypatch.setattr(time, "sleep", nap)
+    return pauses

@@ -23,7 +23,7 @@ from tests.kaggle.standin import ROOT, Json, StandIn, State
 SLUG, DATASET = CURRENT.slug, CURRENT.dataset
 
 
-def open_competition(standin: StandIn, folder: Path, pairs: int = 12, test: int = 8) -> Path:
+def open_competition(standin: StandIn, folder: Path, pairs: int = 12, test: int = 8, ranks: int = 1) -> Path:
     """Make a competition that the stand-in offers, scores, and runs kernels on.
 
     Returns:
@@ -35,7 +35,7 @@ def open_competition(standin: StandIn, folder: Path, pairs: int = 12, test: int 
     standin.archives[DATASET] = zipped({p.relative_to(folder).as_posix(): p.read_bytes() for p in everything})
     truth = {name: 1 - n % 2 for n, name in enumerate((folder / "test.csv").read_text().split()[1:])}
     standin.score = lambda content: (f"{_f1(truth, content):.5f}", "")
-    standin.run_kernel = lambda asked: run_kernel(asked, folder)
+    standin.run_kernel = lambda asked: run_kernel(asked, folder, ranks)
     return folder
 
 
@@ -53,8 +53,8 @@ def _f1(truth: dict[str, int], submission: bytes) -> float:
     return float(metrics.f1([truth[name] for name in rows], [int(label) for label in rows.values()]))
 
 
-def run_kernel(asked: Json, competition: Path) -> list[State]:
-    """Run a pushed script in a process of its own, as Kaggle would; its states over time."""
+def run_kernel(asked: Json, competition: Path, ranks: int = 1) -> list[State]:
+    """Run a pushed script in processes of its own, as Kaggle would; its states over time."""
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch)
         tables, pictures = (
@@ -67,13 +67,17 @@ def run_kernel(asked: Json, competition: Path) -> list[State]:
             shutil.copy(competition / name, tables)
         for name in CURRENT.pictures:
             (pictures / name).symlink_to(competition / name)
-        script = root / "script.py"
+        notebook = asked["kernelType"] == "notebook"
+        script = working / "__notebook__.ipynb" if notebook else root / "script.py"
+        run = ["-c", "from nbclient.cli import main; main()"] * notebook
         script.write_text(asked["text"])
         passed = {name: os.environ[name] for name in ("PATH", "OMP_NUM_THREADS") if name in os.environ}
         done = subprocess.run(
-            [sys.executable, script],
+            [sys.executable, *run, script],
             cwd=working,
-            env=passed | {"HUMANMADE_KAGGLE": scratch, "HUMANMADE_RANKS": "1", "TMPDIR": scratch},
+            env=passed
+            | dict.fromkeys(("HUMANMADE_KAGGLE", "TMPDIR", "HOME"), scratch)
+            | {"HUMANMADE_RANKS": str(ranks)},
             capture_output=True,
             text=True,
             check=False,

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
-USER, KEY = "tester", "made-up-key-0123456789"
+USER, KEY, TOKEN = "tester", "made-up-key-0123456789", "KGAT_made-up-token-0123456789"
 ROOT = Path(__file__).parents[2]
 PAGE = b"<html><body><h1>Oops</h1>Something went wrong.</body></html>"
 
@@ -42,6 +42,9 @@ class Fault:
     """Answer with an HTML page."""
     after: bool
     """Do what was asked for before failing."""
+    kind: str = ""
+    """`silent`: no answer; `late`: the answer after a while; `cut`: half of it; `short`: half of it, as if
+    that were all."""
 
 
 @dataclass
@@ -118,7 +121,7 @@ class StandIn:
         """Public score, and Kaggle's reason where it refuses the file."""
         self.gpu_hours = (2.0, 30.0)
         """Used and allowed this week."""
-        self.lock = threading.Lock()
+        self.lock, self.closing = threading.Lock(), threading.Event()
         self.server = _Server(("127.0.0.1", 0), _handler(self))
         threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
 
@@ -127,6 +130,7 @@ class StandIn:
         return int(self.server.server_address[1])
 
     def close(self) -> None:
+        self.closing.set()
         self.server.shutdown()
         self.server.server_close()
 
@@ -139,9 +143,10 @@ class StandIn:
         headers: dict[str, str] | None = None,
         page: bool = False,
         after: bool = False,
+        kind: str = "",
     ) -> None:
         """Let the next `times` requests fail: an RPC's method, or `GET name`, `PUT name` of a file."""
-        self.faults[request] = Fault(status, times, message, headers or {}, page, after)
+        self.faults[request] = Fault(status, times, message, headers or {}, page, after, kind)
 
     def count(self, method: str) -> int:
         """How many calls of a method came."""
@@ -336,6 +341,7 @@ class _Server(ThreadingHTTPServer):
 
 
 _METHODS: dict[str, Callable[[StandIn, Json], Json | str]] = {
+    "IntrospectToken": lambda _, asked: {"active": asked["token"] == TOKEN, "username": USER},
     "DownloadDataFiles": StandIn.download_competition,
     "DownloadDataset": StandIn.download_dataset,
     "SaveKernel": StandIn.save_kernel,
@@ -355,10 +361,11 @@ _METHODS: dict[str, Callable[[StandIn, Json], Json | str]] = {
 
 
 def _handler(standin: StandIn) -> type[BaseHTTPRequestHandler]:
-    wanted = "Basic " + base64.b64encode(f"{USER}:{KEY}".encode()).decode()
+    wanted = ("Basic " + base64.b64encode(f"{USER}:{KEY}".encode()).decode(), f"Bearer {TOKEN}")
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        spoilt = ""
 
         def log_message(self, *_: object) -> None:
             pass
@@ -376,15 +383,16 @@ def _handler(standin: StandIn) -> type[BaseHTTPRequestHandler]:
             with standin.lock:
                 standin.calls.append((method, asked))
                 fault = self.fault(method)
-                if fault and not fault.after:
-                    return self.fail(fault)
-                if self.headers.get("Authorization") != wanted:
-                    return self.error(401, "Unauthenticated")
-                try:
+            if fault and not fault.after and not self.spoils(fault):
+                return self.fail(fault)
+            if self.headers.get("Authorization") not in wanted and method != "IntrospectToken":
+                return self.error(401, "Unauthenticated")
+            try:
+                with standin.lock:
                     answer = standin.answer(method, asked)
-                except Refused as refused:
-                    return self.error(refused.status, str(refused))
-            if fault:
+            except Refused as refused:
+                return self.error(refused.status, str(refused))
+            if fault and fault.after:
                 return self.fail(fault)
             if isinstance(answer, str):
                 return self.send(302, b"", {"Location": standin.link(answer)})
@@ -397,11 +405,13 @@ def _handler(standin: StandIn) -> type[BaseHTTPRequestHandler]:
             standin.fetched.append((name, self.first_byte()))
             fault = self.fault("GET " + name.rsplit("/", 1)[-1])
             content = standin.content(name)
-            if fault and fault.status:
+            if fault and not fault.status and not fault.kind:
+                fault.kind = "cut"
+            if fault and not self.spoils(fault):
                 return self.fail(fault)
             if content is None:
                 return self.send(404, PAGE, {"Content-Type": "text/html"})
-            self.send_file(content, drop=fault is not None)
+            self.send_file(content)
 
         def do_PUT(self) -> None:
             content = self.body()
@@ -409,9 +419,17 @@ def _handler(standin: StandIn) -> type[BaseHTTPRequestHandler]:
                 return
             _, token, name = unquote(urlsplit(self.path).path)[1:].split("/")
             fault = self.fault("PUT " + name)
-            if fault:
+            if fault and not self.spoils(fault):
                 return self.fail(fault)
-            standin.blobs[token] = (name, content)
+            rest = re.fullmatch(r"bytes .*/(\d+)", self.headers.get("Content-Range") or "")
+            there = standin.blobs[token][1] if rest else b""
+            if self.spoilt == "cut":
+                standin.blobs[token] = (name, there + content[: len(content) // 2])
+                self.close_connection, self.spoilt = True, ""
+                return
+            standin.blobs[token] = (name, there + content)
+            if rest and len(there + content) < int(rest[1]):
+                return self.send(308, b"", {"Range": f"bytes=0-{len(there) - 1}"} if there else {})
             self.send(200, b"", {})
 
         def body(self) -> bytes:
@@ -441,8 +459,17 @@ def _handler(standin: StandIn) -> type[BaseHTTPRequestHandler]:
             fault.times -= 1
             return fault
 
+        def spoils(self, fault: Fault) -> bool:
+            """Whether the answer itself comes, though late or spoilt."""
+            self.spoilt = fault.kind
+            if fault.kind == "late":
+                standin.closing.wait(0.1)
+            return fault.kind in ("late", "cut", "short")
+
         def fail(self, fault: Fault) -> None:
-            if not fault.status:
+            if fault.kind == "silent":
+                standin.closing.wait(30)
+            if not fault.status or fault.kind == "silent":
                 self.close_connection = True
                 return
             if fault.page:
@@ -454,21 +481,30 @@ def _handler(standin: StandIn) -> type[BaseHTTPRequestHandler]:
             self.send(status, body, {"Content-Type": "application/json"} | (headers or {}))
 
         def send(self, status: int, body: bytes, headers: dict[str, str]) -> None:
+            body, length = self.part(body)
             self.send_response(status)
-            for name, value in (headers | {"Content-Length": str(len(body))}).items():
+            for name, value in (headers | {"Content-Length": str(length)}).items():
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(body)
+
+        def part(self, body: bytes) -> tuple[bytes, int]:
+            """What is sent of an answer, and the length that it is said to have."""
+            spoilt, self.spoilt = self.spoilt, ""
+            half = body[: len(body) // 2] if spoilt in ("cut", "short") else body
+            self.close_connection |= spoilt == "cut"
+            return half, len(half) if spoilt == "short" else len(body)
 
         def first_byte(self) -> int:
             asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range") or "")
             return int(asked[1]) if asked else 0
 
-        def send_file(self, content: bytes, drop: bool) -> None:
-            """Send a file or the rest of it; `drop` hangs up half-way."""
+        def send_file(self, content: bytes) -> None:
+            """Send a file or the rest of it."""
             begin = self.first_byte()
+            rest, length = self.part(content[begin:])
             self.send_response(206 if begin else 200)
-            self.send_header("Content-Length", str(len(content) - begin))
+            self.send_header("Content-Length", str(length))
             self.send_header("Content-Type", "application/octet-stream")
             self.send_header("Last-Modified", "Sat, 01 Mar 2025 00:00:00 GMT")
             self.send_header("ETag", f'"{len(content)}"')
@@ -476,8 +512,6 @@ def _handler(standin: StandIn) -> type[BaseHTTPRequestHandler]:
             if begin:
                 self.send_header("Content-Range", f"bytes {begin}-{len(content) - 1}/{len(content)}")
             self.end_headers()
-            rest = content[begin:]
-            self.wfile.write(rest[: len(rest) // 2] if drop else rest)
-            self.close_connection = drop
+            self.wfile.write(rest)
 
     return Handler

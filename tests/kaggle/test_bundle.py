@@ -135,7 +135,7 @@ def test_slugs_are_kaggles_5_to_50_characters():
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"kernel": "nosuch"}, "'nosuch': not found; in .*: blend, predict, train"),
+        ({"kernel": "nosuch"}, "'nosuch': not found; in .*: blend, explore, predict, train"),
         ({"recipe": "convnext"}, "recipe 'convnext': not found"),
         ({"settings": ("epoch=1",)}, "has no key 'epoch'"),
         ({"owner": "a/b"}, "owner 'a/b'"),

@@ -28,7 +28,7 @@ def test_a_key_file_is_enough_and_a_damaged_one_is_named(kit: Kit):
     folder = kit.home / ".kaggle"
     folder.mkdir(parents=True)
     (folder / "kaggle.json").write_text(f'{{"username": "tester", "key": "{KEY}"}}')
-    assert "nothing was submitted" in kit("scores", **BARE)
+    assert "nothing was submitted" in kit("scores", **BARE) and kit("scores", "--json", **BARE) == "[]\n"
     (folder / "kaggle.json").write_text(f'{{"username": "tester", "key": "{KEY}')
     assert "kaggle.json: not readable" in kit("scores", code=2, **BARE)
 

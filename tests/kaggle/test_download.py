@@ -115,7 +115,7 @@ def test_room_is_checked_before_unpacking(kit: Kit, contents, monkeypatch: pytes
     Path("a.zip").write_bytes(zipped(contents))
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(1, 1, 2**30))
     with pytest.raises(UserError, match="make room"):
-        download._unpack(Path("a.zip"), {"train.csv": Path("train.csv")}, 2**20, "tables")
+        download._unpack(Path("a.zip"), {"train.csv": Path("train.csv")}, "tables")
     assert not Path("train.csv").exists()
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from humanmade.errors import UserError
+from humanmade.kaggle import packing
 from humanmade.kaggle.inputs import Inputs
 from tests.conftest import MakeFolder
 from tests.kaggle.test_runtime import DATASET, LAYOUTS, mount
@@ -67,6 +68,20 @@ def test_runs_are_told_apart_by_owner_and_slug(tmp_path: Path):
     assert found == {"tester/one": ["a"], "tester/two": ["c"]}
     with pytest.raises(UserError, match="tester/three: no run of it"):
         attached.runs_of("tester/three")
+
+
+def test_folds_that_were_packed_are_unpacked_though_inputs_are_read_only(tmp_path: Path):
+    run = tmp_path / "kaggle/input/notebooks/tester/one/runs/a"
+    (run / "fold0/seed1").mkdir(parents=True)
+    (run / "fold0/seed1/model").write_text("weights")
+    for name in ("recipe.toml", "folds.csv"):
+        (run / name).write_text("")
+    packing.pack_folds(run)
+    for path in (*run.iterdir(), run):
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    (made,) = Inputs(tmp_path / "kaggle/input", tmp_path).runs_of("tester/one")
+    assert (made / "fold0/seed1/model").read_text() == "weights" and not list(made.glob("*.zip"))
+    assert all(path.stat().st_mode & 0o200 for path in (made, *made.iterdir()))
 
 
 def test_attached_weights_are_joined_and_a_runs_own_are_not_among_them(tmp_path: Path):

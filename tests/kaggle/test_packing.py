@@ -1,5 +1,7 @@
 """Folders as archives, and nothing that comes out of one where it should not."""
 
+import stat
+import struct
 import zipfile
 from pathlib import Path
 
@@ -23,14 +25,30 @@ def test_folds_come_back_as_they_were(tmp_path: Path):
     }
 
 
-@pytest.mark.parametrize("name", ["../evil", "/etc/evil", "fold0/../../evil", "C:evil", ".hidden", "a\\b"])
+@pytest.mark.parametrize(
+    "name", ["../evil", "/etc/evil", "fold0/../../evil", "C:evil", ".hidden", "a\\b", ""]
+)
 def test_nothing_leaves_its_folder(tmp_path: Path, name: str):
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr("fold0/good", "good")
-        archive.writestr(name, "evil")
+        archive.writestr(zipfile.ZipInfo(name), "evil")
     with pytest.raises(UserError, match="nothing was unpacked"):
         packing.unpack(tmp_path / "a.zip", tmp_path / "run")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.zip", "work"]
+
+
+def test_a_link_comes_out_as_the_file_that_it_is_not(tmp_path: Path):
+    link = zipfile.ZipInfo("fold0/link")
+    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr(link, "/etc/passwd")
+    packing.unpack(tmp_path / "a.zip", tmp_path / "run")
+    made = tmp_path / "run/fold0/link"
+    assert not made.is_symlink() and made.read_text() == "/etc/passwd"
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("x" * 300, "")
+    with pytest.raises(UserError, match=r"damaged .*name too long"):
+        packing.unpack(tmp_path / "a.zip", tmp_path / "run")
 
 
 def test_no_archive_grows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -43,10 +61,24 @@ def test_no_archive_grows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         archive.filelist.append(archive.filelist[0])
     with pytest.raises(UserError, match="claims more bytes than it has"):
         packing.unpack(tmp_path / "twice.zip", tmp_path / "run")
-    (tmp_path / "cut.zip").write_bytes((tmp_path / "twice.zip").read_bytes()[:-40])
-    with pytest.raises(UserError, match=r"cut\.zip: damaged"):
-        packing.unpack(tmp_path / "cut.zip", tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_damaged_archive_is_named(tmp_path: Path):
+    with zipfile.ZipFile(tmp_path / "whole.zip", "w") as archive:
+        archive.writestr("fold0/a", bytes(1000))
+    whole = (tmp_path / "whole.zip").read_bytes()
+    place = struct.unpack("<I", whole[-6:-2])[
+        0
+    ]  # of the list of files; too large a one leads before the start
+    for damaged in (
+        whole[:-40],
+        whole[:-6] + struct.pack("<I", place + 10) + whole[-2:],
+        whole.replace(b"PK\1\2", b"PK\1\3"),
+    ):
+        (tmp_path / "cut.zip").write_bytes(damaged)
+        with pytest.raises(UserError, match=r"cut\.zip: damaged .*; make it again"):
+            packing.unpack(tmp_path / "cut.zip", tmp_path / "run")
 
 
 def test_a_full_disk_is_told_before(tmp_path: Path):

@@ -13,9 +13,9 @@ import pytest
 from humanmade.commands import main
 from humanmade.competition import CURRENT
 from humanmade.errors import UserError
-from humanmade.kaggle import outbox, runtime
+from humanmade.kaggle import bundle, outbox, runtime
 from humanmade.kaggle.bundle import build
-from humanmade.kaggle.orders import Order
+from humanmade.kaggle.orders import Order, Part, order
 from humanmade.kaggle.outbox import Outbox
 from humanmade.kaggle.runtime import Session
 from tests.conftest import TINY_PROBE, MakeFolder
@@ -168,6 +168,33 @@ def test_too_many_outputs_are_packed_by_folds_and_taken_up_again(
     with runtime.session("three") as session:
         session.predict(recipe, ["tester/first"], ())
     assert outputs(root)["unfinished"] and (root / f"working/{name}-predict/test.csv").is_file()
+
+
+def run_pushed(pushed: Order) -> None:
+    """Run a kernel's own lines, with the order filled in, without unpacking the package."""
+    script = bundle.check(pushed) / f"{pushed.kernel}.py"
+    text, values = script.read_text(), bundle._values(pushed) | {"RECIPE": pushed.recipe}
+    text = bundle._fill(text, {name: repr(values[name]) for name in bundle._taken(text)})
+    exec(compile(text, script, "exec"), {"__name__": "__main__"})
+
+
+def test_a_resumed_push_attaches_its_own_kernel_and_goes_on_with_what_that_left(
+    root: Path, in_process: None, tiny_probe: Path, capsys
+):
+    first = order("tester", "train", str(tiny_probe), part=Part(fold=1))
+    assert bundle._metadata(bundle.check(first) / bundle.METADATA, first)["kernel_sources"] == []
+    run_pushed(first)
+    fold = root / "working/runs/tinyprobe/fold1"
+    before = {path.name: path.read_bytes() for path in fold.iterdir()}
+    again = order("tester", "train", str(tiny_probe), resume=True)
+    (source,) = bundle._metadata(bundle.check(again) / bundle.METADATA, again)["kernel_sources"]
+    assert source == first.reference
+    as_input(root, source.split("/")[1])
+    capsys.readouterr()
+    run_pushed(again)
+    assert f"going on with {root}/input/notebooks/{source}/runs/tinyprobe" in capsys.readouterr().out
+    assert before == {path.name: path.read_bytes() for path in fold.iterdir()}, "fold 1 was trained again"
+    assert "submission.csv" in outputs(root)["files"] and not outputs(root)["unfinished"]
 
 
 def test_a_kernel_that_is_killed_leaves_its_finished_folds(

@@ -43,12 +43,8 @@ def test_weights_become_private_datasets_and_then_versions(kit: Kit, standin: St
 
 def test_weights_that_did_not_arrive_are_no_success(kit: Kit, standin: StandIn, folder: Path):
     standin.fail("PUT taef2_decoder.safetensors", 500, times=99)
-    line = kit("weights", "push", "taef2", "--weights", folder, code=3)
-    # Newer clients say so themselves.
-    assert (
-        "taef2_decoder.safetensors did not arrive whole" in line
-        or "Upload unsuccessful: taef2_decoder" in line
-    )
+    line = kit("weights", "push", "taef2", "--weights", folder, "--patience", "1", code=3)
+    assert "upload taef2: the upload failed; try again later" in line and not standin.datasets
 
 
 def test_weights_that_are_nowhere_or_damaged(kit: Kit, standin: StandIn, folder: Path):

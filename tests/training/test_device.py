@@ -25,10 +25,17 @@ def test_a_gpu_without_bf16_units_gets_fp16_and_a_scaler(monkeypatch: pytest.Mon
     assert Machine.pick().dtype == torch.bfloat16
 
 
-def test_the_processor_computes_in_bf16_unless_told(monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize(
+    ("unit", "auto"), [("", torch.float32), ("avx512_bf16", torch.bfloat16), ("amx_tile", torch.bfloat16)]
+)
+def test_a_processor_computes_in_bf16_where_it_can_unless_told(
+    monkeypatch: pytest.MonkeyPatch, unit: str, auto: torch.dtype
+):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    for name in ("avx512_bf16", "amx_tile"):
+        monkeypatch.setattr(torch.cpu, f"_is_{name}_supported", lambda has=name == unit: has, raising=False)
     weight, row = torch.ones(2, 2), torch.ones(1, 2)
-    for precision, dtype in (("auto", torch.bfloat16), ("fp32", torch.float32)):
+    for precision, dtype in (("auto", auto), ("fp32", torch.float32), ("bf16", torch.bfloat16)):
         machine = Machine.pick(precision)
         with machine.autocast():
             assert (row @ weight).dtype == dtype

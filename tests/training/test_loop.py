@@ -117,7 +117,7 @@ def test_accumulated_batches_make_the_gradient_of_one_large_batch():
         made.network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(48, 1))
         torch.nn.init.zeros_(made.network[1].weight)
         made._update = lambda: None  # type: ignore[method-assign]
-        next(made._epoch(0, training_batches(made.dataset, made._draws(0), 0)))
+        next(made.steps(0, training_batches(made.dataset, made.draws(0, 1), 0)))
         return made.network[1].weight.grad.clone()
 
     # Batches of 4, 4 and 3: the tail weighs by its pictures, not as a whole batch.

@@ -24,40 +24,25 @@ import pandas as pd
 from humanmade import files
 from humanmade.bench.table import FACTS, JOINED, NAMES, TOGETHER, as_markdown
 from humanmade.errors import UserError
-from humanmade.evaluation.forecast_model import (
-    CANDIDATES,
-    COVERED,
-    RULES,
-    TERMS,
-    Facts,
-    Model,
-    foretold,
-    half_width,
-)
+from humanmade.evaluation import forecast_model
+from humanmade.evaluation.forecast_model import CANDIDATES, RULES, TERMS, Facts, Model
 from humanmade.metrics import CHANCE
 
 DEFAULT = "shrink"
 GAIN = 0.005
 """By how much the error of another candidate must be lower than that of the default."""
-
 TIE = 0.02
 """Rank correlations that differ by no more are one."""
-
 RIDGE = "facts"
 """The candidate whose coefficients are shrunk; the others are plain least squares."""
-
 ALPHA = 1.0
 """Its penalty, of terms in units of their spread; not tuned."""
-
 DIGITS = 4
 """Of coefficients and widths that are shipped."""
-
 FEWEST_RECIPES = 3
 """Recipes on one set that a rank correlation needs."""
-
 UNKNOWN = ("counterparts", "canary")
 """Facts that may be unknown."""
-
 MEASURED = ("auc", "zeros", "ones")
 """What a row knows of the set."""
 
@@ -73,7 +58,7 @@ def refuse_besides(names: Sequence[str]) -> None:
     """
     if "calibrate" not in names:
         raise UserError("--table: only --calibrate reads it; give both")
-    surplus = [name for name in names if name not in ("table", "calibrate", "markdown", "title")]
+    surplus = [name for name in names if name not in ("table", "calibrate", "markdown", "title", "json")]
     if surplus:
         name = "recipes" if surplus[0] == "recipes" else f"--{surplus[0]}"
         raise UserError(f"{name}: with --table nothing is measured; leave one of them out")
@@ -162,7 +147,9 @@ def fit(name: str, rows: pd.DataFrame) -> tuple[float, ...]:
 
 def _foretold(name: str, fitting: pd.DataFrame, rows: pd.DataFrame) -> pd.Series[float]:
     model = Model(name, fit(name, fitting), 0.0)
-    return pd.Series([foretold(model, facts) for facts in rows["facts"]], rows.index, dtype=float)
+    return pd.Series(
+        [forecast_model.foretold(model, facts) for facts in rows["facts"]], rows.index, dtype=float
+    )
 
 
 def left_out(name: str, rows: pd.DataFrame) -> pd.Series[float]:
@@ -189,7 +176,7 @@ def fitted(name: str, rows: pd.DataFrame) -> Model:
     predicted = predicted if len(predicted) else _foretold(name, rows, rows)
     squares = (rows["auc"].loc[predicted.index] - predicted) ** 2
     squares = squares.groupby(rows["set"]).mean()
-    widen = t.ppf((1 + COVERED) / 2, len(squares))
+    widen = t.ppf((1 + forecast_model.COVERED) / 2, len(squares))
     return Model(name, fit(name, rows), float(widen * np.sqrt(squares.mean())))
 
 
@@ -198,7 +185,7 @@ def intervals(name: str, rows: pd.DataFrame, predicted: pd.Series[float]) -> npt
     judged = rows.loc[predicted.index]
     models = {world: fitted(name, _ignorant(rows, world)) for world in judged["set"].unique()}
     columns = zip(judged["set"], judged["facts"], predicted, judged["zeros"], judged["ones"], strict=True)
-    return np.array([half_width(models[world], *measured) for world, *measured in columns])
+    return np.array([forecast_model.half_width(models[world], *measured) for world, *measured in columns])
 
 
 def judge(rows: pd.DataFrame) -> pd.DataFrame:

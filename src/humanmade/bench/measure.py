@@ -6,7 +6,7 @@ and continued like any other, so a table can be stopped and gone on with.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -27,15 +27,11 @@ from humanmade.evaluation.forecast import forecast_of
 from humanmade.evaluation.forecast_model import facts_of
 from humanmade.recipe import Recipe
 from humanmade.run import TEST, Run
-from humanmade.scores import Scores, Shift
+from humanmade.scores import Shift
 
 
 def read_lines(recipes_or_files: Sequence[str]) -> list[str]:
-    """A table's lines, `recipe key=value ...`, given one by one or as a .txt file with one each.
-
-    Raises:
-        UserError: there is no such file, nothing in it, or a line twice.
-    """
+    """A table's lines, `recipe key=value ...`, given one by one or as a .txt file with one each."""
     lines: list[str] = []
     for argument in recipes_or_files:
         try:
@@ -75,7 +71,7 @@ def measure(lines: Sequence[str], bench: Bench) -> pd.DataFrame:
     The labels of a set are used for its scores alone: a run sees the pictures of all sets as unlabelled
     test rows.
     """
-    variants = [(line, _recipe(line)) for line in lines]
+    variants = [(line, recipes.load(line.split()[0], line.split()[1:])) for line in lines]
     for line, recipe in variants:
         detectors.create(recipe)
         if bench.seeds > 1 and len(recipe.seeds) > 1:
@@ -97,11 +93,6 @@ def _as_table(rows: list[dict[str, Any]], counts: dict[str, int]) -> pd.DataFram
     table["looks"] = table["set"].map(counts)
     kinds = dict.fromkeys(columns_of_bench(), "float64") | dict.fromkeys(NAMES, "object")
     return table.astype(kinds).astype(dict.fromkeys(COUNTS, "Int64"))
-
-
-def _recipe(line: str) -> Recipe:
-    name, *changes = line.split()
-    return recipes.load(name, changes)
 
 
 def _folder(line: str, world: World, seed: int | None, bench: Bench) -> Path:
@@ -145,7 +136,11 @@ def _mean_scores(runs: Sequence[Run], world: World, name: str, rows: pd.DataFram
     for run in runs:
         logits = files.read_numbers(run.folder / TEST, ("id", "logit")).set_index("id")["logit"]
         judged = evaluation.evaluate(rows, logits[rows["id"]].to_numpy())
-        scores = foreseen(run.scores, lambda: shift(world, name, rows), len(rows))
+        scores = run.scores
+        if facts_of(scores):  # else no fold is scored
+            far = shift(world, name, rows)
+            scores = replace(scores, shifted=replace(scores.shifted or Shift(), shift=far))
+            scores = replace(scores, forecast=forecast_of(scores, len(rows)))
         facts = facts_of(scores)
         parts.append(
             {
@@ -159,16 +154,3 @@ def _mean_scores(runs: Sequence[Run], world: World, name: str, rows: pd.DataFram
             }
         )
     return dict(pd.DataFrame(parts, dtype=float).mean())
-
-
-def foreseen(scores: Scores, far: Callable[[], float], size: int) -> Scores:
-    """A run's scores with the forecast for another set; as they are where no fold is scored.
-
-    Args:
-        far: how far the set is from what was trained on, if that is needed.
-        size: pictures of the set.
-    """
-    if facts_of(scores) is None:
-        return scores
-    scores = replace(scores, shifted=replace(scores.shifted or Shift(), shift=far()))
-    return replace(scores, forecast=forecast_of(scores, size))

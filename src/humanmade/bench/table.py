@@ -14,16 +14,12 @@ from humanmade.evaluation.forecast_model import Facts
 
 NAMES = ("recipe", "trained_on", "set")
 """What a row is of."""
-
 FACTS = tuple(field.name for field in fields(Facts))
 """What a model of the forecast weighs (`humanmade.evaluation.forecast_model`)."""
-
 COUNTS = ("sources", "zeros", "ones", "looks")
 """Columns of whole numbers."""
-
 TOGETHER = "together"
 """The set that is all sets joined."""
-
 JOINED = " + "
 """Between the names of worlds that were trained on together."""
 

@@ -18,10 +18,8 @@ from humanmade.progress import warn_once
 
 SHIFTED = "shifted/"
 """Put, with the set's name, before the ids of a set, which may be those of the training set as well."""
-
 BENCH = Path("runs/bench")
 """Folder of the runs, if none is given."""
-
 OWN = "test"
 """Name of the set that is the test rows of the training data itself."""
 
@@ -90,27 +88,21 @@ def worlds(bench: Bench) -> list[World]:
     if not bench.each:
         table = inventory.attach(manifest.load(bench.data))
         name = JOINED.join(names[folder] for folder in bench.data)
-        if bench.shifted:
-            return [_world(name, table, {names[folder]: _judge([folder]) for folder in bench.shifted})]
-        return [World(name, table, {OWN: _judge(bench.data, "test")})]
+        if not bench.shifted:
+            return [World(name, table, {OWN: _judge(bench.data, "test")})]
+        return [_world(name, table, {names[folder]: _judge([folder]) for folder in bench.shifted})]
     if len(names) < 2:
         raise UserError("--each: one folder has none to be judged by; give another --data or --shifted")
     if bench.joined and (len(bench.data) < 2 or len(names) < 3):
         raise UserError("--joined: needs two --data folders and a third folder, to judge both joined")
     judges = {names[folder]: _judge([folder]) for folder in names}
-    pairs = [*itertools.combinations(bench.data, 2)] if bench.joined else []
-    return [
-        _world(
-            JOINED.join(names[folder] for folder in folders),
-            inventory.attach(manifest.load(folders)),
-            {
-                name: judge
-                for name, judge in judges.items()
-                if name not in {names[folder] for folder in folders}
-            },
-        )
-        for folders in [*((folder,) for folder in bench.data), *pairs]
-    ]
+    made = []
+    for size in (1, 2) if bench.joined else (1,):
+        for folders in itertools.combinations(bench.data, size):
+            own = [names[folder] for folder in folders]
+            others = {name: judge for name, judge in judges.items() if name not in own}
+            made.append(_world(JOINED.join(own), inventory.attach(manifest.load(folders)), others))
+    return made
 
 
 def _names(bench: Bench) -> list[str]:
@@ -130,16 +122,12 @@ def _judge(folders: Sequence[Path], split: str | None = None) -> Judge:
 
 def _world(name: str, table: pd.DataFrame, judges: dict[str, Judge]) -> World:
     """Let the rows of judges stand, without what is known of them, as test rows beside train rows."""
-    prefixed = {
-        key: Judge(judge.folders, judge.rows.assign(id=f"{SHIFTED}{key}/" + judge.rows["id"]))
-        for key, judge in judges.items()
-    }
-    unlabelled = [
-        judge.rows.assign(split="test", label=-1, source="", repo="", pair="", group="")
-        for judge in prefixed.values()
-    ]
-    train = table[table["split"] == "train"]
-    return World(name, pd.concat([train, *unlabelled], ignore_index=True), prefixed)
+    parts, prefixed = [table[table["split"] == "train"]], {}
+    for key, judge in judges.items():
+        rows = judge.rows.assign(id=f"{SHIFTED}{key}/" + judge.rows["id"])
+        parts.append(rows.assign(split="test", label=-1, source="", repo="", pair="", group=""))
+        prefixed[key] = Judge(judge.folders, rows)
+    return World(name, pd.concat(parts, ignore_index=True), prefixed)
 
 
 def shift(world: World, name: str, rows: pd.DataFrame) -> float:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import math
+import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
@@ -21,6 +22,10 @@ Decorator = Callable[[Function], Function]
 Section = Literal["Train", "Judge", "Submit", "Kaggle", "Other"]
 SECTIONS: tuple[Section, ...] = get_args(Section)
 """Parts of a competitor's day, in order."""
+
+
+JSON = "humanmade.json"
+"""In a context's `meta`: where JSON goes, if that is wanted."""
 
 
 class Verb(click.Command):
@@ -117,6 +122,55 @@ weights = option(
     show_default="HUMANMADE_WEIGHTS",
 )
 """Pretrained weights are looked for there while the verb runs; its function is not given the folder."""
+
+
+def _tell_in_json(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        context.meta[JSON] = sys.stdout
+        context.with_resource(contextlib.redirect_stdout(sys.stderr))
+
+
+as_json = option(
+    "--json",
+    "print JSON; everything else goes to standard error",
+    expose_value=False,
+    callback=_tell_in_json,
+)
+"""What the verb gives to `tell` is printed as JSON; its function is not given the wish."""
+
+
+def in_json() -> bool:
+    """Whether `--json` stands on the command line."""
+    return JSON in click.get_current_context().meta
+
+
+def tell(text: str, value: Any) -> None:
+    """Print what a verb found: the text for people, or with `--json` the value.
+
+    Args:
+        value: of what JSON has, data frames (a list of their rows) and dataclasses.
+    """
+    from humanmade import files
+
+    if in_json():
+        click.get_current_context().meta[JSON].write(files.to_json(_plain(value)))
+    else:
+        print(text.removesuffix("\n"))
+
+
+def _plain(value: Any) -> Any:
+    """In what JSON has; a cell that holds nothing is None."""
+    if is_dataclass(value):
+        return _plain({part.name: getattr(value, part.name) for part in fields(value)})
+    if isinstance(value, dict):
+        return {str(key): _plain(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    if hasattr(value, "to_dict"):
+        return value.astype(object).where(value.notna(), None).to_dict("records")
+    return value.item() if hasattr(value, "item") else value
+
+
 argument = click.argument
 force = option("--force", "replace the --out file if it exists")
 patience = option(

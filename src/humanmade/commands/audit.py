@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from humanmade.commands._verb import PATH, data, option, skip_broken, verb, weights
+from humanmade.commands._verb import PATH, as_json, data, option, skip_broken, tell, verb, weights
 
 SHEET = Path("build/duplicates.png")
 
@@ -10,6 +10,7 @@ SHEET = Path("build/duplicates.png")
 @weights
 @option("--out PNG", "where near-duplicates are drawn side by side, if there are any", PATH, default=SHEET)
 @skip_broken()
+@as_json
 def audit(data: tuple[Path, ...], out: Path, skip_broken: bool) -> None:
     """Say what gives the label away without a detector."""
     from humanmade.data import choice, inventory, manifest
@@ -17,7 +18,7 @@ def audit(data: tuple[Path, ...], out: Path, skip_broken: bool) -> None:
 
     table = inventory.attach(manifest.load(choice.data_or_demo(data).folders), skip_broken)
     result = auditing.audit(table)
-    print(auditing.as_text(result))
+    tell(auditing.as_text(result), {**vars(result), "verdict": result.verdict})
     drawn = auditing.draw_duplicates(out, result, table)
     if drawn:
         print(f"{out}: {drawn} of {len(result.duplicates)} near-duplicates side by side")

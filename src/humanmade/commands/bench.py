@@ -2,7 +2,19 @@ from pathlib import Path
 
 import click
 
-from humanmade.commands._verb import COUNT, FOLD, PATH, argument, data, on_command_line, option, verb, weights
+from humanmade.commands._verb import (
+    COUNT,
+    FOLD,
+    PATH,
+    argument,
+    as_json,
+    data,
+    on_command_line,
+    option,
+    tell,
+    verb,
+    weights,
+)
 
 
 @verb("Judge", 'humanmade bench probe_lite0 "probe_lite0 head=difference" --data train --shifted wild')
@@ -28,6 +40,7 @@ from humanmade.commands._verb import COUNT, FOLD, PATH, argument, data, on_comma
 @option("--markdown MD", "write what is printed there too", PATH)
 @option("--title TEXT", "the first lines of that file", default="")
 @weights
+@as_json
 @click.pass_context
 def bench(
     context: click.Context,
@@ -49,17 +62,21 @@ def bench(
 
     LINE is `recipe key=value ...`, or a .txt file with such lines.
     """
+    import pandas as pd
+
     from humanmade import files
     from humanmade.bench import calibration, measure
     from humanmade.bench.worlds import BENCH, Bench
 
     if table:
         calibration.refuse_besides(on_command_line(context))
-        blocks = calibration.report(calibration.read(table))
+        rows = calibration.read(table)
+        blocks = calibration.report(rows)
     else:
         lines = measure.read_lines(recipes)
         job = Bench(data, shifted, out or BENCH, each, joined, calibrate, fold, seeds)
         blocks = measure.report(lines, job, columns)
-    print("\n\n".join(blocks))
+        rows = pd.read_csv(job.out / "table.csv")
+    tell("\n\n".join(blocks), rows)
     if markdown:
         files.write_text(markdown, "\n\n".join([title, *blocks]).strip() + "\n")

@@ -1,7 +1,18 @@
 from pathlib import Path
 
 from humanmade.choices import FUSIONS
-from humanmade.commands._verb import PATH, SHARE, THRESHOLD, argument, data, force, option, verb
+from humanmade.commands._verb import (
+    PATH,
+    SHARE,
+    THRESHOLD,
+    argument,
+    as_json,
+    data,
+    force,
+    option,
+    tell,
+    verb,
+)
 from humanmade.competition import CURRENT
 
 
@@ -18,6 +29,7 @@ from humanmade.competition import CURRENT
 )
 @option("--threshold t|oof", "cut at this blended logit, or where out-of-fold F1 is best", THRESHOLD)
 @force
+@as_json
 def blend(
     names: tuple[str, ...],
     method: str,
@@ -34,14 +46,7 @@ def blend(
     """
     from humanmade import api
 
-    print(
-        api.blend(
-            names,
-            out,
-            method=method,
-            data=data,
-            prevalence=prevalence,
-            threshold=threshold,
-            force=force,
-        )
+    made = api.blend(
+        names, out, method=method, data=data, prevalence=prevalence, threshold=threshold, force=force
     )
+    tell(str(made), made)

@@ -3,11 +3,13 @@ from pathlib import Path
 from humanmade.commands._verb import (
     PATH,
     argument,
+    as_json,
     data,
     force,
     option,
     prevalence,
     skip_broken,
+    tell,
     verb,
     weights,
 )
@@ -19,7 +21,7 @@ from humanmade.commands._verb import (
 @option("--split", "which rows", ["train", "test"], show_default="test where there are any, else all")
 @prevalence
 @option("--out CSV", "also write id,label,source,logit (and repo, if named)", PATH)
-@option("--json", "print the scores as JSON")
+@as_json
 @skip_broken()
 @force
 @weights
@@ -29,7 +31,6 @@ def evaluate(
     split: str | None,
     prevalence: float,
     out: Path | None,
-    json: bool,
     skip_broken: bool,
     force: bool,
 ) -> None:
@@ -56,7 +57,4 @@ def evaluate(
         evaluation.save(out, rows, logits)
     values = asdict(scores)
     number, sentence = looks.count("evaluate", data, rows, run, values)
-    if json:
-        print(files.to_json(values | {"looks": number, "look": sentence}))
-    else:
-        print(f"{evaluation.as_text(scores)}\n{sentence}")
+    tell(f"{evaluation.as_text(scores)}\n{sentence}", values | {"looks": number, "look": sentence})

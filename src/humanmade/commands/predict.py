@@ -4,7 +4,19 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from humanmade.commands._verb import PATH, argument, data, force, option, skip_broken, verb, weights
+from humanmade.commands._verb import (
+    PATH,
+    argument,
+    as_json,
+    data,
+    force,
+    in_json,
+    option,
+    skip_broken,
+    tell,
+    verb,
+    weights,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,7 +29,7 @@ if TYPE_CHECKING:
 @argument("pictures", nargs=-1, metavar="[PICTURE|FOLDER|-]...")
 @data()
 @option("--out CSV", "where verdicts go, or id,logit of --data; - for standard output", PATH)
-@option("--json", "print the verdicts as JSON")
+@as_json
 @option("--explain", "also draw where the detector looks: explain-<name>.png, beside --out or here")
 @skip_broken("pictures of --data that cannot be read get the median")
 @force
@@ -27,7 +39,6 @@ def predict(
     pictures: tuple[str, ...],
     data: tuple[Path, ...],
     out: Path | None,
-    json: bool,
     explain: bool,
     skip_broken: bool,
     force: bool,
@@ -48,19 +59,19 @@ def predict(
     run = api.load(run_name)
     files.refuse_existing(out, force)
     if not pictures:
-        if json or explain or not out:
+        if in_json() or explain or not out:
             raise UserError("predict: name pictures or folders, or write logits of --data with --out CSV")
         logits = run.logits(data, skip_broken)
         if team().leads:
             _write(out, logits, f"logits of {len(logits)} pictures")
         return
-    if json and out:
+    if in_json() and out:
         raise UserError("predict: --json prints and --out writes a CSV; leave one of them out")
     table = run.predict(pictures)
     if out:
         _write(out, table, f"verdicts on {len(table)} pictures")
     else:
-        print(files.to_json(table.to_dict("records")) if json else verdicts.as_text(table))
+        tell(verdicts.as_text(table), table)
     if explain:
         _explain(run, table, out, force)
 

@@ -9,7 +9,7 @@ from humanmade.commands._verb import argument, option, patience, verb
 def pull(kernel: str, recipe: str, force: bool, patience: float) -> None:
     """Fetch a finished kernel's outputs, verify them, and land its run in runs/.
 
-    KERNEL is train, predict, blend, or a kernel's slug.
+    KERNEL is train, predict, blend, explore, or a kernel's slug.
     """
     from humanmade.kaggle import kernels
     from humanmade.kaggle.client import Client

@@ -22,8 +22,10 @@ SESSION = Number(
 
 
 @verb("Kaggle", "humanmade push train --recipe convnext_tiny --wait")
-@argument("kernel", type=click.Choice(["train", "predict", "blend"]), metavar="KERNEL")
-@option("--recipe R", "a shipped recipe's name or a .toml file", default="")
+@argument("kernel", type=click.Choice(["train", "predict", "blend", "explore"]), metavar="KERNEL")
+@option(
+    "--recipe R", "a shipped recipe's name or a .toml file", default="", show_default="explore: probe_lite0"
+)
 @settings
 @option("--hours H", "stop in time to end within H hours", SESSION, default=11.0)
 @option(
@@ -76,11 +78,13 @@ def push(
 ) -> None:
     """Run a recipe on Kaggle's GPUs, from one self-contained script.
 
-    KERNEL is train, predict or blend.
+    KERNEL is train, predict, blend, or explore: a notebook that looks at the data and at a cheap recipe.
     """
     from humanmade.kaggle import bundle, kernels, orders
     from humanmade.kaggle.client import Client, known_owner
 
+    if kernel == "explore":
+        recipe = recipe or orders.EXPLORED
     part = orders.Part(limit, fold, folds, seed, skip_broken)
     if smoke:
         part, hours = part.smoke(recipe, settings), min(hours, orders.SMOKE_HOURS)

@@ -18,6 +18,6 @@ def reconstruct(data: Path, out: Path, autoencoder: str, limit: int | None, skip
     from humanmade.data import inventory, manifest
     from humanmade.detectors import latent
 
-    photos = latent.photos_of(inventory.attach(manifest.load([data]), skip_broken), limit)
-    pairs = latent.write_counterparts(photos, out, autoencoder)
+    table = inventory.attach(manifest.load([data]), skip_broken)
+    pairs = latent.write_counterparts(table, limit, out, autoencoder)
     print(f"{out}: {len(pairs) // 2} photos with their counterparts, as a data folder with pairs")

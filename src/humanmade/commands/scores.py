@@ -1,11 +1,13 @@
-from humanmade.commands._verb import patience, verb
+from humanmade.commands._verb import as_json, patience, tell, verb
 
 
 @verb("Kaggle", "humanmade scores")
 @patience
+@as_json
 def scores(patience: float) -> None:
     """Bring the ledger of submissions up to date with Kaggle and print it."""
     from humanmade.kaggle import submissions
     from humanmade.kaggle.client import Client
 
-    print(submissions.as_text(submissions.refresh(Client(patience))))
+    rows = submissions.refresh(Client(patience))
+    tell(submissions.as_text(rows), rows)

@@ -9,7 +9,7 @@ from humanmade.commands._verb import argument, option, patience, verb
 def status(kernel: str, recipe: str, wait: bool, patience: float) -> None:
     """Say how a pushed kernel does.
 
-    KERNEL is train, predict, blend, or a kernel's slug.
+    KERNEL is train, predict, blend, explore, or a kernel's slug.
     """
     from humanmade.kaggle import kernels
     from humanmade.kaggle.client import Client

@@ -9,7 +9,7 @@ from pathlib import Path
 from humanmade import competition
 from humanmade.crossval import Options, cross_validate, plan
 from humanmade.data import choice, inventory, manifest
-from humanmade.evaluation import lesson, scorecard
+from humanmade.evaluation import scorecard
 from humanmade.run import Run
 from humanmade.schema import Recipe
 from humanmade.training.team import team
@@ -41,6 +41,6 @@ def train(
     if ranks.leads:
         print(scorecard.as_text(run, table))
         if selection.hidden and run.finished():
-            print(lesson.as_text(run, selection.hidden))
+            print(scorecard.lesson(run, selection.hidden))
         real = not selection.hidden and any(map(competition.holds, selection.folders))
         print("\n".join(plan.afterwards(run, real)))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from humanmade.data import folders, inventory
@@ -33,21 +33,21 @@ def rows(words: Iterable[str | Path]) -> pd.DataFrame:
     paths = [path for path in named if path not in problems]
     facts = inventory.survey(paths).set_index("path").loc[paths] if paths else pd.DataFrame({"error": []})
     problems |= {str(path): error for path, error in facts["error"].items() if error}
-    _warn_of(problems)
+    for path, problem in problems.items():
+        warn(f"{path if folders.is_utf8(path) else ascii(path)}: skipped ({problem})")
     good = facts[facts["error"] == ""]
     if good.empty:
         raise UserError(f"none of the {len(named)} pictures can be read; name JPEG, PNG or WebP files, say")
-    hashes = np.array([int(text, 16) for text in good["phash"]], dtype=np.uint64)
     table = pd.DataFrame({"id": good.index, "name": good.index, "path": good.index})
     table = table.assign(label=-1, split="test", source="", repo="", pair="", group="", broken=False)
-    return table.assign(digest=good["digest"].to_numpy(), phash=hashes)
+    return table.assign(digest=good["digest"].to_numpy(), phash=inventory.hashes(good))
 
 
 def _paths(words: Iterable[str | Path]) -> Iterator[str]:
     for word in words:
         if str(word) == STANDARD_INPUT:
             yield from _paths(line for text in sys.stdin if (line := text.rstrip("\r\n")))
-        elif Path(word).is_dir():
+        elif os.path.isdir(word):  # noqa: PTH112 - pathlib ends in an error at a name too long
             yield from (str(Path(word) / name) for name in folders.pictures(Path(word)))
         else:
             yield str(word)
@@ -57,9 +57,4 @@ def _problem(path: str) -> str:
     """Why a file cannot even be looked at; empty where it can."""
     if not folders.is_utf8(path):
         return "its name is not UTF-8; rename it"
-    return "" if Path(path).is_file() else "no such file"
-
-
-def _warn_of(problems: Mapping[str, str]) -> None:
-    for path, problem in problems.items():
-        warn(f"{path if folders.is_utf8(path) else ascii(path)}: skipped ({problem})")
+    return "" if folders.is_file(path) else "no such file"

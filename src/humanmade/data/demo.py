@@ -8,7 +8,6 @@ as in the competition. It shows the plumbing and that lesson, and nothing about 
 from __future__ import annotations
 
 import hashlib
-import io
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -33,20 +32,9 @@ HIDDEN = "hidden"
 """Folder below the demo that holds the test pictures with their labels, for `evaluate` only."""
 
 TRAIN_PHOTOS = (
-    "astronaut.png",
-    "camera.png",
-    "chelsea.png",
-    "china.jpg",
-    "coffee.png",
-    "coins.png",
-    "grass.png",
-    "gravel.png",
-    "ihc.png",
-    "motorcycle_left.png",
-    "motorcycle_right.png",
-    "page.png",
-    "rocket.jpg",
-)
+    "astronaut.png", "camera.png", "chelsea.png", "china.jpg", "coffee.png", "coins.png", "grass.png",
+    "gravel.png", "ihc.png", "motorcycle_left.png", "motorcycle_right.png", "page.png", "rocket.jpg",
+)  # fmt: skip
 TEST_PHOTOS = ("brick.png", "cell.png", "clock_motion.png", "flower.jpg", "moon.png", "retina.jpg")
 SCENES = {"motorcycle_right.png": "motorcycle_left.png"}
 """Photographs of a scene that another one shows too."""
@@ -107,14 +95,12 @@ def make(folder: Path) -> Path:
 
 
 def _photographs() -> dict[str, Picture]:
-    """Decode the photographs inside the wheels of scikit-image and scikit-learn."""
+    """The photographs inside the wheels of scikit-image and scikit-learn."""
     folders = []
     for package, below in (("skimage", "data"), ("sklearn", "datasets/images")):
         spec = find_spec(package)
         if spec is None or spec.origin is None:
-            raise UserError(
-                f"the demo needs the photographs that {package} ships; pip install 'humanmade[demo]'"
-            )
+            raise UserError(f"the demo needs the photographs of {package}; pip install 'humanmade[demo]'")
         folders.append(Path(spec.origin).parent / below)
     photos = {}
     for name in (*TRAIN_PHOTOS, *TEST_PHOTOS):
@@ -144,9 +130,8 @@ def _write_train(folder: Path, photos: dict[str, Picture]) -> None:
 
 def _write_test(folder: Path, photos: dict[str, Picture]) -> None:
     contest = competition.CURRENT
-    pictures, hidden = folder / contest.pictures[1], folder / HIDDEN / "images"
+    pictures = folder / contest.pictures[1]
     pictures.mkdir()
-    hidden.mkdir(parents=True)
     rows = []
     for photo, index, crop in _crops(photos, TEST_PHOTOS, TEST_CROPS, TEST_PHOTO_SIZE):
         # Half of the photos were brought down once, as on their way through the web.
@@ -157,8 +142,7 @@ def _write_test(folder: Path, photos: dict[str, Picture]) -> None:
         fake = TEST_GENERATORS[source](crop)
         rows.append((_save(pictures, fake, 93, photo, index, 1), 1, source))
     rows.sort()
-    for name, _, _ in rows:
-        shutil.copyfile(pictures / name, hidden / name)
+    shutil.copytree(pictures, folder / HIDDEN / "images")
     ids = [f"{contest.pictures[1]}/{name}" for name, _, _ in rows]
     files.write_csv(folder / contest.test_table, pd.DataFrame({contest.test_column: ids}))
     table = pd.DataFrame(rows, columns=["path", "label", "source"])
@@ -182,7 +166,5 @@ def _crops(
 def _save(folder: Path, picture: Picture, quality: int, *key: object) -> str:
     """Write a JPEG under 32 hexadecimal digits that tell nothing, and return its name."""
     name = hashlib.sha256("/".join(map(str, key)).encode()).hexdigest()[:32] + ".jpg"
-    data = io.BytesIO()
-    Image.fromarray(picture).save(data, "JPEG", quality=quality)
-    (folder / name).write_bytes(data.getvalue())
+    Image.fromarray(picture).save(folder / name, "JPEG", quality=quality)
     return name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import Counter
 from collections.abc import Iterable
@@ -26,7 +27,7 @@ def pictures(folder: Path) -> list[str]:
     Raises:
         UserError: a name is not UTF-8.
     """
-    files = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
+    files = [path.relative_to(folder) for path in folder.rglob("*") if is_file(path)]
     names = sorted(path.as_posix() for path in files if path.suffix.lower() in SUFFIXES)
     odd = [name for name in names if not is_utf8(name)]
     if odd:
@@ -40,6 +41,11 @@ def pictures(folder: Path) -> list[str]:
         kinds = ", ".join(f"{count} of {ascii(kind)[1:-1]}" for kind, count in sorted(others.items()))
         warn(f"{folder}: left out what is no picture of a known kind: {kinds}")
     return names
+
+
+def is_file(path: str | Path) -> bool:
+    """Whether there is a file; pathlib ends in an error at a name too long or a link into a locked folder."""
+    return os.path.isfile(path)  # noqa: PTH113
 
 
 def is_utf8(name: str) -> bool:

@@ -6,7 +6,6 @@ so that runs can be compared and stacked.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -110,11 +109,14 @@ def hold_sources_out(rows: pd.DataFrame) -> Mask:
             f"sources ({unnamed} rows without one); it needs two of each at least, in the "
             "manifest's column source"
         )
-    pairs = [
-        (generators[k % len(generators)], photos[k % len(photos)])
-        for k in range(max(len(generators), len(photos)))
-    ]
-    return np.stack([_holds(rows, generator, photo) for generator, photo in pairs])
+    label, source = rows["label"].to_numpy(), rows["source"].to_numpy()
+    return np.stack(
+        [
+            (label == 1) & (source == generators[k % len(generators)])
+            | (label == 0) & (source == photos[k % len(photos)])
+            for k in range(max(len(generators), len(photos)))
+        ]
+    )
 
 
 def stratified_groups(
@@ -150,18 +152,8 @@ def _by_group(rows: pd.DataFrame, count: int, seed: int) -> Mask:
     return held_out
 
 
-def _holds(rows: pd.DataFrame, generator: str, photo: str) -> Mask:
-    fakes = (rows["label"] == 1) & (rows["source"] == generator)
-    photos = (rows["label"] == 0) & (rows["source"] == photo)
-    return (fakes | photos).to_numpy(dtype=bool)
-
-
 def _check_classes(folds: Folds, fold: int, split: str) -> None:
-    parts: Sequence[tuple[str, pd.DataFrame]] = (
-        ("trains on", folds.training(fold)),
-        ("holds out", folds.validation(fold)),
-    )
-    for verb, rows in parts:
+    for verb, rows in (("trains on", folds.training(fold)), ("holds out", folds.validation(fold))):
         if rows["label"].nunique() < 2:
             raise UserError(
                 f"fold {fold} of --split {split} {verb} {len(rows)} pictures, not of both classes; "

@@ -16,9 +16,10 @@ import pandas as pd
 
 from humanmade import files, places
 from humanmade.errors import UserError
-from humanmade.images.decode import BrokenPictureError, is_truncated_jpeg, upright
+from humanmade.images.decode import BrokenPictureError, upright
 from humanmade.images.facts import SHOWN, STORED, shown_facts, stored_facts
-from humanmade.images.hashing import phash
+from humanmade.images.hashing import Hashes, phash
+from humanmade.images.truncation import is_truncated_jpeg
 from humanmade.progress import in_threads, warn
 
 COLUMNS = [
@@ -26,6 +27,9 @@ COLUMNS = [
     *STORED,
     *SHOWN,
 ]
+VERSION = 2
+"""Raise when the same file would be described otherwise."""
+
 CHUNK = 2048
 """Pictures after which what was learned is saved."""
 
@@ -45,12 +49,13 @@ def attach(table: pd.DataFrame, skip_broken: float = 0.0) -> pd.DataFrame:
     facts = survey(table["path"].tolist()).set_index("path").loc[table["path"]].reset_index()
     broken = facts["error"] != ""
     _report(table, facts, skip_broken)
-    out = table.assign(
-        digest=facts["digest"].to_numpy(),
-        phash=np.array([int(text or "0", 16) for text in facts["phash"]], dtype=np.uint64),
-        broken=broken.to_numpy(),
-    )
+    out = table.assign(digest=facts["digest"].to_numpy(), phash=hashes(facts), broken=broken.to_numpy())
     return out[~out["broken"] | (out["split"] == "test")].reset_index(drop=True)
+
+
+def hashes(facts: pd.DataFrame) -> Hashes:
+    """The pHashes of `survey`'s facts; 0 where a picture cannot be read."""
+    return np.array([int(text or "0", 16) for text in facts["phash"]], dtype=np.uint64)
 
 
 def survey(paths: Sequence[str]) -> pd.DataFrame:
@@ -68,7 +73,11 @@ def survey(paths: Sequence[str]) -> pd.DataFrame:
 
 
 def _stamp(path: str) -> tuple[str, str]:
-    stat = os.stat(path)
+    """Size and time of a file; empty where there is none."""
+    try:
+        stat = os.stat(path)
+    except OSError:
+        return "", ""
     return str(stat.st_size), str(stat.st_mtime_ns)
 
 
@@ -95,12 +104,14 @@ def _examine(path: str) -> dict[str, str]:
         image = upright(data)
     except BrokenPictureError as error:
         return row | {"error": " ".join(str(error).split()) or "unreadable"}
-    row |= {"phash": f"{phash(image):016x}", "width": str(image.width), "height": str(image.height)}
-    return row | stored_facts(data) | shown_facts(np.asarray(image))
+    grey = image.convert("L")
+    row |= {"phash": f"{phash(grey):016x}", "width": str(image.width), "height": str(image.height)}
+    return row | stored_facts(data) | shown_facts(image, grey)
 
 
 def _cache_file(folder: str) -> Path:
-    return places.cache("pictures") / f"{hashlib.sha256(folder.encode()).hexdigest()[:32]}.csv"
+    name = hashlib.sha256(folder.encode()).hexdigest()[:32]
+    return places.cache("pictures") / str(VERSION) / f"{name}.csv"
 
 
 def _load_cache(folder: str) -> pd.DataFrame:
@@ -112,30 +123,27 @@ def _load_cache(folder: str) -> pd.DataFrame:
 
 
 def _report(table: pd.DataFrame, facts: pd.DataFrame, skip_broken: float) -> None:
-    truncated = int(((facts["truncated"] == "1") & (facts["error"] == "")).sum())
+    broken, test = (facts["error"] != "").to_numpy(), (table["split"] == "test").to_numpy()
+    truncated = int((facts["truncated"].eq("1") & ~broken).sum())
     if truncated:
         warn(f"{truncated} JPEGs end too early; what is missing of them is grey")
-    broken = (facts["error"] != "").to_numpy()
     if not broken.any():
         return
-    names = [
-        f"  {path}: {error}"
-        for path, error in zip(table["path"][broken], facts["error"][broken], strict=True)
-    ]
-    listing = "\n".join(names[:10] + [f"  ... and {len(names) - 10} more"] * (len(names) > 10))
+    problems = zip(table["path"][broken], facts["error"][broken], strict=True)
+    names = [f"{path}: {error}" for path, error in problems]
+    listing = "; ".join(names[:10] + [f"and {len(names) - 10} more"] * (len(names) > 10))
     if not skip_broken:
         raise UserError(
             f"{len(names)} of {len(table)} pictures cannot be read; repair them, or leave them out "
-            f"with --skip-broken:\n{listing}"
+            f"with --skip-broken: {listing}"
         )
-    test = (table["split"] == "test").to_numpy()
-    in_test = int((broken & test).sum())
-    if broken[~test].sum() > skip_broken * (~test).sum():
+    lost, train = int(broken[~test].sum()), int((~test).sum())
+    if lost > skip_broken * train:
         raise UserError(
-            f"{len(names) - in_test} of {(~test).sum()} train pictures cannot be read, more than "
-            f"{skip_broken:.0%}; look what is wrong, or leave out any number with --skip-broken:\n{listing}"
+            f"{lost} of {train} train pictures cannot be read, more than {skip_broken:.0%}; look what is "
+            f"wrong, or leave out any number with --skip-broken: {listing}"
         )
     warn(
-        f"{len(names)} pictures cannot be read: {len(names) - in_test} rows are left out of training, "
-        f"{in_test} test rows get the median test logit:\n{listing}"
+        f"{len(names)} pictures cannot be read: {lost} rows are left out of training, "
+        f"{len(names) - lost} test rows get the median test logit: {listing}"
     )

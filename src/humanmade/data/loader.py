@@ -39,13 +39,14 @@ def read_picture(path: str) -> Picture:
     """Decode a file.
 
     Raises:
-        UserError: it cannot be read (the inventory found it readable, so it changed since).
+        UserError: it cannot be read.
     """
     try:
         return decode(Path(path).read_bytes(), trusted=True)
     except (BrokenPictureError, OSError) as error:
+        reason = getattr(error, "strerror", None) or error
         raise UserError(
-            f"{path}: cannot be read any more ({error}); repair or remove it, and start again"
+            f"{path}: cannot be read any more ({reason}); put it back as it was, and give the command again"
         ) from None
 
 

@@ -19,7 +19,6 @@ to it, or absolute and inside it.
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -133,11 +132,13 @@ def _read_folder(folder: Path, pictures: Path) -> pd.DataFrame:
     own, contest = (folder / "manifest.csv").is_file(), competition.holds(folder)
     if own and contest:
         raise UserError(f"{folder}: holds both manifest.csv and {train}; keep one of them")
-    source = folder / ("manifest.csv" if own else train) if own or contest else folder
-    if own or contest:
-        rows = _read_manifest(source) if own else competition.read(folder, pictures)
+    if own:
+        source = folder / "manifest.csv"
+        rows = _read_manifest(source)
+    elif contest:
+        source, rows = folder / train, competition.read(folder, pictures)
     else:
-        rows = tableless.read(folder)
+        source, rows = folder, tableless.read(folder)
     if rows.empty:
         raise UserError(f"{source}: has no rows")
     _check_paths(rows, source)
@@ -160,23 +161,19 @@ def _read_manifest(path: Path) -> pd.DataFrame:
     table = read_csv(path, ("path", "label"))
     rows = pd.DataFrame({"relative": table["path"], "label": table["label"]})
     rows["name"] = table.get("id", table["path"])
-    rows["split"] = table.get("split", pd.Series("", index=table.index)).replace("", "train")
-    bad = ~rows["split"].isin(["train", "test"])
-    if bad.any():
-        line = int(bad.to_numpy().argmax())
-        raise UserError(
-            f"{path}: line {line + 2}, column split: '{rows['split'].iloc[line]}'; expected train or test"
-        )
-    for column in ("source", "repo", "pair", "group"):
-        rows[column] = table.get(column, pd.Series("", index=table.index))
+    for column in ("split", "source", "repo", "pair", "group"):
+        rows[column] = table.get(column, "")
+    rows["split"] = rows["split"].replace("", "train")
+    if (line := _first(~rows["split"].isin(["train", "test"]))) is not None:
+        found = f"line {line + 2}, column split: '{rows['split'].iloc[line]}'"
+        raise UserError(f"{path}: {found}; expected train or test")
     return _from_roots(rows, table["root"], path) if "root" in table else rows.assign(root=str(path.parent))
 
 
 def _from_roots(rows: pd.DataFrame, roots: pd.Series[str], path: Path) -> pd.DataFrame:
     """Take paths as relative to a row's root, where it has one."""
-    given, bad = roots != "", ~roots.str.startswith("/") & (roots != "")
-    if bad.any():
-        line = int(bad.to_numpy().argmax())
+    given = roots != ""
+    if (line := _first(given & ~roots.str.startswith("/"))) is not None:
         found = f"line {line + 2}, column root: '{roots.iloc[line]}'"
         raise UserError(f"{path}: {found}; expected an absolute folder")
     root = roots.str.rstrip("/").where(given, str(path.parent))
@@ -188,11 +185,8 @@ def _from_roots(rows: pd.DataFrame, roots: pd.Series[str], path: Path) -> pd.Dat
 
 
 def _check_paths(rows: pd.DataFrame, source: Path) -> None:
-    column = "relative" if "relative" in rows else "name"
-    paths = rows[column]
-    bad = paths.str.contains(_LEAVES, regex=True) | (paths == "")
-    if bad.any():
-        line = int(bad.to_numpy().argmax())
+    paths = rows.get("relative", rows["name"])
+    if (line := _first(paths.str.contains(_LEAVES, regex=True) | (paths == ""))) is not None:
         raise UserError(
             f"{source}: {_place(rows, line)}path '{paths.iloc[line]}' is empty or leaves the folder; "
             "expected a path relative to it, without '..'"
@@ -202,15 +196,18 @@ def _check_paths(rows: pd.DataFrame, source: Path) -> None:
 def _parse_labels(rows: pd.DataFrame, source: Path) -> pd.Series[int]:
     """Labels as integers; only test rows may have none."""
     labels = rows["label"].str.strip().map({"0": 0, "1": 1, "0.0": 0, "1.0": 1, "": -1})
-    bad = labels.isna() | ((labels == -1) & (rows["split"] != "test"))
-    if bad.any():
-        line = int(bad.to_numpy().argmax())
+    if (line := _first(labels.isna() | ((labels == -1) & (rows["split"] != "test")))) is not None:
         found = rows["label"].iloc[line] or "nothing"
         raise UserError(
             f"{source}: {_place(rows, line)}column label: found {found}; expected 0 (human-made) "
             "or 1 (generated)"
         )
     return labels.astype(int)
+
+
+def _first(bad: pd.Series[bool]) -> int | None:
+    """Number of the first row that is bad, if any is."""
+    return int(bad.to_numpy().argmax()) if bad.any() else None
 
 
 def _place(rows: pd.DataFrame, line: int) -> str:
@@ -233,12 +230,14 @@ def _join(parts: list[pd.DataFrame]) -> pd.DataFrame:
         raise UserError("no data folder given")
     if len(parts) > 1:
         folders = [Path(part["folder"].iloc[0]) for part in parts]
-        for part, prefix in zip(parts, folder_names(folders), strict=True):
-            part["id"] = prefix + "/" + part["id"]
-            for column in ("pair", "group"):
-                part[column] = part[column].mask(part[column] != "", prefix + "/" + part[column])
-    joined = pd.concat(parts, ignore_index=True)
-    return joined[COLUMNS]
+        parts = [_prefixed(*pair) for pair in zip(parts, folder_names(folders), strict=True)]
+    return pd.concat(parts, ignore_index=True)[COLUMNS]
+
+
+def _prefixed(part: pd.DataFrame, prefix: str) -> pd.DataFrame:
+    """Rows whose names cannot be mistaken for those of another folder."""
+    names = {column: prefix + "/" + part[column] for column in ("id", "pair", "group")}
+    return part.assign(**{column: name.where(part[column] != "", "") for column, name in names.items()})
 
 
 def folder_names(folders: Sequence[Path]) -> list[str]:
@@ -258,11 +257,9 @@ def folder_names(folders: Sequence[Path]) -> list[str]:
 
 def _read_extra(folders: Sequence[Path]) -> pd.DataFrame:
     parts = [_read_folder(*pair) for pair in _match_pictures(folders)]
-    for part, prefix in zip(parts, folder_names(folders), strict=False):
-        # A colon cannot be mistaken for a joined data folder of the same name.
-        for column in ("id", "pair", "group"):
-            part[column] = part[column].mask(part[column] != "", "extra:" + prefix + "/" + part[column])
-    rows = pd.concat(parts, ignore_index=True)[COLUMNS]
+    # A colon cannot be mistaken for a joined data folder of the same name.
+    named = zip(parts, folder_names(folders), strict=False)
+    rows = pd.concat([_prefixed(part, "extra:" + name) for part, name in named], ignore_index=True)[COLUMNS]
     return rows[(rows["split"] == "train") & (rows["label"] >= 0)].assign(split="extra")
 
 
@@ -274,8 +271,7 @@ def _hide_test_labels(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _check_files(table: pd.DataFrame) -> None:
-    # os.path.isfile takes a name that no file could have for a missing file.
-    missing = [path for path in table["path"] if not os.path.isfile(path)]  # noqa: PTH113
+    missing = [path for path in table["path"] if not tableless.is_file(path)]
     if missing:
         raise UserError(
             f"{missing[0]}: no such file ({len(missing)} of {len(table)} pictures are missing); "

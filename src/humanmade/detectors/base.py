@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import ClassVar, Literal, TypeAlias
+from typing import ClassVar, Literal, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,16 +13,19 @@ import pandas as pd
 import torch
 from torch import nn
 
-from humanmade.data.loader import ViewDataset, fixed_size, view_batches, worker_count
+from humanmade.data.loader import TrainingDataset, ViewDataset, fixed_size, view_batches, worker_count
 from humanmade.detectors import counterparts
+from humanmade.errors import UserError
 from humanmade.images.views import Frame
 from humanmade.progress import progress
 from humanmade.recipe import Recipe
 from humanmade.schema import PictureRecipe
 from humanmade.seeding import sample
 from humanmade.training.budget import Budget
+from humanmade.training.loop import Trainer
 
 Logits = npt.NDArray[np.float64]
+F = TypeVar("F", np.float32, np.float64)
 
 Maps: TypeAlias = Literal["exact", "gradient"]
 """Heat maps (`humanmade.evaluation.explain`) by `PictureDetector.patch_logits` or from `network`."""
@@ -75,9 +78,20 @@ class Detector(ABC):
     def logits(self, folder: Path, rows: pd.DataFrame, views: Sequence[str]) -> Logits:
         """Logits of rows under each view, (rows, views), by what `fit` left in `folder`."""
 
+    def logits_by(self, folders: Sequence[Path], rows: pd.DataFrame, views: Sequence[str]) -> list[Logits]:
+        """`logits` by each folder; a detector that decodes pictures decodes them once for all."""
+        return [self.logits(folder, rows, views) for folder in folders]
+
     def member_logits(self, folder: Path, rows: pd.DataFrame, views: Sequence[str]) -> dict[str, Logits]:
         """What `logits` gives under the name "", and beside it each member's own of an ensemble."""
         return {"": self.logits(folder, rows, views)}
+
+
+def finite(numbers: npt.NDArray[F], what: str) -> npt.NDArray[F]:
+    """The numbers, which are refused where one is none or infinite."""
+    if not np.isfinite(numbers).all():
+        raise UserError(f'{what} are not finite: training diverged; lower lr, or set precision = "fp32"')
+    return numbers
 
 
 def watched(valid: pd.DataFrame) -> pd.DataFrame:
@@ -126,6 +140,14 @@ class PictureDetector(Detector):
         batches = view_batches(dataset, size, worker_count(self.recipe.workers))
         for batch in progress(batches, what, "batches", -(-len(rows) // size)):
             yield fixed_size(batch, size), len(batch)
+
+    def training_set(self, train: pd.DataFrame, seed: int) -> TrainingDataset | None:
+        """What a network of its own is trained on, drawn anew each epoch; None where none is trained."""
+        return None
+
+    def trainer(self, train: pd.DataFrame, seed: int) -> Trainer | None:
+        """A training that has not begun, of all rows that are learned from; None where there is none."""
+        return None
 
     def patch_logits(self, folder: Path, pixels: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor]:
         """Split logits into what each place of each depth says, exactly, where `maps` is `exact`.

@@ -12,6 +12,9 @@ from torch import nn
 
 __all__ = ["CifakeCnn", "TraceCnn"]
 
+WIDTHS = (32, 64, 128)
+"""Channels of the stages of `TraceCnn`."""
+
 
 class SmallNetwork(nn.Module):
     """What timm expects of a classifier: features, a head that can be replaced, pooled output."""
@@ -74,16 +77,13 @@ class CifakeCnn(SmallNetwork):
         super().__init__(drop_rate)
         height, width = (img_size, img_size) if isinstance(img_size, int) else img_size
         self.num_features = 64
-        self.body = nn.Sequential(_plain_block(3, 32), _plain_block(32, 32))
+        blocks = [[nn.Conv2d(before, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)] for before in (3, 32)]
+        self.body = nn.Sequential(*(nn.Sequential(*block) for block in blocks))
         self.dense = nn.Linear(32 * (height // 4) * (width // 4), self.num_features)
         self.reset_classifier(num_classes)
 
     def pooled(self, features: torch.Tensor) -> torch.Tensor:
         return F.relu(self.dense(F.dropout(features.flatten(1), self.drop_rate, self.training)))
-
-
-def _plain_block(inputs: int, outputs: int) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(inputs, outputs, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2))
 
 
 class TraceCnn(SmallNetwork):
@@ -100,17 +100,16 @@ class TraceCnn(SmallNetwork):
         self,
         num_classes: int = 1,
         npr: bool = False,
-        widths: tuple[int, ...] = (32, 64, 128),
         drop_rate: float = 0.0,
         **_: Any,
     ) -> None:
         super().__init__(drop_rate)
-        self.num_features = widths[-1]
+        self.num_features = WIDTHS[-1]
         self.traces = NeighbouringPixels() if npr else nn.Identity()
         # Residuals are small and of a scale that varies by source; normalise what enters the stem.
-        self.stem = nn.Sequential(nn.BatchNorm2d(3, affine=False), ConvNormAct(3, widths[0], 3))
+        self.stem = nn.Sequential(nn.BatchNorm2d(3, affine=False), ConvNormAct(3, WIDTHS[0], 3))
         stages = []
-        for index, (before, width) in enumerate(zip((widths[0], *widths), widths, strict=False)):
+        for index, (before, width) in enumerate(zip((WIDTHS[0], *WIDTHS), WIDTHS, strict=False)):
             first = Residual(before, width, stride=2 if index else 1)
             stages.append(nn.Sequential(first, Residual(width, width)))
         self.body = nn.Sequential(*stages)

@@ -17,7 +17,7 @@ from humanmade import files, places
 from humanmade.data.loader import draw_keys
 from humanmade.detectors.latent import Job, load_autoencoder, remake
 from humanmade.schema import Counterparts
-from humanmade.seeding import sample
+from humanmade.seeding import sample, stable_seed
 from humanmade.training.budget import Budget
 from humanmade.training.checkpoint import digest
 from humanmade.training.device import Machine
@@ -33,9 +33,10 @@ def extend(rows: pd.DataFrame, keys: Counterparts, budget: Budget) -> pd.DataFra
     """Add to training rows the generated counterparts of photos, at every one of `keys.scales`.
 
     At other scales than 1 the photo is added at that scale too. Of more than `keys.photos` photos
-    a fixed sample is taken. The pictures are made once and kept in the cache. New rows share their
-    photo's group, and at scale 1 its pair, so that all of them meet the same draws. Without `real_fakes`
-    photos and counterparts are all there is, so that both classes show the same content.
+    a fixed sample is taken; of several autoencoders each makes its share. The pictures are made once and
+    kept in the cache. New rows share their photo's group, and at scale 1 its pair, so that all of them meet
+    the same draws. Without `real_fakes` photos and counterparts are all there is, so that both classes show
+    the same content.
 
     Raises:
         UserError: the autoencoder's weights are nowhere.
@@ -46,7 +47,12 @@ def extend(rows: pd.DataFrame, keys: Counterparts, budget: Budget) -> pd.DataFra
     photos = rows[rows["label"] == 0]
     photos = photos[sample(photos["digest"].tolist(), keys.photos, "photo")]
     photos = photos.assign(pair=draw_keys(photos))
-    pairs = make_pairs(photos, keys.scales, keys.autoencoder, budget)
+    names = keys.autoencoders
+    makers = [names[stable_seed("autoencoder", digest) % len(names)] for digest in photos["digest"]]
+    made = [
+        make_pairs(own, keys.scales, str(maker), budget) for maker, own in photos.groupby(makers, sort=False)
+    ]
+    pairs = pd.concat(made, ignore_index=True)
     if not keys.real_fakes:
         return pairs
     paired = rows["pair"].mask(rows.index.isin(photos.index), photos["pair"].reindex(rows.index))

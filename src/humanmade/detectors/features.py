@@ -28,7 +28,7 @@ SHARD = 1024
 DRAWN = "drawn"
 """Stands for any view that draws at random."""
 
-CODE_VERSION = 1
+CODE_VERSION = 2
 """Raise when the same key would give other values: views, decoding or pooling changed."""
 
 

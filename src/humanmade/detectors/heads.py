@@ -66,7 +66,7 @@ def fit_linear(
     else:
         model = _logistic(features, labels, weights, c)
         weight, bias = model.coef_[0], model.intercept_[0]
-    tensors = {"mean": mean, "scale": scale, "weight": weight, "bias": np.asarray(bias)}
+    tensors = {"mean": mean, "scale": scale, "weight": weight, "bias": bias}
     return {name: np.asarray(value, np.float64) for name, value in tensors.items()}, log
 
 
@@ -121,21 +121,13 @@ def _try_shrinkages(
     losses = []
     for inner, outer in stratified_groups(labels[some], groups[some], INNER_FOLDS, seed):
         train, held_out = some[inner], some[outer]
-        heads = _heads(features[train], labels[train], weights[train], grid)
-        shown, signs = features[held_out], 1 - 2 * labels[held_out]
-        losses.append([np.logaddexp(0, signs * linear_logits(head, shown)).mean() for head in heads])
+        part, shown, signs = features[train], features[held_out], 1 - 2 * labels[held_out]
+        mean, scale = standardise(part, weights[train])
+        shown = ((shown - mean) / scale).astype(np.float32)
+        models = [_logistic(part, labels[train], weights[train], c) for c in grid]
+        losses.append([np.logaddexp(0, signs * model.decision_function(shown)).mean() for model in models])
     means = np.mean(losses, axis=0)
     return [{"shrinkage": c, "logloss": float(loss)} for c, loss in zip(grid, means, strict=True)]
-
-
-def _heads(part: Matrix, labels: Integers, weights: Vector, grid: list[float]) -> list[Tensors]:
-    """A head for each C; `part` is standardised in place."""
-    mean, scale = standardise(part, weights)
-    models = [_logistic(part, labels, weights, c) for c in grid]
-    return [
-        {"mean": mean, "scale": scale, "weight": model.coef_[0], "bias": model.intercept_[0]}
-        for model in models
-    ]
 
 
 def _some_groups(groups: Integers) -> Integers:

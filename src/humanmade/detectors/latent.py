@@ -49,22 +49,22 @@ class Block(nn.Module):
         for _ in range(3):
             convolutions += [nn.Conv2d(width, width, 3, padding=1), nn.ReLU()]
         self.conv = nn.Sequential(*convolutions[:-1])
-        self.pool = _branch(width) if branch else None
+        wide = 4 * width
+        self.pool = (
+            nn.Sequential(
+                nn.Conv2d(width, wide, 1, bias=False),
+                nn.GroupNorm(4, wide),
+                nn.ReLU(),
+                nn.Conv2d(wide, width, 1, bias=False),
+            )
+            if branch
+            else None
+        )
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         if self.pool is not None:
             features = features + self.pool(features)
         return torch.relu(self.conv(features) + features)
-
-
-def _branch(width: int) -> nn.Sequential:
-    wide = 4 * width
-    return nn.Sequential(
-        nn.Conv2d(width, wide, 1, bias=False),
-        nn.GroupNorm(4, wide),
-        nn.ReLU(),
-        nn.Conv2d(wide, width, 1, bias=False),
-    )
 
 
 class Clamp(nn.Module):
@@ -75,23 +75,28 @@ class Clamp(nn.Module):
 
 
 class LatentAutoencoder(nn.Module):
-    """The `taef2` autoencoder (madebyollin/taesd, MIT): 8x spatial, 32 channels, from the FLUX.2 VAE."""
+    """An autoencoder of madebyollin's (MIT), 8x spatial: `taesd`, `taesdxl`, `taesd3`, `taef1`, `taef2`.
 
-    def __init__(self) -> None:
+    Args:
+        channels: of its latents: 4, 16 or 32.
+        branched: whether blocks at the lowest resolution have a wider branch, as those of `taef2`.
+    """
+
+    def __init__(self, channels: int = 32, branched: bool = True) -> None:
         super().__init__()
         encoder: list[nn.Module] = [nn.Conv2d(3, 64, 3, padding=1), Block()]
         for level in range(3):
             encoder.append(nn.Conv2d(64, 64, 3, stride=2, padding=1, bias=False))
-            encoder += [Block(branch=level == 2) for _ in range(3)]
-        self.encoder = nn.Sequential(*encoder, nn.Conv2d(64, 32, 3, padding=1))
-        decoder: list[nn.Module] = [Clamp(), nn.Conv2d(32, 64, 3, padding=1), nn.ReLU()]
+            encoder += [Block(branch=branched and level == 2) for _ in range(3)]
+        self.encoder = nn.Sequential(*encoder, nn.Conv2d(64, channels, 3, padding=1))
+        decoder: list[nn.Module] = [Clamp(), nn.Conv2d(channels, 64, 3, padding=1), nn.ReLU()]
         for level in range(3):
-            decoder += [Block(branch=level == 0) for _ in range(3)]
+            decoder += [Block(branch=branched and level == 0) for _ in range(3)]
             decoder += [nn.Upsample(scale_factor=2), nn.Conv2d(64, 64, 3, padding=1, bias=False)]
         self.decoder = nn.Sequential(*decoder, Block(), nn.Conv2d(64, 3, 3, padding=1))
 
     def encode(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Latents (n, 32, height / 8, width / 8) of pictures (n, 3, height, width) of 0 to 1."""
+        """Latents (n, channels, height / 8, width / 8) of pictures (n, 3, height, width) of 0 to 1."""
         return self.encoder(pixels)
 
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
@@ -108,8 +113,7 @@ def load_autoencoder(name: str) -> LatentAutoencoder:
     Raises:
         UserError: the files are nowhere, or do not fit.
     """
-    places = folders()
-    network = LatentAutoencoder().eval().requires_grad_(False)
+    places, halves = folders(), {}
     for half in ("encoder", "decoder"):
         file_name = f"{name}_{half}.safetensors"
         place = next((place for place in places if (place / file_name).is_file()), None)
@@ -118,12 +122,18 @@ def load_autoencoder(name: str) -> LatentAutoencoder:
                 f"no {file_name}; put it into a folder and name that with --weights or HUMANMADE_WEIGHTS. "
                 f"Looked in: {', '.join(map(str, places))}"
             )
-        try:
-            tensors = {key: value.float() for key, value in load_file(place / file_name).items()}
-            getattr(network, half).load_state_dict(tensors)
-        except (RuntimeError, SafetensorError) as error:
-            raise UserError(f"{place / file_name}: does not fit ({str(error)[:200]})") from None
-    return network
+        halves[half] = place / file_name
+    try:
+        tensors = {half: load_file(path) for half, path in halves.items()}
+        # The decoder's first layer, after the clamp, takes the latents.
+        channels = tensors["decoder"]["1.weight"].shape[1]
+        network = LatentAutoencoder(channels, any(".pool." in key for key in tensors["decoder"]))
+        for half, own in tensors.items():
+            getattr(network, half).load_state_dict({key: value.float() for key, value in own.items()})
+    except (RuntimeError, SafetensorError, KeyError, IndexError) as error:
+        reason = f"{type(error).__name__}: {error}"[:200]
+        raise UserError(f"{' and '.join(map(str, halves.values()))}: do not fit ({reason})") from None
+    return network.eval().requires_grad_(False)
 
 
 class Job(NamedTuple):
@@ -153,13 +163,12 @@ def remake(
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # threads that begin from now on get one each
     try:
-        in_threads(lambda group: _remake(network, group, machine), groups, what, _keep_none, 1, check, size)
+        # Nothing is left to keep: each thread has written its files.
+        in_threads(
+            lambda group: _remake(network, group, machine), groups, what, lambda _: None, 1, check, size
+        )
     finally:
         torch.set_num_threads(threads)
-
-
-def _keep_none(_: list[None]) -> None:
-    """Nothing is left to save: each thread has written its files."""
 
 
 def _remake(network: nn.Module, group: Sequence[Job], machine: Machine) -> None:
@@ -205,25 +214,13 @@ def pad_sides(picture: Picture) -> Picture:
     return np.pad(picture, [(0, missing[0]), (0, missing[1]), (0, 0)], mode="symmetric")
 
 
-def photos_of(table: pd.DataFrame, limit: int | None = None) -> pd.DataFrame:
-    """The human-made rows whose pictures can be read, the first `limit` of them.
-
-    Raises:
-        UserError: there are none.
-    """
-    photos = table[(table["label"] == 0) & ~table["broken"]].head(limit or len(table))
-    if photos.empty:
-        raise UserError("reconstruct: the data has no readable rows with label 0; give a folder with photos")
-    return photos
-
-
-def write_counterparts(rows: pd.DataFrame, out: Path, name: str) -> pd.DataFrame:
+def write_counterparts(table: pd.DataFrame, limit: int | None, out: Path, name: str) -> pd.DataFrame:
     """Write photos and their generated counterparts, saved alike, as a data folder with pairs.
 
     An interrupted writing goes on where it was: pictures that are there are kept.
 
     Args:
-        rows: photos, of `humanmade.data.manifest`.
+        table: of `humanmade.data.inventory`; its human-made rows are taken, the first `limit` of them.
         out: the folder to write; its manifest appears last.
         name: of the autoencoder; the counterparts' source.
 
@@ -231,8 +228,11 @@ def write_counterparts(rows: pd.DataFrame, out: Path, name: str) -> pd.DataFrame
         The manifest.
 
     Raises:
-        UserError: the folder is complete already, or the autoencoder is nowhere.
+        UserError: no row is a readable photo, the folder is complete, or the autoencoder is nowhere.
     """
+    rows = table[(table["label"] == 0) & ~table["broken"]].head(limit or len(table))
+    if rows.empty:
+        raise UserError("reconstruct: the data has no readable rows with label 0; give a folder with photos")
     if (out / "manifest.csv").exists():
         raise UserError(f"{out}: holds a manifest.csv already; give a new folder")
     machine = Machine.pick()

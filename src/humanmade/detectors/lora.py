@@ -27,12 +27,6 @@ class LowRank(nn.Module):
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         return self.layer(tokens) + nn.functional.linear(nn.functional.linear(tokens, self.down), self.up)
 
-    @torch.no_grad()
-    def merged(self) -> nn.Linear:
-        """The plain layer that computes the same."""
-        self.layer.weight += (self.up @ self.down).to(self.layer.weight.dtype)
-        return self.layer.requires_grad_(True)
-
 
 def insert(backbone: nn.Module, rank: int) -> None:
     """Freeze a transformer but its head, and put a correction beside each block's linear layers.
@@ -52,9 +46,11 @@ def insert(backbone: nn.Module, rank: int) -> None:
         raise UserError("recipe: lora needs a transformer of timm's, such as a ViT or a Swin")
 
 
+@torch.no_grad()
 def merge(network: nn.Module) -> None:
     """Turn every correction into its layer's own weights."""
     for name, module in list(network.named_modules()):
         if isinstance(module, LowRank):
+            module.layer.weight += (module.up @ module.down).to(module.layer.weight.dtype)
             parent, _, attribute = name.rpartition(".")
-            setattr(network.get_submodule(parent), attribute, module.merged())
+            setattr(network.get_submodule(parent), attribute, module.layer.requires_grad_(True))

@@ -17,7 +17,7 @@ from torch import nn
 from humanmade import metrics
 from humanmade.data.loader import TrainingDataset
 from humanmade.detectors import lora
-from humanmade.detectors.base import Logits, Maps, PictureDetector, watched
+from humanmade.detectors.base import Logits, Maps, PictureDetector, finite, watched
 from humanmade.detectors.weights import create_backbone, input_facts, pretrained_settings
 from humanmade.errors import UserError
 from humanmade.images.augment import Augmentation
@@ -77,22 +77,30 @@ class Network(PictureDetector):
         _ = self.start
 
     def _fit(self, train: pd.DataFrame, valid: pd.DataFrame, seed: int, folder: Path, budget: Budget) -> int:
+        trainer = self.trainer(train, seed)
+        seen = watched(valid)
+        views = 1 + len(self._shifts)
+        trainer.run(folder, budget, lambda model: self._validate(model, seen), folder.name, len(seen) * views)
+        facts = input_facts(self.recipe) | {"start": self.start}
+        lora.merge(trainer.result)
+        save_weights(folder / CHECKPOINT, trainer.result.state_dict(), facts)
+        (folder / "last.pt").unlink(missing_ok=True)
+        return len(trainer.dataset) * len(trainer.log)
+
+    def training_set(self, train: pd.DataFrame, seed: int) -> TrainingDataset:
+        augment = Augmentation(self.frame, self.recipe.augment)
+        return TrainingDataset(train, augment, seed, self.recipe.augment.pair_sync)
+
+    def trainer(self, train: pd.DataFrame, seed: int) -> Trainer:
         recipe = self.recipe
         torch.manual_seed(stable_seed("weights", seed))
         network = self.build(recipe.pretrained)
         if recipe.lora:
             lora.insert(network.backbone, recipe.lora)
-        augment = Augmentation(self.frame, recipe.augment)
-        dataset = TrainingDataset(train, augment, seed, recipe.augment.pair_sync)
-        trainer = Trainer(self.machine.place(network), dataset, recipe, self.machine, seed, self._loss)
-        seen = watched(valid)
-        views = 1 + len(self._shifts)
-        trainer.run(folder, budget, lambda model: self._validate(model, seen), folder.name, len(seen) * views)
-        facts = input_facts(recipe) | {"start": self.start}
-        lora.merge(trainer.result)
-        save_weights(folder / CHECKPOINT, trainer.result.state_dict(), facts)
-        (folder / "last.pt").unlink(missing_ok=True)
-        return len(dataset) * len(trainer.log)
+        if recipe.grad_checkpointing:
+            self._recompute(network.backbone)
+        dataset, placed = self.training_set(train, seed), self.machine.place(network)
+        return Trainer(placed, dataset, recipe, self.machine, seed, self._loss)
 
     def verify(self, folder: Path) -> None:
         _, facts = self.load(folder)
@@ -103,7 +111,11 @@ class Network(PictureDetector):
             )
 
     def logits(self, folder: Path, rows: pd.DataFrame, views: Sequence[str]) -> Logits:
-        return self._predict(self.machine.place(self.network(folder)), rows, views, "predicting")
+        return self.logits_by([folder], rows, views)[0]
+
+    def logits_by(self, folders: Sequence[Path], rows: pd.DataFrame, views: Sequence[str]) -> list[Logits]:
+        networks = [self.machine.place(self.network(folder)) for folder in folders]
+        return self._predict(networks, rows, views, "predicting")
 
     def network(self, folder: Path) -> Normalised:
         return self.load(folder)[0]
@@ -139,6 +151,12 @@ class Network(PictureDetector):
         settings = pretrained_settings(recipe.backbone)
         return Normalised(backbone, settings["mean"], settings["std"])
 
+    def _recompute(self, backbone: nn.Module) -> None:
+        try:
+            backbone.set_grad_checkpointing()  # type: ignore[operator]
+        except (AttributeError, AssertionError):
+            raise UserError(f"recipe: timm cannot checkpoint gradients of {self.recipe.backbone}") from None
+
     def _loss(self, network: nn.Module, pixels: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Binary cross-entropy on smoothed labels, summed over the batch."""
         with self.machine.autocast():
@@ -155,25 +173,25 @@ class Network(PictureDetector):
     def _validate(self, network: nn.Module, valid: pd.DataFrame) -> dict[str, float]:
         if valid.empty:
             return {}
-        logits = self._predict(network, valid, ["identity", *self._shifts], "validating")
+        (logits,) = self._predict([network], valid, ["identity", *self._shifts], "validating")
         scores = metrics.summary(valid["label"], logits[:, 0])
         corrupted = [metrics.auc(valid["label"], column) for column in logits[:, 1:].T]
         selection = metrics.selection(scores["auc"], float(np.mean(corrupted)) if corrupted else None)
         return scores | {"selection": selection}
 
     @torch.inference_mode()
-    def _predict(self, network: nn.Module, rows: pd.DataFrame, views: Sequence[str], what: str) -> Logits:
-        """Logits (rows, views)."""
-        network.eval()
-        parts = []
+    def _predict(
+        self, networks: Sequence[nn.Module], rows: pd.DataFrame, views: Sequence[str], what: str
+    ) -> list[Logits]:
+        """Logits (rows, views) by each network."""
+        parts: list[list[Logits]] = [[] for _ in networks]
         for pixels, count in self.batches(rows, views, self.recipe.inference_batch, what):
-            with self.machine.autocast():
-                logits = [network(self.machine.pixels(pixels[:, view])) for view in range(len(views))]
-            parts.append(torch.cat(logits, dim=1)[:count].float().cpu().numpy())
-        out = np.concatenate(parts).astype(np.float64)
-        if not np.isfinite(out).all():
-            raise UserError('logits are not finite: training diverged; lower lr, or set precision = "fp32"')
-        return out
+            shown = [self.machine.pixels(pixels[:, view]) for view in range(len(views))]
+            for network, of_network in zip(networks, parts, strict=True):
+                with self.machine.autocast():
+                    logits = torch.cat([network.eval()(view) for view in shown], dim=1)
+                of_network.append(logits[:count].float().cpu().numpy().astype(np.float64))
+        return [finite(np.concatenate(of_network), "logits") for of_network in parts]
 
 
 def _below(prefix: str, patterns: Any) -> Any:

@@ -11,6 +11,7 @@ import torch
 from humanmade.detectors.base import Maps
 from humanmade.detectors.features import Features
 from humanmade.detectors.fixed import FrozenFeatures, load_head
+from humanmade.detectors.folding import folded
 from humanmade.detectors.weights import create_backbone, input_facts
 from humanmade.recipe import require
 from humanmade.schema import ProbeRecipe
@@ -27,9 +28,14 @@ class Probe(FrozenFeatures):
         super().__init__(recipe)
         self.batch = recipe.inference_batch
 
-    @cached_property
+    @property
     def backbone(self) -> torch.nn.Module:
         """The frozen network, without its classifier."""
+        return self._frozen[0]
+
+    @cached_property
+    def _frozen(self) -> tuple[torch.nn.Module, str]:
+        """The network, and what names its weights as they were before batch norms were folded."""
         recipe = self.recipe
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)  # a backbone that is random by recipe is the same at every start
@@ -38,19 +44,18 @@ class Probe(FrozenFeatures):
         for layer in recipe.layers:
             good = -depths <= layer < depths
             require(good, "layers", layer, f"-{depths} to {depths - 1} for {recipe.backbone}")
-        return self.machine.place(network.eval().requires_grad_(False))
+        network = network.eval().requires_grad_(False)
+        return self.machine.place(folded(network, recipe.image_size)), digest(network)
 
     @cached_property
     def facts(self) -> dict[str, Any]:
-        own = {"weights": digest(self.backbone), "layers": self.recipe.layers, "pool": self.recipe.pool}
+        own = {"weights": self._frozen[1], "layers": self.recipe.layers, "pool": self.recipe.pool}
         return input_facts(self.recipe) | own
 
     @torch.inference_mode()
     def extract(self, pixels: torch.Tensor) -> Features:
         """Features (n, dimensions): every chosen depth pooled over space, then the pooled output."""
-        maps, output = self._forward(pixels)
-        parts = [pooled for depth in maps for pooled in _pool(depth, self.recipe.pool)]
-        features = torch.cat([*parts, output], dim=1)
+        features = self.pooled(pixels)
         # Kept in fp16, whose largest number is 65,504; infinities are left, as they tell of an overflow.
         largest = torch.finfo(torch.float16).max
         bounded = torch.where(features.isinf(), features, features.clamp(-largest, largest))
@@ -62,7 +67,7 @@ class Probe(FrozenFeatures):
             torch.tensor(self.facts[name], device=self.machine.device).view(1, -1, 1, 1)
             for name in ("mean", "std")
         )
-        normal = (self.machine.pixels(pixels) - mean) / std
+        normal = self.machine.pixels(pixels).sub_(mean).div_(std)
         with self.machine.autocast():
             last, maps = self.backbone.forward_intermediates(  # type: ignore[operator]
                 normal, indices=self.recipe.layers or None

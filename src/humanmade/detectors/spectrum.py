@@ -46,8 +46,11 @@ class Spectrum(FixedFeatures):
 def statistics(picture: Picture) -> Vector:
     """All statistics of one square picture (size, size, 3), as one vector."""
     grey = luminance(picture)
+    # A filter along one direction is used along the other too; a square one is the same.
     residuals = {
-        (name, across): high_pass(grey, name, across) for name in HIGH_PASS for across in _turns(name)
+        (name, across): high_pass(grey, name, across)
+        for name in HIGH_PASS
+        for across in ((False,) if name.startswith("square") else (False, True))
     }
     parts = [
         _azimuthal(grey),
@@ -62,11 +65,6 @@ def statistics(picture: Picture) -> Vector:
 def luminance_of(planes: npt.NDArray[np.float32]) -> Plane:
     """Grey levels of a residual (height, width, 3), BT.601."""
     return np.asarray(cv2.transform(planes, np.array([[0.299, 0.587, 0.114]], dtype=np.float32)))
-
-
-def _turns(name: str) -> tuple[bool, ...]:
-    """A filter along one direction is used along the other too; a square one is the same."""
-    return (False,) if name.startswith("square") else (False, True)
 
 
 def _azimuthal(plane: Plane) -> Vector:
@@ -125,7 +123,7 @@ def _co_occurrence(residual: Plane) -> Vector:
     """
     levels = 2 * TRUNCATION + 1
     # Rounded half to even, into bytes: there are 125 triples, so a byte holds one.
-    codes = (np.clip(np.rint(residual), -TRUNCATION, TRUNCATION) + TRUNCATION).astype(np.uint8)
+    codes = np.minimum(cv2.add(residual, float(TRUNCATION), dtype=cv2.CV_8U), 2 * TRUNCATION)
     runs = codes[:, :-2] * levels**2 + codes[:, 1:-1] * levels + codes[:, 2:]
     falls = codes[:-2] * levels**2 + codes[1:-1] * levels + codes[2:]
     fold, classes = _folding(levels)
@@ -154,8 +152,8 @@ def _folding(levels: int) -> tuple[npt.NDArray[np.int64], int]:
 
 def _moments(picture: Picture, grey: Plane, residuals: Sequence[Plane]) -> Vector:
     """Strength and shape of residuals, how they agree between channels, and saturation."""
-    colours = high_pass(picture.astype(np.float32), "square3").reshape(-1, 3)
-    colours = colours - np.array(cv2.mean(colours.reshape(-1, 1, 3))[:3], np.float32)
+    colours = high_pass(picture.astype(np.float32), "square3")
+    colours = cv2.subtract(colours, cv2.mean(colours)).reshape(-1, 3)
     covariance = cv2.mulTransposed(colours, aTa=True, dtype=cv2.CV_64F) / (len(colours) - 1)
     deviations = np.sqrt(covariance.diagonal()) + 1e-2
     agreement = covariance / np.outer(deviations, deviations)

@@ -16,7 +16,7 @@ from torch import nn
 
 from humanmade.data.loader import TrainingDataset
 from humanmade.detectors import heads
-from humanmade.detectors.base import Logits, PictureDetector, watched
+from humanmade.detectors.base import Logits, PictureDetector, finite, watched
 from humanmade.detectors.fixed import fit_linear_head, load_head, save_head
 from humanmade.detectors.reconstruction import error_statistics
 from humanmade.errors import UserError
@@ -73,8 +73,8 @@ class Vae(nn.Module):
 
 
 def divergence(mean: torch.Tensor, log_variance: torch.Tensor) -> torch.Tensor:
-    """KL divergence from the standard normal, in nats per picture (n,)."""
-    return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(dim=(1, 2, 3))
+    """KL divergence of each latent from the standard normal, in nats."""
+    return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance)
 
 
 class VaeDetector(PictureDetector):
@@ -88,11 +88,7 @@ class VaeDetector(PictureDetector):
 
     def _fit(self, train: pd.DataFrame, valid: pd.DataFrame, seed: int, folder: Path, budget: Budget) -> int:
         recipe = self.recipe
-        torch.manual_seed(stable_seed("weights", seed))
-        network = self.machine.place(Vae())
-        augment = Augmentation(self.frame)
-        dataset = TrainingDataset(train[train["label"] == 0], augment, seed, pair_sync=False)
-        trainer = Trainer(network, dataset, recipe, self.machine, seed, self._loss)
+        trainer = self.trainer(train, seed)
         seen = watched(valid)
         photos = seen[seen["label"] == 0]
         trainer.run(folder, budget, lambda model: self._watch(model, photos), folder.name, len(photos))
@@ -102,7 +98,16 @@ class VaeDetector(PictureDetector):
         head, _ = fit_linear_head(features, pd.concat([train] * len(names)), recipe, seed)
         save_head(folder, head, self._facts())
         (folder / "last.pt").unlink(missing_ok=True)
-        return len(dataset) * len(trainer.log)
+        return len(trainer.dataset) * len(trainer.log)
+
+    def training_set(self, train: pd.DataFrame, seed: int) -> TrainingDataset:
+        photos = train[train["label"] == 0]
+        return TrainingDataset(photos, Augmentation(self.frame), seed, pair_sync=False)
+
+    def trainer(self, train: pd.DataFrame, seed: int) -> Trainer:
+        torch.manual_seed(stable_seed("weights", seed))
+        dataset, network = self.training_set(train, seed), self.machine.place(Vae())
+        return Trainer(network, dataset, self.recipe, self.machine, seed, self._loss)
 
     def verify(self, folder: Path) -> None:
         self._load(folder)
@@ -147,8 +152,7 @@ class VaeDetector(PictureDetector):
             with self.machine.autocast():
                 mean, log_variance = network.encode(pixels)  # type: ignore[operator]
                 remade = network.decode(mean)  # type: ignore[operator]
-            mean, log_variance = mean.float(), log_variance.float()
-            kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean(dim=(2, 3))
+            kl = divergence(mean.float(), log_variance.float()).mean(dim=(2, 3))
             statistics = torch.cat([error_statistics(pixels, remade.float()), torch.log(kl + 1e-4)], dim=1)
             parts.append(statistics[:count].cpu().numpy())
-        return np.concatenate(parts)
+        return finite(np.concatenate(parts), "errors of reconstruction")

@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from humanmade import places, pretrained
-from humanmade.detectors import cnn  # noqa: F401 - registers its networks in timm
+from humanmade.detectors import cnn, community  # noqa: F401 - register their networks in timm
 from humanmade.errors import UserError
 from humanmade.files import whole_file
 from humanmade.schema import BackboneRecipe
@@ -23,11 +23,7 @@ LITES = ("tf_efficientnet_lite0", "tf_efficientnet_lite1", "tf_efficientnet_lite
 
 
 def create_backbone(
-    name: str,
-    pretrained: bool,
-    image_size: int,
-    num_classes: int,
-    **options: Any,
+    name: str, pretrained: bool, image_size: int, num_classes: int, **options: Any
 ) -> torch.nn.Module:
     """Make a timm model, with weights from the first place that has them.
 
@@ -40,20 +36,15 @@ def create_backbone(
     Raises:
         UserError: an unknown name, no weights anywhere, or weights that do not fit.
     """
-    settings = pretrained_settings(name)
-    if settings["fixed_input_size"]:
+    if pretrained_settings(name)["fixed_input_size"]:
         options["img_size"] = image_size
     try:
-        return _create(name, pretrained, num_classes, options)
+        if not pretrained:
+            return timm.create_model(name, pretrained=False, num_classes=num_classes, **options)
+        file, searched = find_weights(name)
+        network = _from_hub(name, searched, options) if file is None else _from_file(name, file, options)
     except TypeError as error:
         raise UserError(f"recipe: {name} cannot be made with {options} ({error})") from None
-
-
-def _create(name: str, pretrained: bool, num_classes: int, options: dict[str, Any]) -> torch.nn.Module:
-    if not pretrained:
-        return timm.create_model(name, pretrained=False, num_classes=num_classes, **options)
-    file, searched = find_weights(name)
-    network = _from_hub(name, searched, options) if file is None else _from_file(name, file, options)
     if network.num_classes != num_classes:
         network.reset_classifier(num_classes)
     return network
@@ -152,7 +143,7 @@ def _from_file(name: str, file: Path, options: dict[str, Any]) -> Any:
     heads = (heads,) if isinstance(heads, str) else heads
     try:
         with safe_open(file, "pt") as tensors:
-            headed = any(key.startswith(f"{head}.") for key in tensors.keys() for head in heads)  # noqa: SIM118
+            headed = any(f".{head}." in f".{key}" for key in tensors.keys() for head in heads)  # noqa: SIM118
         classes = settings["num_classes"] if headed else 0
         overlay = {"file": str(file), "num_classes": classes}
         return timm.create_model(
@@ -164,12 +155,12 @@ def _from_file(name: str, file: Path, options: dict[str, Any]) -> Any:
 
 def _from_hub(name: str, searched: list[str], options: dict[str, Any]) -> Any:
     """Let timm download, where that can work."""
-    listing = "".join(f"\n  {place}" for place in searched)
+    listing = ", ".join(searched)
     advice = "put the file into one of these places, or set pretrained = false"
     if os.environ.get("KAGGLE_KERNEL_RUN_TYPE"):
         raise UserError(
             f"no weights for {name} among the kernel's inputs (internet is off there); "
-            f"humanmade weights push {name} makes a dataset of them. Looked in:{listing}"
+            f"humanmade weights push {name} makes a dataset of them. Looked in: {listing}"
         )
     try:
         return timm.create_model(name, pretrained=True, **options)
@@ -177,5 +168,5 @@ def _from_hub(name: str, searched: list[str], options: dict[str, Any]) -> Any:
     except Exception as error:
         reason = str(error).strip().split("\n")[0][:200]
         raise UserError(
-            f"no weights for {name}: {advice}. Looked in:{listing}\n  timm's download ({reason})"
+            f"no weights for {name}: {advice}. Looked in: {listing}, timm's download ({reason})"
         ) from None

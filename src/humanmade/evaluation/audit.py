@@ -22,6 +22,9 @@ from humanmade.scores import Distance
 PER_ROW = 8
 """Near-duplicates side by side on their sheet."""
 
+DRAWN = 24
+"""Near-duplicates that are shown."""
+
 LOOSE = "pairs do not share their content, so content can tell the label."
 
 
@@ -50,6 +53,14 @@ class Audit:
     """AUC of the label by each detector that is dumb on purpose, in folds that keep groups."""
     kinds: list[str]
     """Facts by which the test set falls into two kinds while train does not tell labels by them."""
+
+    def first_duplicates(self) -> pd.DataFrame:
+        """`DRAWN` duplicates at most, test against train first; `labels` are same, opposite or unknown."""
+        across = self.duplicates["first_split"] != self.duplicates["second_split"]
+        shown = pd.concat([self.duplicates[across], self.duplicates[~across]]).head(DRAWN)
+        labels = shown["same_label"].map({True: "same", False: "opposite"})
+        known = (shown[["first_split", "second_split"]] == "train").all(axis=1)
+        return shown.assign(labels=labels.where(known, "unknown"))
 
     @property
     def verdict(self) -> list[str]:
@@ -82,7 +93,7 @@ def audit(table: pd.DataFrame) -> Audit:
         duplicates=_duplicates(table),
         pairs=_pairs(table[train], facts[train]),
         canaries=canaries.of_groups(table[train], groups[train]),
-        kinds=audit_facts.kinds(facts[~train], _scores(by_label)),
+        kinds=audit_facts.kinds(facts[~train], dict(by_label[["fact", "auc"]].to_numpy())),
     )
 
 
@@ -95,20 +106,17 @@ def _distance(train: pd.DataFrame, test: pd.DataFrame) -> Distance | None:
         return None
 
 
-def draw_duplicates(path: Path, found: Audit, table: pd.DataFrame, most: int = 24) -> int:
-    """Draw near-duplicates one above the other, test against train first; how many are drawn."""
-    across = found.duplicates["first_split"] != found.duplicates["second_split"]
-    chosen_pairs = pd.concat([found.duplicates[across], found.duplicates[~across]]).head(most)
-    if chosen_pairs.empty:
-        return 0
-    paths = dict(zip(table["id"], table["path"], strict=True))
+def draw_duplicates(path: Path, found: Audit, table: pd.DataFrame) -> int:
+    """Draw `Audit.first_duplicates` one above the other; how many are drawn."""
+    paths = table.set_index("id")["path"]
     cells = []
-    for pair in chosen_pairs.to_dict("records"):
-        names, splits = (pair["first"], pair["second"]), (pair["first_split"], pair["second_split"])
-        opposite = splits == ("train", "train") and not pair["same_label"]
-        caption = "\n".join([" / ".join(splits), *names, *["opposite labels"] * opposite])
-        cells.append(Cell(tuple(read_picture(paths[name]) for name in names), caption, opposite))
-    sheet.draw(path, [("", cells[k : k + PER_ROW]) for k in range(0, len(cells), PER_ROW)])
+    for pair in found.first_duplicates().to_dict("records"):
+        names, opposite = (pair["first"], pair["second"]), pair["labels"] == "opposite"
+        lines = [f"{pair['first_split']} / {pair['second_split']}", *names, *["opposite labels"] * opposite]
+        pictures = tuple(read_picture(paths[name]) for name in names)
+        cells.append(Cell(pictures, "\n".join(lines), opposite))
+    if cells:
+        sheet.draw(path, [("", cells[k : k + PER_ROW]) for k in range(0, len(cells), PER_ROW)])
     return len(cells)
 
 
@@ -117,14 +125,8 @@ def _duplicates(table: pd.DataFrame) -> pd.DataFrame:
     pairs = near_pairs(table["phash"].to_numpy(dtype=np.uint64))
     first, second = (table.iloc[pairs[:, side]].reset_index(drop=True) for side in (0, 1))
     partners = (first["pair"] == second["pair"]) & (first["pair"] != "")
-    duplicates = pd.DataFrame(
-        {
-            "first": first["id"],
-            "second": second["id"],
-            "first_split": first["split"],
-            "second_split": second["split"],
-            "same_label": first["label"] == second["label"],
-        }
+    duplicates = pd.DataFrame({"first": first["id"], "second": second["id"]}).assign(
+        first_split=first["split"], second_split=second["split"], same_label=first["label"] == second["label"]
     )
     return duplicates[~partners].reset_index(drop=True)
 
@@ -150,30 +152,25 @@ def _pairs(train: pd.DataFrame, facts: pd.DataFrame) -> dict[str, float]:
     }
 
 
-def _scores(table: pd.DataFrame) -> dict[str, float]:
-    return dict(zip(table["fact"].astype(str), table["auc"].astype(float), strict=True))
-
-
-def _named(scores: dict[str, float]) -> str:
+def _named(facts: pd.DataFrame) -> str:
     """The most telling facts, for a sentence."""
-    return ", ".join(f"{fact} (AUC {score:.2f})" for fact, score in list(scores.items())[:3])
+    return ", ".join(f"{fact} (AUC {auc:.2f})" for fact, auc in facts[["fact", "auc"]].head(3).to_numpy())
 
 
 def _about_labels(result: Audit) -> list[str]:
-    clear = {fact: score for fact, score in _scores(result.by_label).items() if score >= audit_facts.TELLING}
-    stored = {fact: score for fact, score in clear.items() if fact not in SHOWN}
-    shown = {fact: score for fact, score in clear.items() if fact in SHOWN}
+    clear = result.by_label[result.by_label["auc"] >= audit_facts.TELLING]
+    seen = clear["fact"].isin(SHOWN)
     lines = []
-    if stored:
-        lines.append(f"LEAK in train: {_named(stored)} tells the label without a pixel.")
+    if not seen.all():
+        lines.append(f"LEAK in train: {_named(clear[~seen])} tells the label without a pixel.")
     if result.stored:
         lines.append(
             f"All stored facts together reach AUC {result.stored['auc']:.2f}, F1 {result.stored['f1']:.2f} "
             "on train. Detectors here see pixels only, and both classes go through the same crops and codecs."
         )
-    if shown:
+    if seen.any():
         lines.append(
-            f"Bias in train: {_named(shown)} differs between the classes, so a detector may learn it "
+            f"Bias in train: {_named(clear[seen])} differs between the classes, so a detector may learn it "
             "instead of traces; strong colour and blur augmentation takes it away."
         )
     return lines
@@ -190,24 +187,20 @@ def _about_test(result: Audit) -> list[str]:
             "test set and detects nothing. No detector here sees it."
         )
     if result.distance:
-        far = result.distance
+        far, advice = result.distance, "Fold scores should carry over."
+        if far.auc >= audit_facts.TELLING:
+            advice = "Read the forecast, not the folds."
         lines.append(
             f"By what the pictures show, test is told from train with AUC {far.auc:.2f}; {far.unlike:.0%} of "
-            "test is unlike anything in train (5 % would be usual). "
-            + (
-                "Read the forecast, not the folds."
-                if far.auc >= audit_facts.TELLING
-                else "Fold scores should carry over."
-            )
+            f"test is unlike anything in train (5 % would be usual). {advice}"
         )
-    if result.adversarial is None:
-        return lines
-    if result.adversarial < audit_facts.TELLING:
-        lines.append(f"Stored facts cannot tell train from test (AUC {result.adversarial:.2f}).")
-    else:
+    auc = result.adversarial
+    if auc is not None and auc < audit_facts.TELLING:
+        lines.append(f"Stored facts cannot tell train from test (AUC {auc:.2f}).")
+    elif auc is not None:
         lines.append(
-            f"Stored facts can tell train from test (AUC {result.adversarial:.2f}; most: "
-            f"{_named(_scores(result.by_split))}): other sources, so fold scores are too good."
+            f"Stored facts can tell train from test (AUC {auc:.2f}; most: {_named(result.by_split)}): other "
+            "sources, so fold scores are too good."
         )
     return lines
 
@@ -215,7 +208,7 @@ def _about_test(result: Audit) -> list[str]:
 def _about_duplicates(result: Audit) -> list[str]:
     table = result.duplicates
     across = int((table["first_split"] != table["second_split"]).sum())
-    within = table[(table["first_split"] == "train") & (table["second_split"] == "train")]
+    within = table[(table[["first_split", "second_split"]] == "train").all(axis=1)]
     opposite = int((~within["same_label"]).sum())
     lines = []
     if len(within):

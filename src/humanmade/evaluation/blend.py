@@ -1,10 +1,12 @@
-"""Several predictions into one, in logit space."""
+"""Several predictions into one, in logit space, and scored like a run."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,64 +16,180 @@ from humanmade import competition, fusion, ledger, metrics, submission
 from humanmade.data import manifest
 from humanmade.detectors.base import Logits
 from humanmade.errors import UserError
-from humanmade.evaluation import blend_scores
-from humanmade.evaluation.member import (
-    Member,
-    corrupted_samples,
-    same_rows,
-    shared_corruptions,
-    view,
-    views,
-)
-from humanmade.scores import Scores
+from humanmade.evaluation import held_out
+from humanmade.evaluation.forecast import forecast_of
+from humanmade.evaluation.member import Member, corrupted_samples, same_rows, shared_corruptions, view
+from humanmade.progress import warn_once
+from humanmade.scores import FoldScores, Scores, Shift
 
 
-def blend(members: Sequence[Member], method: str) -> pd.Series[float]:
-    """Blend test logits by one of `choices.FUSIONS`, matched by id, in the order of the first member.
+@dataclass(frozen=True)
+class Blend:
+    """Members fused by one of `choices.FUSIONS`, matched by id.
+
+    Weights that are learned and what is said of held-out rows need runs whose out-of-fold rows are the
+    same; a UserError says so where they are not.
 
     Raises:
-        UserError: the members' ids or folds differ, or weights cannot be learned.
+        UserError: a member is given twice, or the members' ids or folds differ.
     """
-    first = members[0]
-    twice = [member.name for i, member in enumerate(members) if member.name in {m.name for m in members[:i]}]
-    if twice:
-        raise UserError(f"{twice[0]}: given twice, so it would count double")
-    if first.test.empty:
-        raise UserError(f"{first.name}: has no rows")
-    for member in members[1:]:
-        _check_same_ids(first, member)
-        if first.folds is not None and member.folds is not None and not first.folds.equals(member.folds):
-            raise UserError(
-                f"{member.name}: its folds.csv differs from that of {first.name}; "
-                "blend runs of the same data, folds, fold_seed and split"
+
+    members: Sequence[Member]
+    method: str
+
+    def __post_init__(self) -> None:
+        first, names = self.members[0], [member.name for member in self.members]
+        twice = [name for name in names if names.count(name) > 1]
+        if twice:
+            raise UserError(f"{twice[0]}: given twice, so it would count double")
+        if first.test.empty:
+            raise UserError(f"{first.name}: has no rows")
+        for member in self.members[1:]:
+            _check_alike(first, member)
+
+    @cached_property
+    def test(self) -> pd.Series[float]:
+        """Test logits by id, in the order of the first member."""
+        ids = self.members[0].test.index
+        stacked = np.column_stack([member.test.reindex(ids) for member in self.members])
+        return pd.Series(self._fused(stacked), index=ids)
+
+    @cached_property
+    def weights(self) -> Logits:
+        """Of the members, adding up to 1."""
+        if self.method in fusion.LEARNED:
+            return fusion.weigh(self.method, self.views)
+        return np.full(len(self.members), 1 / len(self.members))
+
+    @cached_property
+    def views(self) -> fusion.Views:
+        """The members' held-out logits: clean, and corrupted where all were scored on the same pictures."""
+        if not self._corrupted:
+            warn_once(
+                "not all runs were scored on the same corrupted pictures: weights are learned from clean ones"
             )
-    stacked = np.column_stack([member.test.reindex(first.test.index) for member in members])
-    return pd.Series(_fused(members, method, stacked), index=first.test.index)
+        return self._corrupted | {fusion.CLEAN: self._clean}
+
+    @cached_property
+    def _clean(self) -> fusion.View:
+        return view(same_rows(self.members), "logit")
+
+    @cached_property
+    def _corrupted(self) -> dict[str, fusion.View]:
+        """The members' views of a sample of the held-out rows, as they are too; empty where they differ."""
+        samples = corrupted_samples(self.members)
+        names = [fusion.CLEAN, *shared_corruptions(samples)] if samples else []
+        return {name: view(samples, name) for name in names}
+
+    @cached_property
+    def scorable(self) -> bool:
+        """Whether all members have out-of-fold logits of the same rows."""
+        try:
+            return bool(same_rows(self.members))
+        except UserError:
+            return False
+
+    @cached_property
+    def held_out(self) -> pd.DataFrame:
+        """`id, label, fold, logit, group` of the out-of-fold rows, each fold under weights of the others."""
+        first, assigned = same_rows(self.members)[0], self.members[0].folds
+        assert assigned is not None, "a run has folds"
+        rows = first[["label", "fold"]].assign(logit=self._nested(self._clean)).reset_index()
+        return rows.merge(assigned[["id", "group"]], on="id", validate="1:1")
+
+    def oof_threshold(self) -> tuple[float, float]:
+        """The threshold that is best on the out-of-fold logits, and its nested F1 estimate."""
+        labels = self._clean.labels
+        threshold = metrics.best_threshold(labels, self._fused(self._clean.logits))
+        return threshold, metrics.nested_f1(labels, self._nested(self._clean), self._clean.folds)
+
+    def fold_score(self) -> float | None:
+        """Nested out-of-fold score by the competition's metric; None where it is not `scorable`."""
+        if not self.scorable:
+            return None
+        if competition.CURRENT.metric == "f1":
+            return self.oof_threshold()[1]
+        return float(np.mean([fold.auc for fold in _fold_scores(self.held_out)]))
+
+    @cached_property
+    def scores(self) -> Scores | None:
+        """What `scores.json` would say of it; None but for several runs of the same data and folds."""
+        runs = [member.run for member in self.members if member.run]
+        if len(runs) < max(2, len(self.members)) or not self.scorable:
+            return None
+        members = [run.scores for run in runs]
+        if len({member.data for member in members}) > 1:
+            return None
+        first, corrupted = members[0], pd.DataFrame()
+        if self._corrupted:
+            sample = corrupted_samples(self.members)[0][["id", "label", "fold"]].reset_index(drop=True)
+            corrupted = sample.assign(**{name: self._nested(seen) for name, seen in self._corrupted.items()})
+        blended = Scores(
+            data=first.data,
+            data_folders=first.data_folders,
+            recipe=f"{self.method} of {', '.join(run.name for run in runs)}",
+            shifted=replace(first.shifted or Shift(), counterparts=None),
+            lacking=first.lacking,
+            prevalence=first.prevalence,
+            unfinished=any(member.unfinished for member in members),
+        )
+        folds = _fold_scores(self.held_out, [fold for member in members for fold in member.folds])
+        by_fold = runs[0].recipe.split == "source"
+        blended = held_out.scored(blended, folds, self.held_out, corrupted, by_fold)
+        return replace(blended, forecast=forecast_of(blended, len(self.test)))
+
+    def _fused(self, logits: Logits) -> Logits:
+        return fusion.rank(logits) if self.method == "rank" else fusion.combine(logits, self.weights)
+
+    @cached_property
+    def _weights_without(self) -> dict[int, Logits]:
+        """Weights learned on all folds but one, by that one."""
+        # By source, a fold may hold out nothing first: it is among the corrupted rows alone.
+        folds = {int(fold) for seen in self.views.values() for fold in np.unique(seen.folds)}
+        return {fold: fusion.weigh_without(fold, self.method, self.views) for fold in sorted(folds)}
+
+    def _nested(self, seen: fusion.View) -> Logits:
+        """Fused logits, each fold's under weights that are learned on the others: an honest estimate."""
+        if self.method not in fusion.LEARNED or len(np.unique(self._clean.folds)) == 1:
+            return self._fused(seen.logits)
+        logits = np.empty(len(seen.labels))
+        for fold, weights in self._weights_without.items():
+            inside = seen.folds == fold
+            logits[inside] = fusion.combine(seen.logits[inside], weights)
+        return logits
 
 
-def learn(members: Sequence[Member], method: str) -> tuple[Logits, float]:
-    """Weights (members,), and the selection score of weights learned on other folds than it is taken on.
+def _check_alike(first: Member, other: Member) -> None:
+    missing = first.test.index.difference(other.test.index)
+    surplus = other.test.index.difference(first.test.index)
+    if len(missing) or len(surplus):
+        example = f"lacks '{missing[0]}'" if len(missing) else f"has '{surplus[0]}' besides"
+        raise UserError(
+            f"{other.name}: predicts other ids than {first.name} ({example}; "
+            f"{len(missing)} missing, {len(surplus)} surplus)"
+        )
+    if first.folds is not None and other.folds is not None and not first.folds.equals(other.folds):
+        raise UserError(
+            f"{other.name}: its folds.csv differs from that of {first.name}; "
+            "blend runs of the same data, folds, fold_seed and split"
+        )
 
-    Raises:
-        UserError: a member has no out-of-fold logits, or members' rows differ.
-    """
-    seen = views(members)
-    return fusion.weigh(method, seen), fusion.nested_score(method, seen)
 
-
-def _fused(members: Sequence[Member], method: str, logits: Logits) -> Logits:
-    if method == "rank":
-        return fusion.rank(logits)
-    learned = method in fusion.LEARNED
-    weights = fusion.weigh(method, views(members)) if learned else np.ones(len(members))
-    return fusion.combine(logits, weights)
+def _fold_scores(rows: pd.DataFrame, spent: Sequence[FoldScores] = ()) -> list[FoldScores]:
+    """The scores of each fold of out-of-fold rows; its seconds are those of all members' folds."""
+    return [
+        FoldScores(
+            int(str(key)),
+            sum(fold.seconds for fold in spent if fold.fold == key),
+            0.0,
+            **metrics.summary(part["label"], part["logit"]),
+        )
+        for key, part in rows.groupby("fold")
+    ]
 
 
 def in_order(logits: pd.Series[float], table: pd.DataFrame) -> pd.Series[float]:
-    """Bring logits into the order of the test rows, under the ids that a submission writes.
-
-    Args:
-        table: of `humanmade.data.manifest`.
+    """Bring logits into the order of a manifest's test rows, under the ids that a submission writes.
 
     Raises:
         UserError: there are no test rows, or one has no logit.
@@ -83,150 +201,34 @@ def in_order(logits: pd.Series[float], table: pd.DataFrame) -> pd.Series[float]:
     return logits.reindex(ids).set_axis(manifest.submission_ids(table))
 
 
-def oof_threshold(members: Sequence[Member], method: str) -> tuple[float, float]:
-    """The threshold that is best on the blended out-of-fold logits, and its nested F1 estimate.
-
-    Raises:
-        UserError: a member has no out-of-fold logits, or members' rows differ.
-    """
-    view, nested = _held_out(members, method)
-    threshold = metrics.best_threshold(view.labels, view.logits)
-    return threshold, metrics.nested_f1(view.labels, nested, view.folds)
-
-
-def _held_out(members: Sequence[Member], method: str) -> tuple[fusion.View, Logits]:
-    """The members' out-of-fold logits, fused, and those of each fold under weights of the other folds."""
-    own = view(same_rows(members), "logit")
-    blended = fusion.View(own.labels, own.folds, _fused(members, method, own.logits))
-    if method in fusion.LEARNED and len(np.unique(own.folds)) > 1:
-        return blended, _nested(own, method, views(members))
-    return blended, blended.logits
-
-
-def _nested(own: fusion.View, method: str, seen: fusion.Views) -> Logits:
-    """Fused logits, each fold's under weights that are learned on the others: an honest estimate."""
-    if method == "rank":
-        return fusion.rank(own.logits)
-    folds = np.unique(own.folds)
-    if method not in fusion.LEARNED or len(folds) == 1:
-        return fusion.combine(own.logits, fusion.weigh(method, seen))
-    logits = np.empty(len(own.labels))
-    for fold in folds:
-        inside = own.folds == fold
-        logits[inside] = fusion.combine(own.logits[inside], fusion.weigh_without(fold, method, seen))
-    return logits
-
-
-def held_out(members: Sequence[Member], method: str) -> pd.DataFrame:
-    """`id, label, fold, logit, group` of a blend, each fold under weights of the other folds.
-
-    Raises:
-        UserError: a member has no out-of-fold logits, or members' rows differ.
-    """
-    first, assigned = same_rows(members)[0], members[0].folds
-    assert assigned is not None, "a run has folds"
-    logits = _held_out(members, method)[1]
-    rows = first[["label", "fold"]].assign(logit=logits).reset_index()
-    return rows.merge(assigned[["id", "group"]], on="id", validate="1:1")
-
-
-def scores(members: Sequence[Member], method: str, test_size: int) -> Scores | None:
-    """What `scores.json` would say of a blend of several runs; None where they cannot be scored together."""
-    runs = [member.run for member in members if member.run]
-    if len(runs) < max(2, len(members)) or len({run.scores.data for run in runs}) > 1:
-        return None
-    try:
-        rows, seen = held_out(members, method), views(members)
-    except UserError:
-        return None
-    samples, corrupted = corrupted_samples(members), pd.DataFrame()
-    if samples:
-        names = [fusion.CLEAN, *shared_corruptions(samples)]
-        fused = {name: _nested(view(samples, name), method, seen) for name in names}
-        corrupted = samples[0][["id", "label", "fold"]].reset_index(drop=True).assign(**fused)
-    return blend_scores.of_rows(runs, method, rows, corrupted, test_size)
-
-
-def fold_score(members: Sequence[Member], method: str) -> float | None:
-    """Nested out-of-fold score of a blend, by the competition's metric.
-
-    None where not all members have the same out-of-fold rows.
-    """
-    try:
-        view, nested = _held_out(members, method)
-    except UserError:
-        return None
-    if competition.CURRENT.metric == "auc":
-        inside = [view.folds == fold for fold in np.unique(view.folds)]
-        return float(np.mean([metrics.auc(view.labels[part], nested[part]) for part in inside]))
-    return metrics.nested_f1(view.labels, nested, view.folds)
-
-
-def _check_same_ids(first: Member, other: Member) -> None:
-    missing = first.test.index.difference(other.test.index)
-    surplus = other.test.index.difference(first.test.index)
-    if len(missing) or len(surplus):
-        example = f"lacks '{missing[0]}'" if len(missing) else f"has '{surplus[0]}' besides"
-        raise UserError(
-            f"{other.name}: predicts other ids than {first.name} ({example}; "
-            f"{len(missing)} missing, {len(surplus)} surplus)"
-        )
-
-
-@dataclass(frozen=True)
-class Cut:
-    """How labels are cut from logits: by rank at a prevalence (else the competition's), or at a logit."""
-
-    prevalence: float | None = None
-    threshold: float | str | None = None
-    """A logit, or `oof` for the one where out-of-fold F1 is best."""
-
-    def __post_init__(self) -> None:
-        if self.threshold is not None and self.prevalence is not None:
-            raise UserError("--threshold: cuts at a logit and --prevalence by rank; leave one of them out")
-
-
-def labelled(
-    members: Sequence[Member], method: str, logits: pd.Series[float], cut: Cut
-) -> tuple[npt.NDArray[np.int64], str]:
-    """Labels (rows,) of blended logits, and in words how they were cut.
-
-    Raises:
-        UserError: there is no out-of-fold threshold.
-    """
-    threshold, nested = cut.threshold, ""
-    if isinstance(threshold, str):
-        threshold, score = oof_threshold(members, method)
-        nested = f", nested out-of-fold F1 {score:.3f}"
-    labels, how = submission.answer(
-        [*logits.index], logits, cut.prevalence or competition.CURRENT.prevalence, threshold
-    )
-    return labels, how + nested
-
-
 def submit(
-    members: Sequence[Member],
-    method: str,
+    blend: Blend,
     logits: pd.Series[float],
-    labels: npt.ArrayLike,
-    how: str,
     out: Path,
-    scored: Scores | None = None,
-) -> list[str]:
-    """Write a checked submission with the note of its origin.
+    prevalence: float | None = None,
+    threshold: float | str | None = None,
+) -> tuple[npt.NDArray[Any], list[str]]:
+    """Write a blend's logits as a checked submission, with the note of its origin and its scores.
 
     Args:
-        scored: the blend's `scores`, kept in the note.
+        prevalence: by which labels are cut by rank; the competition's by default.
+        threshold: the logit to cut at instead, or `oof` for the one where out-of-fold F1 is best.
 
     Returns:
-        What it is made of and holds, in lines.
+        What is submitted (rows,), and what it is made of and holds, in lines.
     """
-    ids, names = [*logits.index], [member.origin for member in members]
-    submission.write(out, ids, labels)
-    ledger.note_origin(out, names, method, how, fold_score(members, method), scored)
-    lines = [f"{out}: {submission.summary(dict(zip(ids, np.asarray(labels), strict=True)))} ({how})"]
-    if method in fusion.LEARNED:
-        weights, nested = learn(members, method)
-        shares = ", ".join(f"{name} {weight:.2f}" for name, weight in zip(names, weights, strict=True))
-        lines.insert(0, f"weights: {shares}; score on the folds left out {nested:.3f}")
-    return lines
+    nested, ids, names = "", [*logits.index], [member.origin for member in blend.members]
+    if isinstance(threshold, str):
+        threshold, score = blend.oof_threshold()
+        nested = f", nested out-of-fold F1 {score:.3f}"
+    prevalence = competition.CURRENT.prevalence if prevalence is None else prevalence
+    values, how = submission.answer(ids, logits, prevalence, threshold)
+    how += nested
+    submission.write(out, ids, values)
+    ledger.note_origin(out, names, blend.method, how, blend.fold_score(), blend.scores)
+    lines = [f"{out}: {submission.summary(dict(zip(ids, values, strict=True)))} ({how})"]
+    if blend.method in fusion.LEARNED:
+        nested_score = fusion.nested_score(blend.method, blend.views)
+        shares = ", ".join(f"{name} {weight:.2f}" for name, weight in zip(names, blend.weights, strict=True))
+        lines.insert(0, f"weights: {shares}; score on the folds left out {nested_score:.3f}")
+    return values, lines

@@ -58,12 +58,10 @@ def measure_once(current: Run, folds: Folds, budget: Budget) -> None:
         OutOfTimeError: the budget is used up; what was seen of the pictures is kept in the cache.
     """
     path = current.folder / CANARIES
-    if path.is_file():
-        return
-
-    budget.check()
     try:
-        files.write_json(path, of_folds(folds, budget.check))
+        if not path.is_file():
+            budget.check()
+            files.write_json(path, of_folds(folds, budget.check))
     except UserError as error:
         warn(f"the run goes without canaries: {error}")
 
@@ -90,16 +88,14 @@ def of_folds(folds: Folds, check: Check | None = None) -> dict[str, float]:
     return measure(rows, parts, check)
 
 
-def of_groups(
-    rows: pd.DataFrame, groups: npt.NDArray[np.int64], check: Check | None = None
-) -> dict[str, float]:
+def of_groups(rows: pd.DataFrame, groups: npt.NDArray[np.int64]) -> dict[str, float]:
     """`measure` where there is no run: in three folds of its own, which keep groups (rows,) whole."""
     taken = chosen(rows)
     rows, groups = rows[taken], groups[taken]
     labels = rows["label"].to_numpy()
     if min(len(np.unique(groups[labels == label])) for label in (0, 1)) < 3:
         return {}
-    return measure(rows, stratified_groups(labels, groups, 3, 0), check)
+    return measure(rows, stratified_groups(labels, groups, 3, 0))
 
 
 def measure(rows: pd.DataFrame, parts: Sequence[Part], check: Check | None = None) -> dict[str, float]:

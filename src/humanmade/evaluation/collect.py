@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from humanmade import files, metrics, run, submission
+from humanmade import files, machine, metrics, run, submission
 from humanmade.data import manifest
 from humanmade.data.folds import Folds, sources_by_label
 from humanmade.evaluation import canaries, distance, held_out
@@ -34,11 +34,9 @@ def collect(
     """Join the finished folds' files, and forecast the score on the test rows.
 
     Args:
-        table: of `humanmade.data.manifest`.
-        data: its fingerprint.
-        prevalence: assumed share of label 1 in the test set.
+        data: fingerprint of the table.
         sources: of `count_sources`, before sources were made by clustering.
-        stages: seconds of this start, by stage.
+        stages: seconds of this start.
     """
     done, test_size = current.finished(), int((table["split"] == "test").sum())
     scored = [key for key in done if isinstance(key, int)]
@@ -52,6 +50,7 @@ def collect(
         unfinished=not (len(scored) == len(folds) or ALL in done),
         stages=stages,
         versions=run.versions(),
+        machine=machine.facts(),
         seed=current.recipe.seeds[0],
         commit=run.commit(),
     )
@@ -82,9 +81,9 @@ def _held_out(current: Run, folds: Folds, scored: list[int], name: str) -> HeldO
 
 def _write_oof(current: Run, folds: Folds, logits: HeldOut) -> pd.DataFrame:
     """Write `oof.csv`, and `oof_<member>.csv` of an ensemble's members."""
-    oof, recipe = _out_of_fold(folds, logits), current.recipe
+    oof = _out_of_fold(folds, logits)
     files.write_csv(current.folder / run.OOF, oof)
-    for member in recipe.member_names:
+    for member in current.recipe.member_names:
         name = f"oof_{member}.csv"
         rows = _out_of_fold(folds, _held_out(current, folds, list(logits), name))
         files.write_csv(current.folder / name, rows)
@@ -105,13 +104,10 @@ def _out_of_fold(folds: Folds, held_out: HeldOut) -> pd.DataFrame:
 def _with_folds(scores: Scores, current: Run, folds: Folds, oof: pd.DataFrame, logits: HeldOut) -> Scores:
     """Add what held-out pictures say, as they are and corrupted."""
     entries = [fold for key in logits if isinstance(fold := current.finished_fold(key), FoldScores)]
-    overall = metrics.summary(oof["label"], oof["logit"])
     names = oof.merge(folds.rows[["id", "source"]], on="id", how="left", validate="1:1")["source"]
     sources = metrics.source_aucs(oof["label"], oof["logit"], names.tolist())
     by_fold = current.recipe.split == "source"
     if by_fold:
-        # Logits of different folds come from different models; across sources they do not compare.
-        overall["auc"] = float(np.mean([fold.auc for fold in entries]))
         sources = _sources_inside_folds(folds, logits)
     corrupted = current.corrupted(list(logits), folds.rows.set_index("id")["label"])
     lacking = [name for name in CORRUPTIONS if name not in corrupted]
@@ -120,17 +116,7 @@ def _with_folds(scores: Scores, current: Run, folds: Folds, oof: pd.DataFrame, l
             f"{current.name}: its corrupted pictures lack {', '.join(lacking)}; scored under the others "
             "(a new --out has them all)"
         )
-    return replace(
-        scores,
-        folds=entries,
-        f1=overall["f1"],
-        auc=overall["auc"],
-        logloss=overall["logloss"],
-        sources=sources,
-        scale=float(oof["logit"].std(ddof=0)),
-        corrupted=held_out.score(corrupted, by_fold),
-        steadiness=held_out.steadiness(corrupted, by_fold),
-    )
+    return held_out.scored(replace(scores, sources=sources), entries, oof, corrupted, by_fold)
 
 
 def _sources_inside_folds(folds: Folds, held_out: HeldOut) -> dict[str, float]:
@@ -147,10 +133,8 @@ def _sources_inside_folds(folds: Folds, held_out: HeldOut) -> dict[str, float]:
 def _with_forecast(scores: Scores, current: Run, sources: int, test_size: int, measurable: bool) -> Scores:
     """Add what the forecast knows besides, what it would know if there had been weights, and the forecast.
 
-    Without test rows it is for a test set that shares nothing with the training set.
-
-    Args:
-        measurable: whether the test set's distance could be told at all.
+    It is for a test set that shares nothing with the training set where there are no test rows; `measurable`
+    says whether the test set's distance could be told at all.
     """
     test = distance.kept(current)
     paths = [current.fold(fold.fold) / held_out.COUNTERPARTS for fold in scores.folds]

@@ -88,13 +88,21 @@ def _corrupted(name: str) -> Callable[[Scores], Value]:
     return lambda scores: scores.corrupted[name].auc if name in scores.corrupted else None
 
 
-def _forecast(name: str) -> Callable[[Scores], Value]:
-    return lambda scores: getattr(scores.forecast, name) if scores.forecast else None
-
-
 def _labelled(key: str, title: str, field: str = "", note: Callable[[Any], str] = _nothing) -> Metric:
     """A metric of labelled sets alone: a field of `SetScores`."""
-    return Metric(key, title=title, of_set=lambda scores: getattr(scores, field or key), note=note)
+    return Metric(key, title=title, of_set=_field(field or key), note=note)
+
+
+def _field(path: str) -> Callable[[Any], Value]:
+    """A field of scores, or of a part of them: None where that part is not known."""
+    part, _, name = path.rpartition(".")
+
+    def value(scores: Any) -> Value:
+        owner = getattr(scores, part) if part else scores
+        known: Value = None if owner is None else getattr(owner, name)
+        return known
+
+    return value
 
 
 def _least(scores: dict[str, float]) -> str:
@@ -123,9 +131,9 @@ METRICS = [
     Metric("selection", "ranking score", of_run=_selection),
     Metric("f1", "F1", of_run=_over_folds(np.mean)),
     Metric("spread", of_run=_over_folds(np.std)),
-    Metric("auc", "AUC", "AUC", lambda scores: scores.auc, lambda scores: scores.auc),
-    Metric("oof_f1", "", "F1 at logit 0", lambda scores: scores.f1),
-    Metric("logloss", "", "log loss", lambda scores: scores.logloss),
+    Metric("auc", "AUC", "AUC", _field("auc"), _field("auc")),
+    Metric("oof_f1", "", "F1 at logit 0", _field("f1")),
+    Metric("logloss", "", "log loss", _field("logloss")),
     Metric("corrupted", "corrupted", "corrupted: mean AUC", _corrupted(MEAN)),
     Metric(
         "worst_corrupted",
@@ -138,41 +146,29 @@ METRICS = [
         "sensitivity",
         "sensitivity",
         "sensitivity to re-encoding",
-        lambda scores: scores.steadiness.sensitivity if scores.steadiness else None,
+        _field("steadiness.sensitivity"),
         note=_of_class,
     ),
+    Metric("flips", "flips", "verdicts that re-encoding flips", _field("steadiness.flips")),
     Metric(
-        "flips",
-        "flips",
-        "verdicts that re-encoding flips",
-        lambda scores: scores.steadiness.flips if scores.steadiness else None,
+        "counterparts", "counterparts", "AUC of photos against counterparts", _field("shifted.counterparts")
     ),
-    Metric(
-        "counterparts",
-        "counterparts",
-        "AUC of photos against counterparts",
-        lambda scores: scores.shifted.counterparts if scores.shifted else None,
-    ),
-    Metric("forecast", "forecast", "forecast AUC", _forecast("auc"), note=_around_forecast),
-    Metric("low", "low", of_run=_forecast("low")),
-    Metric("high", "high", of_run=_forecast("high")),
-    Metric("forecast_f1", "forecast F1", "forecast F1 at the prevalence", _forecast("f1")),
-    Metric("corrected_by", of_run=_forecast("submissions"), form=".0f"),
+    Metric("forecast", "forecast", "forecast AUC", _field("forecast.auc"), note=_around_forecast),
+    Metric("low", "low", of_run=_field("forecast.low")),
+    Metric("high", "high", of_run=_field("forecast.high")),
+    Metric("forecast_f1", "forecast F1", "forecast F1 at the prevalence", _field("forecast.f1")),
+    Metric("corrected_by", of_run=_field("forecast.submissions"), form=".0f"),
     _labelled(
         "worse", "the worse of it and inside repos", note=lambda scores: f" +- {scores.worse_error:.3f}"
     ),
     _labelled("inside", "mean AUC inside repos", "inside_mean"),
     _labelled("inside_worst", "worst AUC inside a repo"),
-    Metric(
-        "cross",
-        title="AUC of photo source and generator",
-        of_set=lambda scores: scores.cross.mean if scores.cross else None,
-    ),
-    Metric(
+    _labelled("cross", "AUC of photo source and generator", "cross.mean"),
+    _labelled(
         "cross_worst",
-        title="worst of these pairs",
-        of_set=lambda scores: scores.cross.worst if scores.cross else None,
-        note=lambda scores: f" ({scores.cross.photos} against {scores.cross.generator})",
+        "worst of these pairs",
+        "cross.worst",
+        lambda scores: f" ({scores.cross.photos} against {scores.cross.generator})",
     ),
     _labelled("tpr_at_1_fpr", "true positives at 1 % false ones"),
     _labelled("offset", "sources of a class lie apart by", note=lambda scores: " of a source's spread"),

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from humanmade import competition, ledger, looks, metrics
-from humanmade.evaluation import columns, entries, forecast, significance
+from humanmade.evaluation import columns, entries, forecast, significance, worth
 from humanmade.evaluation.entries import Entry
 from humanmade.evaluation.forecast_model import Model
 from humanmade.evaluation.significance import Difference, Sample
@@ -57,6 +57,9 @@ def report(things: Sequence[Run | Entry], submitted: Sequence[ledger.Row] = ()) 
         lines += [*_correlations(part), ""]
     if len(things) == 2:
         lines += [*_pair(ranking), ""]
+    for entry in ranking.entries if len(things) <= 2 else ():
+        if blend := entry.blend():
+            lines += [f"{entry.name}, {worth.ADDS}:", *worth.added(blend), ""]
     lines += [*_legend(ranking.table), *_grid_differences(ranking.entries)]
     if looked := leaderboard_looks(submitted):
         lines.append(looked)
@@ -91,15 +94,14 @@ def rank(things: Sequence[Run | Entry], submitted: Sequence[ledger.Row] = ()) ->
     order = pd.DataFrame(keys).sort_values([*keys], kind="stable", na_position="last").index
     ordered = [given[place] for place in order]
     several = table["data"].value_counts() > 1
-    samples = {entry.key: _sample(entry) for entry in ordered if several[names[entry.scores.data]]}
+    samples = {
+        entry.key: significance.sample(rows, entry.scores.prevalence)
+        for entry in ordered
+        if several[names[entry.scores.data]] and (rows := entry.held_out()) is not None
+    }
     ranking = Ranking(ordered, table.loc[order].reset_index(drop=True), samples)
-    tied = [_tie(ranking, above, place) for above, place in pairwise(range(len(ordered)))]
-    return Ranking(ordered, ranking.table.assign(tied=["", *tied]), samples)
-
-
-def _sample(entry: Entry) -> Sample:
-    rows = entry.held_out()
-    return {} if rows is None else significance.sample(rows, entry.scores.prevalence)
+    ranking.table["tied"] = ["", *(_tie(ranking, *two) for two in pairwise(range(len(ordered))))]
+    return ranking
 
 
 def _row(entry: Entry, submitted: Sequence[ledger.Row], data: str) -> dict[str, object]:
@@ -125,18 +127,16 @@ def _tie(ranking: Ranking, above: int, place: int) -> str:
     first, second = (ranking.table.iloc[row] for row in (above, place))
     if first["data"] != second["data"] or first["unfinished"] or second["unfinished"]:
         return ""
-    if pd.notna(first["public"]) and pd.notna(second["public"]):
+    known = ranking.table[["public", "low", "high"]].astype(float).iloc[[above, place]]
+    better, worse = known["public"]
+    if known["public"].notna().all():
         pictures = min(ranking.entries[row].pictures for row in (above, place))
-        apart = float(first["public"]) - float(second["public"])
-        return (
-            "leaderboard" if apart <= significance.leaderboard_noise(float(first["public"]), pictures) else ""
-        )
+        noise = significance.leaderboard_noise(better, pictures)
+        return "leaderboard" if better - worse <= noise else ""
     found = ranking.differences(above, place)
     if found and significance.decisive(found).verdict == significance.EVEN:
         return "folds"
-    if first[["low", "high"]].isna().any() or second[["low", "high"]].isna().any():
-        return ""
-    overlap = first["low"] <= second["high"] and second["low"] <= first["high"]
+    overlap = known["low"].notna().all() and known["low"].max() <= known["high"].min()
     return "forecast" if overlap else ""
 
 
@@ -176,12 +176,17 @@ def _pair(ranking: Ranking) -> list[str]:
 
 
 def _correlations(part: pd.DataFrame) -> list[str]:
-    metric = competition.CURRENT.metric_name
-    return [
-        f"rank correlation of {what} {metric} and public score: {correlation:.2f}"
-        for column, what in zip(of_the_metric(), ("fold", "forecast"), strict=True)
-        if (correlation := rank_correlation(part, column)) is not None
-    ]
+    """Spearman's correlation of fold scores and of forecasts with public scores, where there are enough."""
+    contest, lines = competition.CURRENT, []
+    of_metric = ("f1", "forecast_f1") if contest.metric == "f1" else ("auc", "forecast")
+    for column, what in zip(of_metric, ("fold", "forecast"), strict=True):
+        scored = part[[column, "public"]].astype(float).dropna()
+        if len(scored) >= FEWEST_SCORES and (scored.nunique() > 1).all():
+            correlation = scored["public"].corr(scored[column], method="spearman")
+            lines.append(
+                f"rank correlation of {what} {contest.metric_name} and public score: {correlation:.2f}"
+            )
+    return lines
 
 
 def _legend(table: pd.DataFrame) -> list[str]:
@@ -202,19 +207,6 @@ def _grid_differences(ranked: Sequence[Entry]) -> list[str]:
         for run, grid in grids.items()
         if (lacking := [name for name in union if name not in grid])
     ]
-
-
-def rank_correlation(table: pd.DataFrame, column: str = "f1") -> float | None:
-    """Spearman's correlation of a column (fold F1, say) and the public score.
-
-    None with fewer than three scores, or all equal.
-    """
-    from scipy.stats import spearmanr
-
-    scored = table.dropna(subset=[column, "public"])[[column, "public"]].astype(float)
-    if len(scored) < FEWEST_SCORES or (scored.nunique() < 2).any():
-        return None
-    return float(spearmanr(scored).statistic)
 
 
 def leaderboard_looks(submitted: Sequence[ledger.Row]) -> str | None:
@@ -238,11 +230,6 @@ def leaderboard_looks(submitted: Sequence[ledger.Row]) -> str | None:
         f"{scored[best][1]}), standard deviation {spread:.3f}; the best of {len(scored)} is expected to be "
         f"up to {looks.expected_maximum(len(scored)) * spread:.3f} better than it is"
     )
-
-
-def of_the_metric() -> tuple[str, str]:
-    """The columns with the folds' score and the forecast by the competition's metric."""
-    return ("f1", "forecast_f1") if competition.CURRENT.metric == "f1" else ("auc", "forecast")
 
 
 def ranked_by() -> str:

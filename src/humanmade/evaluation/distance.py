@@ -99,7 +99,4 @@ def compare(train: Embedding, test: Embedding) -> Distance:
     # A train picture's nearest neighbour is itself.
     inside = neighbours.kneighbors(pca.transform(train))[0][:, 1:].mean(axis=1)
     across = neighbours.kneighbors(pca.transform(test), n_neighbors=5)[0].mean(axis=1)
-    return Distance(
-        auc=metrics.auc(side, logits),
-        unlike=float(np.mean(across > np.quantile(inside, 0.95))),
-    )
+    return Distance(auc=metrics.auc(side, logits), unlike=float(np.mean(across > np.quantile(inside, 0.95))))

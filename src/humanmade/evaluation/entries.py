@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pandas as pd
 
 from humanmade import files, ledger
 from humanmade.errors import UserError
-from humanmade.evaluation import blend, member, significance
+from humanmade.evaluation import significance
+from humanmade.evaluation.blend import Blend
+from humanmade.evaluation.member import read_member
 from humanmade.run import RUNS, TEST, Run
 from humanmade.scores import Scores
 
@@ -27,6 +30,8 @@ class Entry:
     """In the test set."""
     held_out: Callable[[], pd.DataFrame | None]
     """`id, label, fold, logit, group` of the out-of-fold rows; None where there are none."""
+    blend: Callable[[], Blend | None] = lambda: None
+    """The blend, where it is one and its members are still what they were."""
 
 
 def of(thing: Run | Entry) -> Entry:
@@ -44,15 +49,20 @@ def of_blend(file: Path) -> Entry | None:
     if not noted or not scores:
         return None
 
-    def held_out() -> pd.DataFrame | None:
+    @cache
+    def made() -> Blend | None:
         try:
-            members = [member.read_member(str(RUNS / name)) for name in noted["runs"]]
-            return blend.held_out(members, noted["blend"])
+            blend = Blend([read_member(str(RUNS / name)) for name in noted["runs"]], noted["blend"])
         except UserError:
             # A member is gone or was trained anew.
             return None
+        return blend if blend.scorable else None
 
-    return Entry(file.as_posix(), noted["sha256"], scores, _rows(file), held_out)
+    def held_out() -> pd.DataFrame | None:
+        blend = made()
+        return blend.held_out if blend else None
+
+    return Entry(file.as_posix(), noted["sha256"], scores, _rows(file), held_out, made)
 
 
 def find(names: Sequence[str]) -> list[Run | Entry]:

@@ -112,13 +112,7 @@ class SetScores:
 
 
 def evaluate(rows: pd.DataFrame, logits: np.ndarray, prevalence: float = 0.5) -> SetScores:
-    """Score a labelled set.
-
-    Args:
-        rows: `id, label, source, repo`.
-        logits: (rows,).
-        prevalence: assumed share of label 1.
-    """
+    """Score a labelled set, rows of `id, label, source, repo`, by its logits (rows,)."""
     labels, ids = rows["label"].to_numpy(), rows["id"].tolist()
     own = float(labels.mean())
     assumed = metrics.labels_at_prevalence(ids, logits, prevalence)
@@ -157,14 +151,11 @@ def _worse_error(rows: pd.DataFrame, pooled: float, inside: dict[str, float]) ->
     """Standard error of `metrics.worse_of`: of the pooled AUC, or of the mean over repos."""
     if np.isnan(pooled):
         return pooled
-    if metrics.worse_of(pooled, inside) == pooled:
-        return _auc_error(rows["label"], pooled)
-    errors = [_auc_error(rows.loc[rows["repo"] == repo, "label"], score) for repo, score in inside.items()]
-    return float(np.sqrt(np.sum(np.square(errors))) / len(errors))
-
-
-def _auc_error(labels: pd.Series[int], score: float) -> float:
-    return metrics.auc_error(score, float((labels == 1).sum()), float((labels == 0).sum()))
+    parts = [(rows["label"], pooled)]
+    if metrics.worse_of(pooled, inside) != pooled:
+        parts = [(rows.loc[rows["repo"] == repo, "label"], score) for repo, score in inside.items()]
+    errors = [metrics.auc_error(auc, (labels == 1).sum(), (labels == 0).sum()) for labels, auc in parts]
+    return float(np.linalg.norm(errors) / len(errors))
 
 
 def _cross(pairs: dict[tuple[str, str], float]) -> Cross | None:

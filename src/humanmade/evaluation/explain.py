@@ -25,14 +25,15 @@ from humanmade.evaluation.inference import honest_logits
 from humanmade.evaluation.sheet import Cell
 from humanmade.files import whole_file
 from humanmade.images.decode import Picture
+from humanmade.metrics import NAMES
 from humanmade.progress import progress
 from humanmade.run import SCORES, Run
 from humanmade.sensitivity import MOST
 
-Maps = npt.NDArray[np.float32]
-"""(n, size, size) of 0 to 1: how much each place speaks for what the detector says."""
+Map = npt.NDArray[np.float32]
+"""(size, size) of 0 to 1: how much each place speaks for what the detector says."""
 
-Draw = Callable[[torch.Tensor], npt.NDArray[np.float32]]
+Draw = Callable[[torch.Tensor], Map]
 Reshape = Callable[[torch.Tensor], torch.Tensor]
 
 GROUPS = ("worst mistakes", "surest hits", "most doubtful")
@@ -45,15 +46,15 @@ SANE = 0.5
 edges rather than what was learned."""
 
 
-def caution(run: Run) -> str | None:
-    """What to keep in mind of a detector that re-encoding moves farther than the class does."""
+def caution(run: Run) -> list[str]:
+    """What to keep in mind of a detector that re-encoding moves farther than the class does, if it does."""
     steadiness = run.scores.steadiness if (run.folder / SCORES).is_file() else None
     if steadiness is None or steadiness.sensitivity <= MOST:
-        return None
-    return (
+        return []
+    return [
         f"caution: re-encoding moves this detector's logits {steadiness.sensitivity:.1f} times as far as the "
         "class does, so the maps may show a file's history; compare them on a recompressed copy"
-    )
+    ]
 
 
 def rows_to_explain(table: pd.DataFrame) -> pd.DataFrame:
@@ -83,7 +84,7 @@ def draw(run: Run, rows: pd.DataFrame, method: str, out: Path) -> list[str]:
         verdict = "pass" if correlation < SANE else "FAIL: the maps show edges, not what was learned"
         sanity = f"sanity: rank correlation with maps of random weights {correlation:.2f} ({verdict})"
     drawn = f"{out}: {len(chosen)} pictures of {chosen['kind'].nunique()} sources"
-    return [drawn, sanity, *filter(None, [caution(run)])]
+    return [drawn, sanity, *caution(run)]
 
 
 def map_files(pictures: Sequence[str], folder: Path) -> list[Path]:
@@ -97,26 +98,19 @@ def map_files(pictures: Sequence[str], folder: Path) -> list[Path]:
 
 
 def draw_each(run: Run, rows: pd.DataFrame, method: str, places: Sequence[Path]) -> None:
-    """Draw each row's picture, and beside it where the detector looks, into a file of its own.
-
-    Args:
-        rows: with `fold`, as `inference.known` gives it.
-    """
+    """Draw each row's picture, and beside it where the detector looks, into a file of its own."""
     for place, heat, square in zip(places, *explain(run, rows, method), strict=True):
         with whole_file(place) as scratch:
             Image.fromarray(np.hstack([square, _overlay(square, heat)])).save(scratch, format="PNG")
 
 
-def select(rows: pd.DataFrame, count: int = PER_GROUP) -> pd.DataFrame:
-    """Choose pictures per source: the worst mistakes, the surest hits and the most doubtful.
-
-    Args:
-        rows: `id, label, source, logit`.
+def select(rows: pd.DataFrame) -> pd.DataFrame:
+    """Choose rows of `label, source, logit` per source: the worst mistakes, surest hits and most doubtful.
 
     Returns:
         The chosen rows with `group` (of `GROUPS`) and `kind`, the source or else the label's name.
     """
-    names = rows["label"].map({0: "human-made", 1: "generated"})
+    names = rows["label"].map(dict(enumerate(NAMES)))
     rows = rows.assign(kind=rows["source"].mask(rows["source"] == "", names))
     support = rows["logit"].where(rows["label"] == 1, -rows["logit"])
     chosen = []
@@ -124,14 +118,13 @@ def select(rows: pd.DataFrame, count: int = PER_GROUP) -> pd.DataFrame:
         wrong, right = part[part["support"] <= 0], part[part["support"] > 0]
         doubtful = part.loc[part["support"].abs().sort_values(kind="stable").index]
         picks = (wrong.sort_values("support", kind="stable"), right.sort_values("support")[::-1], doubtful)
-        chosen += [pick.head(count).assign(group=g) for g, pick in zip(GROUPS, picks, strict=True)]
+        chosen += [pick.head(PER_GROUP).assign(group=g) for g, pick in zip(GROUPS, picks, strict=True)]
     return pd.concat(chosen, ignore_index=True)
 
 
 def has_maps(run: Run) -> bool:
     """Whether the run's detector has places to show."""
-    detector = detectors.create(run.recipe)
-    return isinstance(detector, PictureDetector) and detector.maps is not None
+    return bool(getattr(detectors.create(run.recipe), "maps", None))
 
 
 def mapped(run: Run) -> PictureDetector:
@@ -149,7 +142,7 @@ def mapped(run: Run) -> PictureDetector:
     )
 
 
-def explain(run: Run, rows: pd.DataFrame, method: str) -> tuple[Maps, list[Picture]]:
+def explain(run: Run, rows: pd.DataFrame, method: str) -> tuple[list[Map], list[Picture]]:
     """Heat maps of rows, and the squares they were made of.
 
     Args:
@@ -160,32 +153,27 @@ def explain(run: Run, rows: pd.DataFrame, method: str) -> tuple[Maps, list[Pictu
     """
     detector = mapped(run)
     squares = ViewDataset(rows, ["identity"], detector.frame)
-    drawn: dict[int, npt.NDArray[np.float32]] = {}
     # One fold after the other, so that each fold's weights are read once.
-    order = np.argsort(rows["fold"].to_numpy(), kind="stable").tolist()
-    draw: Draw | None = None
-    for place, index in enumerate(progress(order, "explaining", "pictures", len(order))):
-        fold = rows["fold"].iloc[index]
-        if draw is None or fold != rows["fold"].iloc[order[place - 1]]:
-            draw = _drawer(detector, run.trainings(fold)[0][1], method)
-        drawn[index] = draw(squares[index])
+    each = (
+        (draw, index)
+        for fold in rows["fold"].unique()
+        for draw in [_drawer(detector, run.trainings(fold)[0][1], method)]
+        for index in np.flatnonzero(rows["fold"] == fold).tolist()
+    )
+    maps = {i: draw(squares[i]) for draw, i in progress(each, "explaining", "pictures", len(rows))}
     shown = [squares[index][0].permute(1, 2, 0).numpy() for index in range(len(rows))]
-    return np.stack([drawn[index] for index in range(len(rows))]), shown
+    return [maps[index] for index in range(len(rows))], shown
 
 
 def _drawer(detector: PictureDetector, folder: Path, method: str) -> Draw:
-    """What makes a map (size, size) of one picture (1, 3, size, size), by a fold's model."""
+    """What makes the map of one picture (1, 3, size, size), by a fold's model."""
     if detector.maps == "exact":
-
-        def exact(pixels: torch.Tensor) -> npt.NDArray[np.float32]:
-            return _evidence(*detector.patch_logits(folder, pixels), pixels.shape[-1])
-
-        return exact
+        return lambda pixels: _evidence(*detector.patch_logits(folder, pixels), pixels.shape[-1])
     network = detector.network(folder)
     return lambda pixels: activation_map(network, pixels, method)
 
 
-def _evidence(parts: list[torch.Tensor], rest: torch.Tensor, size: int) -> npt.NDArray[np.float32]:
+def _evidence(parts: list[torch.Tensor], rest: torch.Tensor, size: int) -> Map:
     """Add depths up at the picture's size; what speaks against the detector's word is cut off."""
     large = [
         F.interpolate(part[:, None], size=(size, size), mode="bilinear", align_corners=False)[:, 0]
@@ -194,10 +182,11 @@ def _evidence(parts: list[torch.Tensor], rest: torch.Tensor, size: int) -> npt.N
     total = torch.stack(large).sum(dim=0)[0]
     logit = float(sum(part.mean() for part in parts) + rest[0])
     # Depths have offsets of their own; only differences between places can be shown.
-    return _unit(((total - total.mean()) * np.sign(logit)).clamp_min(0).numpy())
+    evidence = ((total - total.mean()) * np.sign(logit)).clamp_min(0)
+    return np.asarray(evidence / evidence.max().clamp_min(1e-9), np.float32)
 
 
-def activation_map(network: nn.Module, pixels: torch.Tensor, method: str) -> npt.NDArray[np.float32]:
+def activation_map(network: nn.Module, pixels: torch.Tensor, method: str) -> Map:
     """Map (size, size) of one picture (1, 3, size, size) uint8 for what the network says of it."""
     try:
         import pytorch_grad_cam as cams
@@ -257,25 +246,20 @@ def randomised_correlation(run: Run, rows: pd.DataFrame, method: str) -> float:
     return float(np.mean(correlations)) if correlations else float("nan")
 
 
-def contact_sheet(path: Path, rows: pd.DataFrame, maps: Maps, shown: list[Picture], title: str) -> None:
+def contact_sheet(
+    path: Path, rows: pd.DataFrame, maps: Sequence[Map], shown: Sequence[Picture], title: str
+) -> None:
     """Draw chosen pictures above their maps: a row a source, `PER_GROUP` columns each of `GROUPS`."""
-    cells = [
-        Cell((picture, _overlay(picture, heat)), f"{logit:+.2f}", (logit > 0) != (label == 1))
-        for picture, heat, logit, label in zip(shown, maps, rows["logit"], rows["label"], strict=True)
-    ]
-    places = rows.groupby(["kind", "group"]).indices
-    drawn: list[sheet.Row] = []
-    for kind in rows["kind"].unique():
-        members = [list(places.get((kind, group), []))[:PER_GROUP] for group in GROUPS]
-        padded = [[*part, *[None] * (PER_GROUP - len(part))] for part in members]
-        drawn.append((str(kind), [None if k is None else cells[k] for part in padded for k in part]))
-    sheet.draw(path, drawn, title, {PER_GROUP * k: group for k, group in enumerate(GROUPS)})
+    drawn: dict[str, list[Cell | None]] = {}
+    places = rows["group"].map(GROUPS.index) * PER_GROUP + rows.groupby(["kind", "group"]).cumcount()
+    for row, place, heat, picture in zip(rows.to_dict("records"), places, maps, shown, strict=True):
+        if row["kind"] not in drawn:
+            drawn[row["kind"]] = [None for _ in range(len(GROUPS) * PER_GROUP)]
+        wrong = (row["logit"] > 0) != (row["label"] == 1)
+        drawn[row["kind"]][place] = Cell((picture, _overlay(picture, heat)), f"{row['logit']:+.2f}", wrong)
+    sheet.draw(path, [*drawn.items()], title, {PER_GROUP * k: group for k, group in enumerate(GROUPS)})
 
 
-def _overlay(picture: Picture, heat: npt.NDArray[np.float32]) -> Picture:
+def _overlay(picture: Picture, heat: Map) -> Picture:
     colours = colormaps["inferno"](heat.clip(0, 1))[..., :3] * 255
     return np.asarray(picture * 0.45 + colours * 0.55).astype(np.uint8)
-
-
-def _unit(values: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
-    return np.asarray(values / max(float(values.max()), 1e-9), dtype=np.float32)

@@ -6,10 +6,9 @@ import tempfile
 import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import torch
 from PIL import Image
@@ -96,31 +95,26 @@ def export(run: Run, out: Path) -> list[str]:
     """
     detector = detectors.create(_plain(run.recipe))
     frame = _frame(detector, run.recipe.detector)
-    onnx = _needed()
+    try:
+        import onnx
+    except ImportError:
+        raise UserError("export needs the package onnx: pip install 'humanmade[export]'") from None
     places = [place for key in run.finished() for _, place in run.trainings(key)]
     if not places:
         raise UserError(f"{run.folder}: no fold is finished; run cv again to continue it")
     module = _part(detector, [(place, 1 / len(places)) for place in places])
     with files.whole_file(out) as scratch:
         _write(module, frame, scratch)
-        model = onnx.load(str(scratch))
+        model = onnx.load(scratch)
         facts = {"run": run.name, "size": str(frame.size), "crop": frame.crop}
         onnx.helper.set_model_props(model, facts)
-        onnx.save(model, str(scratch))
+        onnx.save(model, scratch)
         checked = _check(scratch, detector, places, frame)
     return [
         f"{out}: pixels (n, 3, {frame.size}, {frame.size}) uint8, RGB, cut by '{frame.crop}'; logit (n,), "
         f"the mean of {len(places)} trainings",
         checked,
     ]
-
-
-def _needed() -> Any:
-    try:
-        import onnx
-    except ImportError:
-        raise UserError("export needs the package onnx: pip install 'humanmade[export]'") from None
-    return onnx
 
 
 def _plain(recipe: Recipe) -> Recipe:
@@ -156,7 +150,7 @@ def _part(detector: Detector, folders: Weighted) -> nn.Module:
     if isinstance(detector, Probe):
         return ProbePart(detector, folders)
     if isinstance(detector, Network):
-        networks = [NetworkPart(detector.network(folder)) for folder, _ in folders]
+        networks = (NetworkPart(detector.network(folder)) for folder, _ in folders)
         return Sum(networks, [factor for _, factor in folders])
     assert isinstance(detector, Ensemble)
     shares: dict[str, list[tuple[Path, float]]] = {name: [] for name in detector.members}
@@ -197,31 +191,21 @@ def _check(path: Path, detector: Detector, places: Sequence[Path], frame: Frame)
     with tempfile.TemporaryDirectory() as folder:
         rows = _samples(Path(folder), frame.size)
         expected = np.mean([detector.logits(place, rows, ["identity"])[:, 0] for place in places], axis=0)
-        squares = _squares(rows, frame)
+        dataset = ViewDataset(rows, ["identity"], frame)
+        squares = np.concatenate([dataset[index].numpy() for index in range(SAMPLES)])
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     apart = float(np.abs(session.run(None, {"pixels": squares})[0] - expected).max())
     if not apart <= CLOSE:
         raise UserError(f"export: the file's logits are {apart:.2g} from the run's, more than {CLOSE}")
-    checked = f"checked with onnxruntime on {len(rows)} pictures"
-    return f"{checked}: at most {apart:.1g} from the run's logits of one view"
-
-
-def _squares(rows: pd.DataFrame, frame: Frame) -> npt.NDArray[np.uint8]:
-    dataset = ViewDataset(rows, ["identity"], frame)
-    return np.concatenate([dataset[index].numpy() for index in range(len(dataset))])
+    return f"checked with onnxruntime on {SAMPLES} pictures: at most {apart:.1g} from the run's, of one view"
 
 
 def _samples(folder: Path, size: int) -> pd.DataFrame:
     """Rows of made-up pictures: clouds from smooth to fine, with what detectors ask of a row."""
-    rng = np.random.default_rng(0)
-    paths = [folder / f"{number}.png" for number in range(SAMPLES)]
-    for number, path in enumerate(paths):
-        cells: npt.NDArray[np.uint8] = rng.integers(0, 256, (4 << number, 4 << number, 3), dtype=np.uint8)
+    rng, rows = np.random.default_rng(0), []
+    for number in range(SAMPLES):
+        path = folder / f"{number}.png"
+        cells = rng.integers(0, 256, (4 << number, 4 << number, 3), dtype=np.uint8)
         Image.fromarray(cells).resize((size + 40, size + 20), Image.Resampling.BICUBIC).save(path)
-    return pd.DataFrame(
-        {
-            "id": [path.name for path in paths],
-            "path": [str(path) for path in paths],
-            "digest": [files.sha256(path)[:32] for path in paths],
-        }
-    ).assign(pair="", label=-1, broken=False)
+        rows.append({"id": path.name, "path": str(path), "digest": files.sha256(path)[:32]})
+    return pd.DataFrame(rows).assign(pair="", label=-1, broken=False)

@@ -48,11 +48,7 @@ def forecast_of(scores: Scores, test_size: int) -> Forecast | None:
 
 
 def forecast(facts: Facts, spread: float, test_size: int, prevalence: float) -> Forecast:
-    """Forecast the AUC on a test set of `test_size` pictures.
-
-    Args:
-        spread: standard deviation of AUC over the folds.
-    """
+    """Forecast the AUC on that many pictures; the spread is the standard deviation of AUC over the folds."""
     auc = foretold(MODEL, facts)
     ones = prevalence * test_size
     return _around(auc, half_width(MODEL, facts, auc, test_size - ones, ones, spread), prevalence)
@@ -68,7 +64,6 @@ def shown(scores: Scores, key: str, submitted: Sequence[ledger.Row]) -> Scores:
 
     Args:
         key: the run's name, or the hash of a blend's file: its own submissions do not count.
-        submitted: rows of the ledger.
     """
     if scores.forecast is None:
         return scores
@@ -107,10 +102,7 @@ def sharpened(plain: Forecast, past: Sequence[tuple[float, float]], prevalence: 
 
 def _around(auc: float, half: float, prevalence: float) -> Forecast:
     return Forecast(
-        auc=auc,
-        f1=f1_at_prevalence(auc, prevalence),
-        low=max(0.0, auc - half),
-        high=min(1.0, auc + half),
+        auc=auc, f1=f1_at_prevalence(auc, prevalence), low=max(0.0, auc - half), high=min(1.0, auc + half)
     )
 
 
@@ -121,14 +113,10 @@ def f1_at_prevalence(auc: float, prevalence: float) -> float:
     """
     from scipy.optimize import brentq
 
-    apart = math.sqrt(2) * _NORMAL.inv_cdf(float(np.clip(auc, 1e-6, 1 - 1e-6)))
-
-    def too_many(cut: float) -> float:
-        caught, false = 1 - _NORMAL.cdf(cut - apart), 1 - _NORMAL.cdf(cut)
-        return prevalence * caught + (1 - prevalence) * false - prevalence
-
-    cut = brentq(too_many, min(-12.0, apart - 12), max(12.0, apart + 12))
-    return float(1 - _NORMAL.cdf(cut - apart))
+    auc = min(auc, 1 - 1e-6)
+    if auc <= auc_of_f1(0.0, prevalence):
+        return 0.0
+    return float(brentq(lambda f1: auc_of_f1(f1, prevalence) - auc, 0.0, 1.0))
 
 
 def auc_of_f1(f1: float, prevalence: float) -> float:

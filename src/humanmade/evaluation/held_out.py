@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,7 +18,7 @@ from humanmade.fusion import CLEAN
 from humanmade.images.corruptions import CORRUPTIONS
 from humanmade.progress import warn_once
 from humanmade.run import CORRUPTED
-from humanmade.scores import MEAN, WORST, CorruptedScores, Steadiness
+from humanmade.scores import MEAN, WORST, CorruptedScores, FoldScores, Scores, Steadiness
 from humanmade.seeding import stable_seed
 from humanmade.sensitivity import REENCODED, flip_rate, sensitivity
 from humanmade.training.budget import Budget, OutOfTimeError
@@ -36,18 +35,12 @@ SCALES = (1.0, 0.5)
 
 
 def measure(
-    detector: Detector,
-    places: Sequence[Path],
-    valid: pd.DataFrame,
-    folder: Path,
-    share: int,
-    budget: Budget,
+    detector: Detector, places: Sequence[Path], valid: pd.DataFrame, folder: Path, share: int, budget: Budget
 ) -> None:
     """Write a fold's logits of a sample of its held-out rows, corrupted and beside counterparts.
 
     Args:
         places: folders of the fold's trainings (seeds), over which logits are averaged.
-        folder: the fold's.
         share: how many folds share the sample.
     """
     rows = sample(valid, SAMPLE // share)
@@ -97,37 +90,50 @@ def corruptions(table: pd.DataFrame) -> list[str]:
     return [name for name in table.columns if name not in ("id", "label", "fold", CLEAN)]
 
 
+def scored(
+    scores: Scores, folds: list[FoldScores], oof: pd.DataFrame, corrupted: pd.DataFrame, by_fold: bool
+) -> Scores:
+    """Add what out-of-fold rows (`label, logit`) say, and corrupted ones as for `score`."""
+    overall = metrics.summary(oof["label"], oof["logit"])
+    if by_fold:
+        # Logits of different folds come from different models; across sources they do not compare.
+        overall["auc"] = float(np.nanmean([fold.auc for fold in folds]))
+    return replace(
+        scores,
+        folds=folds,
+        f1=overall["f1"],
+        auc=overall["auc"],
+        logloss=overall["logloss"],
+        scale=float(oof["logit"].std(ddof=0)),
+        corrupted=score(corrupted, by_fold),
+        steadiness=steadiness(corrupted, by_fold),
+    )
+
+
 def score(table: pd.DataFrame, by_fold: bool) -> dict[str, CorruptedScores]:
     """AUC, and F1 at logit 0, of each corruption in a table, their `mean` and the `worst`.
 
     Args:
-        table: of `humanmade.run.Run.corrupted`.
+        table: of `humanmade.run.Run.corrupted`; may be empty.
         by_fold: score inside each fold and average, for folds whose logits do not compare.
     """
-    parts, grid = _parts(table, by_fold), {}
-    for name in corruptions(table):
-        grid[name] = _reduced([metrics.summary(part["label"], part[name]) for part in parts], np.mean)
-    if not grid:
+    names = corruptions(table)
+    if not names:
         return {}
-    scores = [asdict(score) for score in grid.values()]
-    return grid | {MEAN: _reduced(scores, np.mean), WORST: _reduced(scores, np.min)}
-
-
-def _reduced(
-    scores: Sequence[Mapping[str, float]], reduce: Callable[[list[float]], np.floating[Any]]
-) -> CorruptedScores:
-    return CorruptedScores(
-        auc=float(reduce([score["auc"] for score in scores])),
-        f1=float(reduce([score["f1"] for score in scores])),
-    )
+    parts = [
+        [
+            (metrics.auc(part["label"], part[name]), metrics.f1(part["label"], part[name] > 0))
+            for name in names
+        ]
+        for part in _parts(table, by_fold)
+    ]
+    grid = np.mean(parts, axis=0)
+    reduced = [*zip(names, grid, strict=True), (MEAN, grid.mean(axis=0)), (WORST, grid.min(axis=0))]
+    return {name: CorruptedScores(auc=float(auc), f1=float(f1)) for name, (auc, f1) in reduced}
 
 
 def steadiness(table: pd.DataFrame, by_fold: bool) -> Steadiness | None:
-    """What re-encoding does to the logits of a table; None where it holds no re-encoding.
-
-    Args:
-        table, by_fold: as for `score`.
-    """
+    """What re-encoding does to the logits of a table, as for `score`; None where it holds no re-encoding."""
     names = [name for name in REENCODED if name in table]
     if table.empty or not names:
         return None

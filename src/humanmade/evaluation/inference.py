@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -33,20 +34,15 @@ def run_logits(current: Run, rows: pd.DataFrame) -> Logits:
     detector = detectors.create(recipe)
     ranks, view_names = team(), views.expand(recipe.views)
     good = ranks.share(rows[~rows["broken"]])
-    folds = []
-    for key in done:
-        places = [place for _, place in current.trainings(key)]
-        folds.append(mean_logits(detector, places, good, view_names))
+    places = [[place for _, place in current.trainings(key)] for key in done]
+    by_place = iter(detector.logits_by([*itertools.chain(*places)], good, view_names))
+    folds = [np.mean([next(by_place).mean(axis=1) for _ in seeds], axis=0) for seeds in places]
     logits = ranks.gather(dict(zip(good["id"], np.mean(folds, axis=0).tolist(), strict=True)))
     return fill_broken(np.array([logits.get(name, np.nan) for name in rows["id"]]), rows)
 
 
 def honest_logits(current: Run, rows: pd.DataFrame) -> pd.DataFrame:
-    """Give rows what `known` gives, with `run_logits` where no fold held a picture out.
-
-    Args:
-        rows: with the inventory's columns.
-    """
+    """Give rows what `known` gives, with `run_logits` where no fold held a picture out."""
     rows = known(current, rows)
     new = rows["logit"].isna().to_numpy()
     if new.any():
@@ -83,18 +79,11 @@ def known(current: Run, rows: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def mean_logits(
-    detector: Detector, places: Sequence[Path], rows: pd.DataFrame, view_names: Sequence[str]
-) -> Logits:
-    """Mean logit (rows,) over the views and over the trainings (seeds) of one fold."""
-    per_seed = [detector.logits(place, rows, view_names).mean(axis=1) for place in places]
-    return np.asarray(np.mean(per_seed, axis=0))
-
-
 def member_logits(
     detector: Detector, places: Sequence[Path], rows: pd.DataFrame, view_names: Sequence[str]
 ) -> dict[str, Logits]:
-    """What `mean_logits` gives under the name "", and beside it each member's own if there are members."""
+    """Mean logit (rows,) over the views and over the trainings (seeds) of one fold, under the name "", and
+    beside it each member's own if there are members."""
     parts = [detector.member_logits(place, rows, view_names) for place in places]
     return {name: np.mean([part[name].mean(axis=1) for part in parts], axis=0) for name in parts[0]}
 

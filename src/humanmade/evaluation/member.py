@@ -81,21 +81,6 @@ def same_rows(members: Sequence[Member]) -> list[pd.DataFrame]:
     return tables
 
 
-def views(members: Sequence[Member]) -> dict[str, fusion.View]:
-    """The members' held-out logits: clean, and corrupted where all were scored on the same pictures.
-
-    Raises:
-        UserError: as `same_rows`.
-    """
-    seen = {fusion.CLEAN: view(same_rows(members), "logit")}
-    samples = corrupted_samples(members)
-    if not samples:
-        warn_once(
-            "not all runs were scored on the same corrupted pictures: weights are learned from clean ones"
-        )
-    return seen | {name: view(samples, name) for name in shared_corruptions(samples)}
-
-
 def view(tables: Sequence[pd.DataFrame], name: str) -> fusion.View:
     """The column `name` of the members' tables of the same rows."""
     labels, folds = (tables[0][column].to_numpy(dtype=np.int64) for column in ("label", "fold"))

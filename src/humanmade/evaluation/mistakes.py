@@ -9,7 +9,8 @@ import pandas as pd
 from PIL import Image
 
 from humanmade.data.loader import read_picture
-from humanmade.evaluation import plots, webp
+from humanmade.evaluation import page
+from humanmade.metrics import NAMES
 
 MISTAKES = 8
 """Shown at most."""
@@ -27,32 +28,31 @@ def faults(oof: pd.DataFrame, rows: pd.DataFrame) -> Values:
         oof: `id, label, fold, logit`.
         rows: `source, path` by id, for pictures; they are shown where none is missing.
     """
+    from sklearn.metrics import confusion_matrix
+
+    called = confusion_matrix(oof["label"], (oof["logit"] > 0).astype(int), labels=[0, 1]).tolist()
     wrong = oof[(oof["logit"] > 0) != (oof["label"] == 1)]
     worst = wrong.loc[wrong["logit"].abs().sort_values(ascending=False, kind="stable").index].head(MISTAKES)
     complete = worst["id"].isin(rows.index).all()
     return {
-        "confusion": [_confusion(oof, label) for label in sorted(plots.NAMES)],
+        "confusion": [
+            {
+                "truth": NAMES[label],
+                "called": counts,
+                "right": f"{counts[label] / sum(counts):.1%}" if any(counts) else "-",
+            }
+            for label, counts in enumerate(called)
+        ],
         "mistaken": len(wrong),
         "mistakes": [_mistake(row, rows if complete else rows[:0]) for row in worst.to_dict("records")],
     }
 
 
-def _confusion(oof: pd.DataFrame, label: int) -> Values:
-    called = oof.loc[oof["label"] == label, "logit"] > 0
-    right = called if label == 1 else ~called
-    return {
-        "truth": plots.NAMES[label],
-        "human": int((~called).sum()),
-        "generated": int(called.sum()),
-        "right": f"{right.mean():.1%}" if len(called) else "-",
-    }
-
-
 def _mistake(row: Mapping[Any, Any], rows: pd.DataFrame) -> Values:
-    values = {"id": row["id"], "truth": plots.NAMES[int(row["label"])]}
+    values = {"id": row["id"], "truth": NAMES[int(row["label"])]}
     values |= {"logit": f"{row['logit']:+.2f}", "fold": int(row["fold"])}
     if row["id"] in rows.index:
         picture = Image.fromarray(read_picture(str(rows.loc[row["id"], "path"])))
-        values["picture"] = webp.inline(picture, WIDTH, BYTES)
+        values["picture"] = page.picture(picture, WIDTH, BYTES)
         values["source"] = rows.loc[row["id"], "source"]
     return values

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from humanmade import competition, metrics
-from humanmade.evaluation.svg import INK, drawn, panels, styled
+from humanmade.evaluation.page import INK, drawn, panels, styled
 
 Array = npt.NDArray[np.floating]
 
@@ -21,7 +21,6 @@ CLASSES = {0: "#3d85c6", 1: "#d9742b"}
 
 OTHER = "#8a8a8a"
 FORECAST, STAR = "#2f9e6e", "#d64a4a"
-NAMES = {0: "human-made", 1: "generated"}
 
 CURVES = ("loss", "auc", "logloss", "selection")
 """What of a training's log is drawn, where it is there."""
@@ -40,8 +39,8 @@ class Standing:
 
     name: str
     folds: Sequence[float]
-    forecast: tuple[float, float, float] | None
-    """The forecast, and the ends of its interval."""
+    forecast: Sequence[float]
+    """The forecast, and the ends of its interval; empty where there is none."""
     public: float | None
 
 
@@ -123,16 +122,19 @@ def separation(oof: pd.DataFrame, test: Array | None, cut: float | None) -> str:
         cut: the threshold of the submission's labels; None where it has none.
     """
     figure, axes = panels(3.6 if test is not None else 2.2, rows=2 if test is not None else 1)
-    everything = np.concatenate([oof["logit"].to_numpy(), [] if test is None else test])
-    low, high = np.quantile(everything, [0.005, 0.995])
+    low, high = np.quantile([*oof["logit"], *([] if test is None else test)], [0.005, 0.995])
     bins = np.linspace(min(low, -0.1), max(high, 0.1), BINS + 1)
-    for label, rows in oof.groupby("label")["logit"]:
-        _histogram(axes[0], rows.to_numpy(), bins, CLASSES[int(str(label))], NAMES[int(str(label))])
-    axes[0].set_title("train, out of fold", loc="left")
+    said = []
+    for label, name in enumerate(metrics.NAMES):
+        if len(rows := oof.loc[oof["label"] == label, "logit"].to_numpy()):
+            _histogram(axes[0], rows, bins, CLASSES[label], name)
+            said.append(f"{name} {np.median(rows):.2f}")
+    text = f"median logits out of fold: {', '.join(said)}"
     if test is not None:
         _histogram(axes[1], test, bins, OTHER, "test")
-        axes[1].set_title("test, without labels", loc="left")
-    for axis in axes:
+        text += f"; test {np.median(test):.2f}"
+    for axis, title in zip(axes, ("train, out of fold", "test, without labels"), strict=False):
+        axis.set_title(title, loc="left")
         axis.axvline(0, color=INK, lw=1, label="logit 0")
         axis.set_ylabel("pictures")
     if cut is not None and test is not None:
@@ -140,24 +142,17 @@ def separation(oof: pd.DataFrame, test: Array | None, cut: float | None) -> str:
     for axis in axes:
         axis.legend(fontsize=8)
     axes[-1].set_xlabel("logit: generated to the right")
-    means = [f"{NAMES[int(str(k))]} {v:.2f}" for k, v in oof.groupby("label")["logit"].median().items()]
-    said = f"; test {np.median(test):.2f}" if test is not None else ""
-    return drawn(figure, f"median logits out of fold: {', '.join(means)}{said}")
+    return drawn(figure, text)
 
 
 def _histogram(axis: Axes, logits: Array, bins: Array, colour: str, label: str) -> None:
-    counts, _ = np.histogram(logits.clip(bins[0], bins[-1]), bins)
-    axis.stairs(counts, bins, fill=True, color=colour, alpha=0.35)
-    axis.stairs(counts, bins, color=colour, lw=1.2, label=label)
+    inside = logits.clip(bins[0], bins[-1])
+    axis.hist(inside, bins.tolist(), histtype="stepfilled", fc=(colour, 0.35), ec=colour, lw=1.2, label=label)
 
 
 @styled
 def ranking(oof: pd.DataFrame) -> str:
-    """ROC of each fold, and how far the logits may be read as chances.
-
-    Args:
-        oof: `label, fold, logit`.
-    """
+    """ROC of each fold, and how far logits of rows of `label, fold, logit` may be read as chances."""
     from sklearn.calibration import calibration_curve
     from sklearn.metrics import roc_curve
 
@@ -188,8 +183,9 @@ def changes(aucs: Mapping[str, float], clean: float) -> str:
     ordered = sorted(((auc - clean, name) for name, auc in aucs.items()), reverse=True)
     names, values = [name for _, name in ordered], [change for change, _ in ordered]
     figure, [axis] = panels(1.0 + 0.21 * len(names))
-    axis.barh(names, values, color=[CLASSES[0] if value >= 0 else STAR for value in values], alpha=0.75)
-    _label_bars(axis, values, "{:+.3f}")
+    colours = [CLASSES[0] if value >= 0 else STAR for value in values]
+    axis.bar_label(axis.barh(names, values, color=colours, alpha=0.75), fmt="{:+.3f}", padding=3, fontsize=8)
+    axis.margins(x=0.2)
     axis.axvline(0, color=INK, lw=1)
     axis.locator_params(axis="x", nbins=5)
     axis.set_xlabel(f"change of AUC from {clean:.3f} as they are")
@@ -204,41 +200,22 @@ def sources(aucs: Mapping[str, float], labels: Mapping[str, int]) -> str:
     names, values = [_short(name) for _, name in ordered], [auc for auc, _ in ordered]
     figure, [axis] = panels(1.2 + 0.24 * len(names))
     colours = [CLASSES.get(labels.get(name, -1), OTHER) for _, name in ordered]
-    axis.barh(range(len(names)), values, color=colours, alpha=0.75)
+    bars = axis.barh(range(len(names)), values, color=colours, alpha=0.75)
+    axis.bar_label(bars, fmt="{:.3f}", padding=3, fontsize=8)
     axis.set_yticks(range(len(names)), names)
-    _label_bars(axis, values, "{:.3f}")
     axis.axvline(metrics.CHANCE, color=OTHER, ls=":")
     axis.set_xlim(0, 1.16)
     axis.set_xlabel("AUC")
     if labels:
-        handles = [axis.barh(0, 0, color=CLASSES[label], label=NAMES[label]) for label in CLASSES]
+        handles = [axis.barh(0, 0, color=CLASSES[label], label=metrics.NAMES[label]) for label in CLASSES]
         figure.legend(handles=handles, loc="outside upper center", ncols=2, fontsize=8)
     said = ", ".join(f"{name} {value:.3f}" for value, name in ordered)
     return drawn(figure, f"AUC of each source: {said}")
 
 
-def _label_bars(axis: Axes, values: Sequence[float], form: str) -> None:
-    for place, value in enumerate(values):
-        side = "left" if value >= 0 else "right"
-        axis.annotate(
-            form.format(value),
-            (value, place),
-            (3 if value >= 0 else -3, 0),
-            textcoords="offset points",
-            ha=side,
-            va="center",
-            fontsize=8,
-        )
-    axis.margins(x=0.2)
-
-
 @styled
 def curves(logs: Mapping[str, pd.DataFrame]) -> str | None:
-    """What each fold's log says over the epochs; None where nothing was trained in epochs.
-
-    Args:
-        logs: by the fold's name, a row a line of its log.
-    """
+    """What logs (by the fold's name) say over the epochs; None where nothing was trained in epochs."""
     logs = {name: log for name, log in logs.items() if "epoch" in log}
     names = [name for name in CURVES if any(name in log for log in logs.values())]
     if not names:

@@ -17,17 +17,21 @@ from humanmade import recipe as recipes
 from humanmade.errors import UserError
 from humanmade.evaluation import audit as auditing
 from humanmade.evaluation import compare as comparing
-from humanmade.evaluation import forecast, held_out, mistakes, plots, scorecard, webp
+from humanmade.evaluation import forecast, held_out, mistakes, page, plots, scorecard, worth
+from humanmade.evaluation.blend import Blend
+from humanmade.evaluation.member import read_member
 from humanmade.files import read_csv, read_numbers
 from humanmade.fusion import CLEAN
 from humanmade.run import OOF, PICTURES, TEST, Run
 
 TEMPLATE = "report.html.j2"
-DUPLICATES = 24
 SHEET, SHEET_BYTES = 1400, 60_000
 """Pixels of a sheet's width, and what it may weigh: ten runs stay below two megabytes."""
 
 Values = dict[str, Any]
+
+Drawing = tuple[str, str]
+"""An `<svg>`, and the caption below it."""
 
 
 def report(runs: Sequence[Run], submitted: Sequence[ledger.Row], table: pd.DataFrame | None = None) -> str:
@@ -47,21 +51,18 @@ def report(runs: Sequence[Run], submitted: Sequence[ledger.Row], table: pd.DataF
     loader = jinja2.FileSystemLoader(Path(__file__).parent)
     pages = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
     numbers = {run.folder: number for number, run in enumerate(runs, 1)}
+    by_data: dict[str, list[Run]] = {}
+    for run in runs:
+        by_data.setdefault(run.scores.data, []).append(run)
     return pages.get_template(TEMPLATE).render(
-        groups=[_group(members, submitted, numbers) for members in _by_data(runs).values()],
+        groups=[_group(members, submitted, numbers) for members in by_data.values()],
         differences=_differences(runs),
         audit=None if table is None else _audit(table),
         about=[_about(run, number, submitted, table) for number, run in enumerate(runs, 1)],
         all_ones=metrics.all_ones(),
         ranked_by=comparing.ranked_by(),
+        metric=competition.CURRENT.metric_name,
     )
-
-
-def _by_data(runs: Sequence[Run]) -> dict[str, list[Run]]:
-    groups: dict[str, list[Run]] = {}
-    for run in runs:
-        groups.setdefault(run.scores.data, []).append(run)
-    return groups
 
 
 def _group(runs: Sequence[Run], submitted: Sequence[ledger.Row], numbers: Mapping[Path, int]) -> Values:
@@ -69,27 +70,20 @@ def _group(runs: Sequence[Run], submitted: Sequence[ledger.Row], numbers: Mappin
     table = comparing.compare(runs, submitted)
     shown = comparing.shown(table)
     links = {run.name: numbers[run.folder] for run in runs}
-    first = runs[0]
-    short = first.scores.data_name
-    test = _logits(first, TEST)
-    counts = f"{len(first.assigned)} train and {0 if test is None else len(test)} test pictures"
-    drawn = [_plot(plots.standings(_standings(runs, table)), _standings_caption())]
-    if correlations := _correlations(runs):
-        drawn.append(correlations)
+    short, test = runs[0].scores.data_name, _logits(runs[0], TEST)
+    counts = f"{len(runs[0].assigned)} train and {0 if test is None else len(test)} test pictures"
+    caption = (
+        f"{competition.CURRENT.metric_name} of each run: folds with their mean, the forecast with its 80 % "
+        "interval, the leaderboard."
+    )
     return {
         "short": short,
         "title": f"{short}: {counts}",
         "headings": list(shown.columns),
         "rows": [{"cells": row, "number": links.get(row[0])} for row in shown.to_numpy().tolist()],
-        "plots": drawn,
+        "plots": [(plots.standings(_standings(runs, table)), caption), *_correlations(runs)],
+        "added": _added(runs),
     }
-
-
-def _standings_caption() -> str:
-    return (
-        f"{competition.CURRENT.metric_name} of each run: folds with their mean, the forecast with its 80 % "
-        "interval, the leaderboard."
-    )
 
 
 def _standings(runs: Sequence[Run], table: pd.DataFrame) -> list[plots.Standing]:
@@ -98,26 +92,34 @@ def _standings(runs: Sequence[Run], table: pd.DataFrame) -> list[plots.Standing]
     standings = []
     for row in table.to_dict("records"):
         own = scores[row["run"]]
-        ends = [row[key] for key in ("forecast", "low", "high")]
-        known = not pd.isna(ends).any()
-        if known and metric == "f1":
+        ends = [row[key] for key in ("forecast", "low", "high") if pd.notna(row[key])]
+        if metric == "f1":
             ends = [forecast.f1_at_prevalence(auc, own.prevalence) for auc in ends]
         folds = [getattr(fold, metric) for fold in own.folds]
         public = None if pd.isna(row["public"]) else float(row["public"])
-        foretold = (ends[0], ends[1], ends[2]) if known else None
-        standings.append(plots.Standing(row["run"], folds, foretold, public))
+        standings.append(plots.Standing(row["run"], folds, ends, public))
     return standings
 
 
-def _correlations(runs: Sequence[Run]) -> Values | None:
+def _correlations(runs: Sequence[Run]) -> list[Drawing]:
     """Spearman's correlation of the logits of runs: of test rows, where all of them have some."""
     for name, rows in ((TEST, "test"), (OOF, "out-of-fold")):
         found = {run.name: logits for run in runs if (logits := _logits(run, name)) is not None}
         shared = pd.DataFrame(found).dropna()
         if len(found) > 1 and len(shared) > 1 and (name == OOF or len(found) == len(runs)):
             caption = f"Rank correlation of the runs' {rows} logits: the lower, the more a blend can gain."
-            return _plot(plots.agreement(shared.corr(method="spearman")), caption)
-    return None
+            return [(plots.agreement(shared.corr(method="spearman")), caption)]
+    return []
+
+
+def _added(runs: Sequence[Run]) -> list[worth.Addition]:
+    """What each run adds to the mean of all that are finished; nothing where they cannot be blended."""
+    finished = [run for run in runs if not run.scores.unfinished]
+    try:
+        members = [read_member(str(run.folder)) for run in finished]
+        return worth.additions(Blend(members, "mean")) if len(members) > 1 else []
+    except UserError:
+        return []
 
 
 def _logits(run: Run, name: str) -> pd.Series[float] | None:
@@ -129,32 +131,23 @@ def _logits(run: Run, name: str) -> pd.Series[float] | None:
 def _differences(runs: Sequence[Run]) -> dict[str, list[str]]:
     """The values of every key in which recipes differ, a run each; a dash where there is no such key."""
     found = recipes.differences([run.recipe for run in runs])
-    return {
-        key: ["-" if value is None else _plain(value) for value in values]
-        for key, values in found.items()
-        if key != "name"
-    }
+    found.pop("name", None)
+    return {key: [_plain(value) for value in values] for key, values in found.items()}
 
 
 def _plain(value: object) -> str:
+    value = "-" if value is None else value
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _audit(table: pd.DataFrame) -> Values:
     audit = auditing.audit(table)
-    across = audit.duplicates["first_split"] != audit.duplicates["second_split"]
-    pairs = pd.concat([audit.duplicates[across], audit.duplicates[~across]]).head(DUPLICATES)
-    labels = np.where(pairs["same_label"], "same", "opposite")
-    unknown = (pairs[["first_split", "second_split"]] != "train").any(axis=1)
     values = {"train": audit.train, "test": audit.test, "verdict": audit.verdict}
-    values |= {"count": len(audit.duplicates), "duplicates": []}
-    if len(pairs):
-        shown = pairs.assign(labels=pd.Series(labels, pairs.index).mask(unknown, "unknown"))
-        values["duplicates"] = shown.to_dict("records")
-        with tempfile.TemporaryDirectory() as folder:
-            sheet = Path(folder) / "duplicates.png"
-            auditing.draw_duplicates(sheet, audit, table, DUPLICATES)
-            values["sheet"] = webp.inline(Image.open(sheet), SHEET, SHEET_BYTES)
+    values |= {"count": len(audit.duplicates), "duplicates": audit.first_duplicates().to_dict("records")}
+    with tempfile.TemporaryDirectory() as folder:
+        sheet = Path(folder) / "duplicates.png"
+        if auditing.draw_duplicates(sheet, audit, table):
+            values["sheet"] = page.picture(Image.open(sheet), SHEET, SHEET_BYTES)
     return values
 
 
@@ -184,26 +177,28 @@ def _trained_on(run: Run, table: pd.DataFrame | None) -> pd.DataFrame:
     return table.merge(own, on=["id", "digest"]).set_index("id")[["label", "source", "path"]]
 
 
-def _plots(run: Run, oof: pd.DataFrame, rows: pd.DataFrame) -> list[Values]:
-    drawn: list[Values] = []
+def _plots(run: Run, oof: pd.DataFrame, rows: pd.DataFrame) -> list[Drawing]:
+    drawn: list[Drawing] = []
     if len(oof):
         test = _logits(run, TEST)
         cut = None if test is None else _cut(test, run.scores.prevalence)
         separation = plots.separation(oof, None if test is None else test.to_numpy(), cut)
-        drawn.append(_plot(separation, "Logits: how far apart the classes are, and where the cut lies."))
+        drawn.append((separation, "Logits: how far apart the classes are, and where the cut lies."))
         if oof["label"].nunique() == 2:
             said = "Ranking in each fold, and how often pictures are generated by the chance that is said."
-            drawn.append(_plot(plots.ranking(oof), said))
-    drawn += _corruptions(run, oof)
+            drawn.append((plots.ranking(oof), said))
+        drawn += _corruptions(run, oof)
     if named := run.scores.named_sources:
         labels = _labels_of_sources(rows)
-        said = "AUC of each source against all of the other class"
         unnamed = "" if labels else "; with --data coloured by class"
-        drawn.append(_plot(plots.sources(named, labels), f"{said}{unnamed}."))
-    paths = sorted(run.folder.glob("fold*/**/log.jsonl"))
-    logs = {path.parent.relative_to(run.folder).as_posix(): _log(path) for path in paths}
+        said = f"AUC of each source against all of the other class{unnamed}."
+        drawn.append((plots.sources(named, labels), said))
+    logs = {
+        path.parent.relative_to(run.folder).as_posix(): pd.read_json(path, lines=True)
+        for path in sorted(run.folder.glob("fold*/**/log.jsonl"))
+    }
     if curves := plots.curves(logs):
-        drawn.append(_plot(curves, "What training says over the epochs."))
+        drawn.append((curves, "What training says over the epochs."))
     return drawn
 
 
@@ -215,15 +210,15 @@ def _cut(test: pd.Series[float], prevalence: float) -> float | None:
     return float((test[labels == 1].min() + test[labels == 0].max()) / 2)
 
 
-def _corruptions(run: Run, oof: pd.DataFrame) -> list[Values]:
-    if not run.scores.corruptions or oof.empty:
+def _corruptions(run: Run, oof: pd.DataFrame) -> list[Drawing]:
+    if not run.scores.corruptions:
         return []
     keys = [fold.fold for fold in run.scores.folds if isinstance(fold.fold, int)]
     table = run.corrupted(keys, oof.set_index("id")["label"])
     # The same pictures as they are, scored as if that were a corruption too.
     grid = held_out.score(table.rename(columns={CLEAN: "as it is"}), run.recipe.split == "source")
     drawn = plots.changes(run.scores.corruptions, grid["as it is"].auc)
-    return [_plot(drawn, "What each corruption of the held-out pictures changes.")]
+    return [(drawn, "What each corruption of the held-out pictures changes.")]
 
 
 def _labels_of_sources(rows: pd.DataFrame) -> dict[str, int]:
@@ -236,17 +231,13 @@ def _labels_of_sources(rows: pd.DataFrame) -> dict[str, int]:
     }
 
 
-def _log(path: Path) -> pd.DataFrame:
-    return pd.DataFrame([json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()])
-
-
 def _sheets(run: Run) -> list[Values]:
     """What `explain` left in the run folder."""
     return [
         {
             "name": path.stem.removeprefix("explain-"),
             "alt": f"worst mistakes, surest hits and doubts of {run.name}, each above its map",
-            "picture": webp.inline(Image.open(path), SHEET, SHEET_BYTES),
+            "picture": page.picture(Image.open(path), SHEET, SHEET_BYTES),
         }
         for path in sorted(run.folder.glob("explain-*.png"))
     ]
@@ -259,14 +250,11 @@ def _provenance(run: Run) -> dict[str, str]:
         "recipe": run.recipe.name,
         "seeds": ", ".join(map(str, run.recipe.seeds)),
         "folds": f"{len(scores.folds)} of {run.folds} finished, kept apart by {run.recipe.split}",
-        "data": " ".join([scores.data or "unknown", *scores.data_folders]),
+        "data": " ".join([scores.data or "unknown", *(Path(place).name for place in scores.data_folders)]),
         "assumed share of generated test pictures": f"{scores.prevalence:.0%}",
         "seconds": f"{sum(fold.seconds for fold in scores.folds):.0f}",
         "pictures a second in training": f"{np.mean(speed):.1f}" if speed else "-",
+        "machine": ", ".join(f"{name} {value}" for name, value in scores.machine.items()) or "unknown",
         "versions": ", ".join(f"{name} {version}" for name, version in scores.versions.items()) or "unknown",
         "the kit's commit": scores.commit or "unknown",
     }
-
-
-def _plot(svg: str, caption: str) -> Values:
-    return {"svg": svg, "caption": caption}

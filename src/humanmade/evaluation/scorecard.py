@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 
 import pandas as pd
 
 from humanmade import ledger, metrics, submission
-from humanmade.data import manifest
-from humanmade.evaluation import canaries, columns, forecast
+from humanmade.data import inventory, manifest
+from humanmade.evaluation import canaries, columns, evaluate, forecast
+from humanmade.evaluation.inference import run_logits
 from humanmade.run import SUBMISSION, Run
 from humanmade.scores import FoldScores, Scores
 
@@ -33,6 +35,16 @@ def lines(scores: Scores) -> list[str]:
         *canaries.lines(scores.canaries),
         *canaries.alarms(scores.canaries),
     ]
+
+
+def lesson(run: Run, hidden: Path) -> str:
+    """What the demo's hidden test labels, in a labelled folder, say of a run."""
+    rows = inventory.attach(manifest.load([hidden]))
+    return (
+        "\nThe demo's hidden test labels, which no competition shows, say:\n"
+        f"{evaluate.as_text(evaluate.evaluate(rows, run_logits(run, rows)))}\n"
+        "Other up-samplers made the test's fakes. No fold could know that."
+    )
 
 
 def _fold_table(folds: Sequence[FoldScores]) -> list[str]:

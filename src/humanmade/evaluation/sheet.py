@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import matplotlib
 import numpy as np
-from matplotlib import style
-from matplotlib.figure import Figure
+from PIL import Image, ImageDraw, ImageFont
 
 from humanmade.files import whole_file
 from humanmade.images.corruptions import rescale
@@ -22,10 +22,9 @@ GAP = 12
 LINE = 16
 """Pixels from one line of text to the next."""
 
-DPI = 100
-POINTS = 7.5
-CHARACTER = 0.61 * POINTS * DPI / 72
-"""Pixels a character takes at most in Matplotlib's monospaced face, DejaVu Sans Mono."""
+FONT = ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSansMono.ttf", 10)
+CHARACTER = FONT.getlength("m")
+"""Pixels that every character takes."""
 
 
 @dataclass(frozen=True)
@@ -37,19 +36,14 @@ class Cell:
     highlighted: bool = False
     """Whether the caption stands on yellow."""
 
+    def lines(self) -> list[str]:
+        """The caption's lines, cut to fit: their ends, in which file names differ."""
+        most = int(SIDE / CHARACTER)
+        return [line if len(line) <= most else f"…{line[1 - most :]}" for line in self.caption.splitlines()]
+
 
 Row = tuple[str, Sequence[Cell | None]]
 """A name, which may be empty, and cells from left to right; None leaves a place empty."""
-
-
-@dataclass(frozen=True)
-class Line:
-    """A line of text: its upper left corner in pixels of the sheet."""
-
-    left: float
-    top: float
-    text: str
-    highlighted: bool = False
 
 
 def draw(path: Path, rows: Sequence[Row], title: str = "", heads: Mapping[int, str] | None = None) -> None:
@@ -58,69 +52,47 @@ def draw(path: Path, rows: Sequence[Row], title: str = "", heads: Mapping[int, s
     Args:
         heads: text above the first row, by the number of its column.
     """
-    width = GAP + max(len(cells) for _, cells in rows) * (SIDE + GAP)
+    width = _left(max(len(cells) for _, cells in rows))
     titles = textwrap.wrap(title, int((width - 2 * GAP) / CHARACTER))
-    lines = [Line(GAP, GAP + number * LINE, text) for number, text in enumerate(titles)]
-    top = GAP + len(titles) * LINE
-    lines += [Line(_left(column), top, text) for column, text in (heads or {}).items()]
-    bands = [np.full((top + LINE * bool(heads), width, 3), 255, np.uint8)]
-    for name, cells in rows:
-        band, captions = _band(name, cells, width, sum(map(len, bands)))
-        bands.append(band)
-        lines += captions
-    with whole_file(path) as scratch, style.context("default"):
-        _figure(np.concatenate(bands), lines).savefig(
-            scratch,
-            format="png",
-            # Without the version that Matplotlib writes, the same pictures give the same bytes everywhere.
-            metadata={"Software": None},
-        )
+    top = Image.new("RGB", (width, GAP + LINE * (len(titles) + bool(heads))), "white")
+    for number, text in enumerate(titles):
+        _write(top, GAP, GAP + number * LINE, text)
+    for column, text in (heads or {}).items():
+        _write(top, _left(column), GAP + len(titles) * LINE, text)
+    bands = [np.asarray(band) for band in (top, *(_band(name, cells, width) for name, cells in rows))]
+    with whole_file(path) as scratch:
+        Image.fromarray(np.concatenate(bands)).save(scratch, format="PNG")
 
 
-def _band(name: str, cells: Sequence[Cell | None], width: int, top: int) -> tuple[Picture, list[Line]]:
-    """Pixels of a row (height, width, 3) and its lines of text, where the row begins at `top`."""
-    lines = [Line(GAP, top + GAP // 2, name)] if name else []
-    bottom = head = GAP // 2 + LINE * len(lines)
-    placed = []
+def _band(name: str, cells: Sequence[Cell | None], width: int) -> Image.Image:
+    """A row of the sheet."""
+    fitted = [
+        [rescale(p, SIDE / max(p.shape[:2])) for p in (cell.pictures if cell else ())] for cell in cells
+    ]
+    lines = [cell.lines() if cell else [] for cell in cells]
+    heights = [
+        sum(len(p) + 2 for p in column) + LINE * len(text) for column, text in zip(fitted, lines, strict=True)
+    ]
+    head = GAP // 2 + LINE * bool(name)
+    band = Image.new("RGB", (width, head + max(heights) + GAP // 2), "white")
+    _write(band, GAP, GAP // 2, name)
     for column, cell in enumerate(cells):
         below = head
-        for picture in cell.pictures if cell else ():
-            fitted = rescale(picture, SIDE / max(picture.shape[:2]))
-            placed.append((below, _left(column), fitted))
-            below += len(fitted) + 2
-        for text in _short(cell.caption) if cell else ():
-            lines.append(Line(_left(column), top + below, text, cell is not None and cell.highlighted))
+        for picture in fitted[column]:
+            band.paste(Image.fromarray(picture), (_left(column), below))
+            below += len(picture) + 2
+        for text in lines[column]:
+            _write(band, _left(column), below, text, cell is not None and cell.highlighted)
             below += LINE
-        bottom = max(bottom, below)
-    band = np.full((bottom + GAP // 2, width, 3), 255, np.uint8)
-    for below, left, fitted in placed:
-        band[below : below + len(fitted), left : left + fitted.shape[1]] = fitted
-    return band, lines
+    return band
 
 
-def _figure(canvas: Picture, lines: Sequence[Line]) -> Figure:
-    height, width = canvas.shape[:2]
-    figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI)
-    figure.figimage(canvas)
-    for line in lines:
-        figure.text(
-            line.left / width,
-            1 - (line.top + 2) / height,
-            line.text,
-            family="monospace",
-            fontsize=POINTS,
-            verticalalignment="top",
-            parse_math=False,
-            bbox={"facecolor": "gold", "edgecolor": "none", "pad": 1.5} if line.highlighted else None,
-        )
-    return figure
+def _write(band: Image.Image, left: int, top: int, text: str, highlighted: bool = False) -> None:
+    pen = ImageDraw.Draw(band)
+    if highlighted:
+        pen.rectangle((left - 1, top, left + FONT.getlength(text), top + LINE - 2), "gold")
+    pen.text((left, top + 1), text, "black", FONT)
 
 
 def _left(column: int) -> int:
     return GAP + column * (SIDE + GAP)
-
-
-def _short(caption: str) -> list[str]:
-    """Lines that fit a cell: their ends, in which file names differ."""
-    most = int(SIDE / CHARACTER)
-    return [line if len(line) <= most else f"…{line[1 - most :]}" for line in caption.splitlines()]

@@ -28,9 +28,6 @@ LEVEL = 0.95
 EVEN = "not told apart"
 """The verdict on a difference that is not beyond noise."""
 
-CHUNK = 50
-"""Resamples drawn at once: bounds the memory at that many numbers a group."""
-
 METRICS = competition.METRICS
 """Keys of the scores that are resampled, with their names."""
 
@@ -95,11 +92,9 @@ def sample(rows: pd.DataFrame, prevalence: float) -> Sample:
         rows: `id, label, fold, logit, group`.
         prevalence: share of each fold's rows that is labelled 1 for F1.
     """
-    ordered = rows.sort_values("id")
-    parts = {int(fold): ordered[ordered["fold"] == fold] for fold in sorted(rows["fold"].unique())}
     return {
-        fold: _sample_fold(part, prevalence, fold)
-        for fold, part in parts.items()
+        int(str(fold)): _sample_fold(part, prevalence, int(str(fold)))
+        for fold, part in rows.sort_values("id").groupby("fold")
         if part["label"].nunique() == 2
     }
 
@@ -137,10 +132,8 @@ def leaderboard_noise(score: float, pictures: int) -> float:
 
 def _difference(metric: str, pairs: Sequence[tuple[FoldSample, FoldSample]]) -> Difference:
     folds = tuple(first.scores[metric] - second.scores[metric] for first, second in pairs)
-    resampled = np.mean(
-        [first.resampled[metric] - second.resampled[metric] for first, second in pairs], axis=0
-    )
-    low, high = np.nanquantile(resampled, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    resampled = [first.resampled[metric] - second.resampled[metric] for first, second in pairs]
+    low, high = np.nanquantile(np.mean(resampled, axis=0), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Difference(metric, float(np.mean(folds)), float(low), float(high), folds)
 
 
@@ -185,9 +178,5 @@ def _ranked_right(labels: npt.NDArray[np.int64], logits: Array) -> Array:
 def _resampled(sums: Array, fold: int) -> Array:
     """Sums (`RESAMPLES`, k) over groups drawn with replacement, of sums (groups, k)."""
     generator, count = np.random.default_rng([SEED, fold]), len(sums)
-    out = []
-    for _ in range(0, RESAMPLES, CHUNK):
-        drawn = generator.integers(0, count, (CHUNK, count))
-        times = np.stack([np.bincount(row, minlength=count) for row in drawn])
-        out.append(times @ sums)
-    return np.concatenate(out)
+    drawn = (generator.integers(0, count, count) for _ in range(RESAMPLES))
+    return np.stack([np.bincount(groups, minlength=count) @ sums for groups in drawn])

@@ -13,14 +13,19 @@ import pandas as pd
 from humanmade import files, metrics
 from humanmade.errors import UserError
 from humanmade.evaluation import forecast
+from humanmade.metrics import NAMES
 from humanmade.run import OOF, Run
 from humanmade.scores import Forecast, Scores, Shift
 
 UNSURE = (0.2, 0.8)
 """Calibrated shares between which no verdict is given."""
 
-NAMES = ("human-made", "generated")
-"""Of labels 0 and 1."""
+SEEN = {
+    "": "",
+    "out of fold": "  (in the training set; by the fold that held it out)",
+    "trained on": "  (trained on it, so this is too good)",
+}
+"""What `inference.known` says of a picture, in words."""
 
 
 @dataclass(frozen=True)
@@ -82,9 +87,7 @@ def _platt(labels: npt.NDArray[np.int64], logits: npt.NDArray[np.float64]) -> tu
     spread = float(logits.std()) or 1.0
     doubled = np.tile(logits / spread, 2)[:, None]
     fit = LogisticRegression(C=1e6, max_iter=1000).fit(
-        doubled,
-        np.repeat([1, 0], len(labels)),
-        np.concatenate([weight * target, weight * (1 - target)]),
+        doubled, np.repeat([1, 0], len(labels)), np.concatenate([weight * target, weight * (1 - target)])
     )
     return float(fit.coef_[0, 0]) / spread, float(fit.intercept_[0])
 
@@ -106,7 +109,7 @@ def verdicts(run: Run, rows: pd.DataFrame) -> pd.DataFrame:
         rows: with `id`, and `logit` and `seen` of `humanmade.evaluation.inference.honest_logits`.
 
     Returns:
-        A row a picture: `picture` (the id), `verdict` (of `NAMES`, at the threshold), `unsure` (whether
+        A row a picture: `picture` (the id), `verdict` (at the threshold), `unsure` (whether
         the share lies within `UNSURE`), `share`, `logit`, `seen` (of `inference.known`). Alike in all rows
         are the run's `threshold, false_positives` (`Calibration`), and the AUC forecast for pictures from
         `elsewhere` with its 80 % interval, `low` and `high`.
@@ -117,7 +120,7 @@ def verdicts(run: Run, rows: pd.DataFrame) -> pd.DataFrame:
     calibration = calibrate(run)
     share = calibration.share(rows["logit"])
     foretold = elsewhere(run.scores, calibration.rows)
-    table = pd.DataFrame(
+    return pd.DataFrame(
         {
             "picture": rows["id"],
             "verdict": np.where(rows["logit"] > calibration.threshold, NAMES[1], NAMES[0]),
@@ -125,15 +128,13 @@ def verdicts(run: Run, rows: pd.DataFrame) -> pd.DataFrame:
             "share": share,
             "logit": rows["logit"],
             "seen": rows["seen"],
+            "threshold": calibration.threshold,
+            "false_positives": calibration.false_positives,
+            "elsewhere": foretold.auc if foretold else np.nan,
+            "low": foretold.low if foretold else np.nan,
+            "high": foretold.high if foretold else np.nan,
         }
     ).reset_index(drop=True)
-    return table.assign(
-        threshold=calibration.threshold,
-        false_positives=calibration.false_positives,
-        elsewhere=foretold.auc if foretold else np.nan,
-        low=foretold.low if foretold else np.nan,
-        high=foretold.high if foretold else np.nan,
-    )
 
 
 def as_text(table: pd.DataFrame) -> str:
@@ -159,15 +160,9 @@ def as_text(table: pd.DataFrame) -> str:
 
 def _line(row: dict[Hashable, Any], width: int) -> str:
     verdict = f"unsure, rather {row['verdict']}" if row["unsure"] else str(row["verdict"])
-    seen = {
-        "": "",
-        "out of fold": "  (in the training set; by the fold that held it out)",
-        "trained on": "  (trained on it, so this is too good)",
-    }
-    numbers = f"share {_percent(row['share']):>4}  logit {row['logit']:+.2f}"
-    return f"{row['picture']:{width}}  {verdict:25}  {numbers}{seen[row['seen']]}"
-
-
-def _percent(share: float) -> str:
-    """A share that is never called certain."""
-    return "<1%" if share < 0.01 else ">99%" if share > 0.99 else f"{share:.0%}"
+    # Nothing is called certain.
+    share = "<1%" if row["share"] < 0.01 else ">99%" if row["share"] > 0.99 else f"{row['share']:.0%}"
+    return (
+        f"{row['picture']:{width}}  {verdict:25}  share {share:>4}  logit {row['logit']:+.2f}"
+        f"{SEEN[row['seen']]}"
+    )

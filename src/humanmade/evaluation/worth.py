@@ -1,43 +1,84 @@
-"""What a blend is worth: beside its members, against the best of them, and what it flips."""
+"""What a blend is worth: beside its members, against the best of them, what each adds, and what it flips."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from humanmade import competition, ledger, submission
 from humanmade.errors import UserError
-from humanmade.evaluation import blend, forecast, significance
+from humanmade.evaluation import forecast, significance
+from humanmade.evaluation.blend import Blend
 from humanmade.evaluation.member import Member, same_rows
-from humanmade.evaluation.significance import Sample
+from humanmade.evaluation.significance import METRICS, Difference, Sample
 from humanmade.run import SUBMISSION
 from humanmade.scores import Scores
 
 BLEND = "the blend"
 """Its row among the members'."""
 
+ADDS = "what each run adds: the blend less the blend of the others, on the same folds"
+
 ANSWERS = {"better": "yes", "worse": "no"}
 """Whether a blend is better than its best member, by the verdict on their difference."""
 
 
-def lines(
-    members: Sequence[Member], method: str, scores: Scores | None, values: Mapping[str, float]
-) -> list[str]:
+@dataclass(frozen=True)
+class Addition:
+    """What a member adds: how much higher the blend scores than the blend of the others."""
+
+    name: str
+    folds: Difference | None
+    """By the competition's metric; None where no fold holds both classes."""
+    forecast: float | None
+    """Of the forecast AUC."""
+
+    def __str__(self) -> str:
+        forecast = "" if self.forecast is None else f"; forecast AUC {self.forecast:+.4f}"
+        return f"{self.name}: {self.folds or 'no fold holds both classes'}{forecast}"
+
+
+def additions(blend: Blend) -> list[Addition]:
+    """What each member adds to a blend that could be scored; none where it could not."""
+    whole, found = blend.scores, []
+    if whole is None:
+        return []
+    sample = significance.sample(blend.held_out, whole.prevalence)
+    for member in blend.members:
+        rest = Blend([other for other in blend.members if other is not member], blend.method)
+        apart = significance.differences(sample, significance.sample(rest.held_out, whole.prevalence))
+        scores = rest.scores or _run_scores(rest.members[0])
+        ends = whole.forecast, scores.forecast
+        foretold = ends[0].auc - ends[1].auc if ends[0] and ends[1] else None
+        found.append(Addition(member.origin, significance.decisive(apart) if apart else None, foretold))
+    return found
+
+
+def added(blend: Blend) -> list[str]:
+    """`additions`, laid out a line each."""
+    return [f"  {addition}" for addition in additions(blend)]
+
+
+def lines(blend: Blend, values: Mapping[str, float]) -> list[str]:
     """What is known of a blend besides its submission, in lines; why nothing is, where that is so.
 
     Args:
-        scores: of the blend, where it could be scored.
         values: what it submits, by id.
     """
+    members, scores = blend.members, blend.scores
     if len(members) < 2:
         return []
     if scores is None:
         return ["worth: not known; that needs runs of the same data with the same finished folds"]
-    samples = {member.origin: _sample(member, scores.prevalence) for member in members}
-    samples[BLEND] = significance.sample(blend.held_out(members, method), scores.prevalence)
+    samples = {
+        made.members[0].origin: significance.sample(made.held_out, scores.prevalence)
+        for made in (Blend([member], "mean") for member in members)
+    }
+    samples[BLEND] = significance.sample(blend.held_out, scores.prevalence)
     best = max(members, key=lambda member: _fold_score(samples[member.origin]))
     found = significance.differences(samples[BLEND], samples[best.origin])
     told = ["better than the best member: not known, as no fold holds both classes"]
@@ -46,40 +87,39 @@ def lines(
         answer = ANSWERS.get(decisive.verdict, decisive.verdict)
         told = [f"better than the best member on the folds, {best.name}: {answer}"]
         told += [f"  {difference}" for difference in found.values()]
-    return [*_table(members, scores, samples), *_correlations(members), *told, *_flips(best, values)]
+    told += [f"{ADDS}:", *added(blend)]
+    return [*_table(blend, scores, samples), *_correlations(blend), *told, *_flips(best, values)]
 
 
-def _sample(member: Member, prevalence: float) -> Sample:
-    assert member.oof is not None and member.folds is not None, "a run that could be scored"
-    rows = member.oof.merge(member.folds[["id", "group"]], on="id", validate="1:1")
-    return significance.sample(rows, prevalence)
+def _run_scores(member: Member) -> Scores:
+    assert member.run is not None, "a run that could be scored"
+    return member.run.scores
 
 
 def _fold_score(sample: Sample, metric: str = competition.CURRENT.metric) -> float:
-    return float(np.mean([fold.scores[metric] for fold in sample.values()])) if sample else float("nan")
+    return float(np.mean([fold.scores[metric] for fold in sample.values()])) if sample else math.nan
 
 
-def _table(members: Sequence[Member], scores: Scores, samples: Mapping[str, Sample]) -> list[str]:
+def _table(blend: Blend, scores: Scores, samples: Mapping[str, Sample]) -> list[str]:
     """The members' and the blend's scores on the folds, and their forecasts."""
     submitted = ledger.read()
-    known = {m.origin: forecast.shown(m.run.scores, m.origin, submitted) for m in members if m.run}
-    known[BLEND] = forecast.shown(scores, BLEND, submitted)
+    known = {member.origin: _run_scores(member) for member in blend.members} | {BLEND: scores}
+    foretold = {name: forecast.shown(made, name, submitted).forecast for name, made in known.items()}
     table = pd.DataFrame(index=[*samples])
-    for metric, said in significance.METRICS.items():
+    for metric, said in METRICS.items():
         table[f"fold {said}"] = [_fold_score(sample, metric) for sample in samples.values()]
-    for metric, said in significance.METRICS.items():
-        table[f"forecast {said}"] = [getattr(known[name].forecast, metric, math.nan) for name in samples]
-    corrected = known[BLEND].forecast
+    for metric, said in METRICS.items():
+        table[f"forecast {said}"] = [getattr(foretold[name], metric, math.nan) for name in samples]
+    corrected = foretold[BLEND]
     heading = f"forecasts {corrected.correction}" if corrected else "no forecast"
     text = table.to_string(float_format="{:.3f}".format, na_rep="-")
     return [f"members and the blend ({heading}):", *text.splitlines()]
 
 
-def _correlations(members: Sequence[Member]) -> list[str]:
+def _correlations(blend: Blend) -> list[str]:
     """Spearman's correlation of every two members' out-of-fold logits."""
-    logits = pd.DataFrame(
-        {member.name: table["logit"] for member, table in zip(members, same_rows(members), strict=True)}
-    )
+    tables = zip(blend.members, same_rows(blend.members), strict=True)
+    logits = pd.DataFrame({member.name: table["logit"] for member, table in tables})
     table = logits.corr(method="spearman").map("{:.2f}".format)
     return ["rank correlation of out-of-fold logits:", *table.to_string().splitlines()]
 

@@ -21,24 +21,14 @@ os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
 import albumentations as A
 
-INTERPOLATIONS = (
-    cv2.INTER_NEAREST,
-    cv2.INTER_LINEAR,
-    cv2.INTER_CUBIC,
-    cv2.INTER_AREA,
-    cv2.INTER_LANCZOS4,
-)
+INTERPOLATIONS = (cv2.INTER_NEAREST, cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_AREA, cv2.INTER_LANCZOS4)
 
 
 class Augmentation:
     """Crop, flip and degrade one picture to `frame.size` squared."""
 
     def __init__(self, frame: Frame, keys: Augment | None = None) -> None:
-        """
-        Args:
-            frame: the square to cut, at native resolution or after resizing.
-            keys: what is drawn; each place of the chain of degradations is used half the time.
-        """
+        """`keys` say what is drawn; each place of the chain of degradations is used half the time."""
         self.frame, self.keys = frame, keys or Augment()
         # Degradations run on a square a little larger than the crop, not on the whole picture:
         # the cost is bounded, and JPEG's grid still falls anywhere in the crop.

@@ -37,9 +37,12 @@ def describe(picture: Picture, size: int) -> Vector:
     Args:
         size: of its file, in bytes.
     """
-    native, squashed = _middle(picture), _squashed(picture, SIDE)
+    top, left = (max(0, side - NATIVE) // 2 for side in picture.shape[:2])
+    native = np.ascontiguousarray(picture[top : top + NATIVE, left : left + NATIVE])
+    squashed = _squashed(picture, SIDE)
     numbers = {
-        "colour": _colour(squashed),
+        # Roots of the shares of 4 x 4 x 4 colours, so that rare ones count too.
+        "colour": np.sqrt(_colours(squashed, 4) / SIDE**2),
         "thumbnail": _squashed(picture, 8).ravel() / 255.0,
         "sharpness": _sharpness(luminance(native)),
         "blurred": _blurred(picture),
@@ -49,15 +52,14 @@ def describe(picture: Picture, size: int) -> Vector:
     return np.concatenate([numbers[name] for name in CANARIES]).astype(np.float32)
 
 
-def _colour(picture: Picture) -> npt.NDArray[np.float64]:
-    """Roots of the shares of 4 x 4 x 4 colours (64,): roots, so that rare colours count too."""
-    return np.sqrt(_colours(picture, 4) / (picture.size / 3))
-
-
 def _sharpness(grey: Plane) -> npt.NDArray[np.float64]:
     """Logarithms (3,) of the Laplacian's deviation and of local gradient energy, in full and half size."""
     half = cv2.resize(grey, [max(1, side // 2) for side in grey.shape[::-1]], interpolation=cv2.INTER_AREA)
-    local = [_log(_blocks(energy)).mean() for energy in (_energy(grey), _energy(np.asarray(half)))]
+    local = []
+    for plane in (grey, np.asarray(half)):
+        across, down = _slopes(plane)
+        blocks = cv2.resize(across**2 + down**2, (8, 8), interpolation=cv2.INTER_AREA)
+        local.append(_log(blocks).mean())
     return np.array([float(_log(cv2.Laplacian(grey, cv2.CV_32F).std())), *local])
 
 
@@ -73,9 +75,8 @@ _LOWEST = np.add.outer(np.arange(32), np.arange(32)) < 8
 
 def _bytes(picture: Picture, native: Picture, size: int) -> npt.NDArray[np.float64]:
     """Logarithms (2,) of bytes per pixel: of the file, and saved as a JPEG again."""
-    saved = cv2.imencode(
-        ".jpg", cv2.cvtColor(native, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, QUALITY]
-    )[1]
+    bgr = cv2.cvtColor(native, cv2.COLOR_RGB2BGR)
+    saved = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1]
     return np.log([max(size, 1) / (picture.size / 3), len(saved) / (native.size / 3)])
 
 
@@ -100,12 +101,6 @@ def _drawing(picture: Picture) -> npt.NDArray[np.float64]:
     )
 
 
-def _middle(picture: Picture) -> Picture:
-    """At most `NATIVE` pixels a side from the middle, as they are."""
-    top, left = (max(0, side - NATIVE) // 2 for side in picture.shape[:2])
-    return np.ascontiguousarray(picture[top : top + NATIVE, left : left + NATIVE])
-
-
 def _squashed(picture: Picture, side: int) -> Picture:
     """The whole picture as a square, whatever its shape."""
     return np.asarray(cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA), dtype=np.uint8)
@@ -121,16 +116,6 @@ def _slopes(grey: Plane) -> tuple[Plane, Plane]:
     """Sobel's slopes across and down, in grey levels per pixel."""
     across, down = (cv2.Sobel(grey, cv2.CV_32F, *order, scale=1 / 8) for order in ((1, 0), (0, 1)))
     return np.asarray(across), np.asarray(down)
-
-
-def _energy(grey: Plane) -> Plane:
-    across, down = _slopes(grey)
-    return across**2 + down**2
-
-
-def _blocks(plane: Plane) -> Plane:
-    """Means of 8 x 8 parts of a plane."""
-    return np.asarray(cv2.resize(plane, (8, 8), interpolation=cv2.INTER_AREA))
 
 
 def _log(values: npt.ArrayLike) -> npt.NDArray[np.float64]:

@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageCms, ImageOps
 
+from humanmade.images.truncation import LEAST, ended, is_truncated_jpeg, share_there
+
 Picture: TypeAlias = npt.NDArray[np.uint8]
 """Height x width x 3, RGB, 0 to 255."""
 
@@ -22,6 +24,15 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF")
 MAX_PIXELS = 100_000_000
 """Largest picture that is decoded: 300 MB as RGB. Larger ones are taken for decompression bombs."""
 
+# Decoders meet hostile bytes with errors of many kinds; each means that this is no picture.
+ERRORS = (
+    OSError, ValueError, SyntaxError, EOFError, LookupError, TypeError, ArithmeticError, RuntimeError,
+    struct.error, MemoryError, Image.DecompressionBombError,
+)  # fmt: skip
+
+_IN_RGB = getattr(cv2, "IMREAD_COLOR_RGB", 0)
+"""Asks OpenCV for RGB at once; versions before 4.11 cannot."""
+
 
 class BrokenPictureError(Exception):
     """The bytes are not a picture that can be read; the message says why."""
@@ -30,25 +41,21 @@ class BrokenPictureError(Exception):
 def decode(data: bytes, trusted: bool = False) -> Picture:
     """Decode a file's bytes: first frame, EXIF orientation applied, colours in sRGB, alpha on white.
 
-    A JPEG whose end is missing is decoded as far as it goes, the rest grey.
+    A JPEG whose end is missing is decoded as far as it goes, the rest grey, if that is `LEAST` of its rows.
 
     Args:
         trusted: these bytes were decoded before. Plain JPEGs then go through OpenCV: the same pixels
             sooner, but it would take some damaged files for whole.
 
     Raises:
-        BrokenPictureError: nothing could be decoded, or it is larger than `MAX_PIXELS`.
+        BrokenPictureError: too little could be decoded, or it is larger than `MAX_PIXELS`.
     """
     image = _read(data, trusted)
     return image if isinstance(image, np.ndarray) else np.array(image, dtype=np.uint8)
 
 
 def upright(data: bytes) -> Image.Image:
-    """What `decode` gives, as Pillow's RGB picture: whoever wants both is spared the way back.
-
-    Raises:
-        BrokenPictureError: as `decode`.
-    """
+    """What `decode` gives, as Pillow's RGB picture: whoever wants both is spared the way back."""
     image = _read(data, trusted=False)
     assert isinstance(image, Image.Image)
     return image
@@ -62,63 +69,42 @@ def _read(data: bytes, trusted: bool) -> Image.Image | Picture:
             pixels = image.width * image.height
             if pixels > MAX_PIXELS:
                 raise BrokenPictureError(f"{pixels:,} pixels, more than {MAX_PIXELS:,}")
-            plain = _plain_jpeg(image, data) if trusted else None
-            if plain is not None:
-                return plain
-            profile = image.info.get("icc_profile")
+            truncated, profile = is_truncated_jpeg(data), image.info.get("icc_profile")
+            if trusted and image.format == "JPEG" and image.mode in ("RGB", "L") and not truncated:
+                plain = None if profile or "exif" in image.info else _by_opencv(data, image.size)
+                if plain is not None:
+                    return plain
             image.load()
+            if truncated and share_there(data, image) < LEAST:
+                raise BrokenPictureError(f"cut off: less than {LEAST:.0%} of it can be decoded")
             ImageOps.exif_transpose(image, in_place=True)
             return _to_srgb(_to_rgb(image), profile)
     except BrokenPictureError:
         raise
-    # Decoders meet hostile bytes with errors of many kinds; each means that this is no picture.
-    except (
-        OSError,
-        ValueError,
-        SyntaxError,
-        EOFError,
-        IndexError,
-        KeyError,
-        TypeError,
-        OverflowError,
-        RuntimeError,
-        struct.error,
-        MemoryError,
-        Image.DecompressionBombError,
-    ) as error:
+    except ERRORS as error:
         reason = str(error).split("<")[0].strip() or type(error).__name__
         raise BrokenPictureError(reason) from None
 
 
-def _plain_jpeg(image: Image.Image, data: bytes) -> Picture | None:
-    """Decode a whole JPEG of grey or YCbCr, without EXIF or profile, by OpenCV; None of any other.
+def _by_opencv(data: bytes, size: tuple[int, int]) -> Picture | None:
+    """Decode a JPEG by OpenCV to the pixels that Pillow gives, as both use libjpeg-turbo, without its copies.
 
-    The pixels are Pillow's, as both decode by libjpeg-turbo, but they are not copied three times.
+    None where it fails, or where the size is not the one that Pillow found.
     """
-    plain = image.format == "JPEG" and image.mode in ("RGB", "L") and not is_truncated_jpeg(data)
-    if not plain or "exif" in image.info or "icc_profile" in image.info:
-        return None
     try:
-        decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        decoded = cv2.imdecode(np.frombuffer(data, np.uint8), _IN_RGB or cv2.IMREAD_COLOR)
     except cv2.error:
         return None
-    if decoded is None or decoded.shape[:2] != (image.height, image.width):
+    if decoded is None or decoded.shape[1::-1] != size:
         return None
-    return np.asarray(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB, dst=decoded), np.uint8)
-
-
-def is_truncated_jpeg(data: bytes) -> bool:
-    """Whether these are a JPEG's bytes without the marker that ends one."""
-    return data.startswith(b"\xff\xd8") and b"\xff\xd9" not in data[-4096:]
+    return np.asarray(decoded if _IN_RGB else cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB), np.uint8)
 
 
 def open_picture(data: bytes) -> Image.Image:
     """Read a file's header; its pixels are read when they are asked for."""
     if not data:
         raise BrokenPictureError("the file is empty")
-    if is_truncated_jpeg(data):
-        # With an end marker libjpeg fills what is missing instead of giving up.
-        data += b"\xff\xd9"
+    data = ended(data) if is_truncated_jpeg(data) else data
     return Image.open(io.BytesIO(data), formats=_supported_formats())
 
 
@@ -143,12 +129,14 @@ def _from_deep_grey(image: Image.Image) -> Image.Image:
     """Bring 16-bit, 32-bit and floating-point grey to 8 bits; Pillow alone would clip it."""
     values = np.asarray(image, dtype=np.float64)
     if image.mode == "F":
-        low, high = float(np.nanmin(values)), float(np.nanmax(values))
+        # Holes (NaN) are black, and infinities do not stretch the rest.
+        finite = values[np.isfinite(values)]
+        low, high = (finite.min(), finite.max()) if finite.size else (0.0, 0.0)
         values = (values - low) / max(high - low, 1e-12) * 255
     else:
         # Mode I holds 16-bit PNGs in older Pillows; whatever fits 8 bits is left as it is.
         values = values / 257 if image.mode.startswith("I;16") or values.max() > 255 else values
-    grey = np.nan_to_num(values).round().clip(0, 255).astype(np.uint8)
+    grey = np.nan_to_num(values, posinf=255, neginf=0).round().clip(0, 255).astype(np.uint8)
     return Image.fromarray(grey).convert("RGB")
 
 

@@ -7,8 +7,6 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from humanmade.images.decode import Picture
-
 Hashes = npt.NDArray[np.uint64]
 Pairs = npt.NDArray[np.int64]
 
@@ -16,10 +14,11 @@ NEAR = 4
 """Two pictures whose 64-bit pHashes differ in at most this many bits are near-duplicates."""
 
 
-def phash(picture: Picture | Image.Image) -> int:
+def phash(image: Image.Image) -> int:
     """64-bit pHash: signs of the lowest DCT coefficients of a 32 x 32 grey thumbnail."""
-    image = Image.fromarray(picture) if isinstance(picture, np.ndarray) else picture
-    return int(str(imagehash.phash(image)), 16)
+    grey = image if image.mode == "L" else image.convert("L")
+    # What is small already is neither copied whole nor resized by imagehash; the hash is the same.
+    return int(str(imagehash.phash(grey.resize((32, 32), Image.Resampling.LANCZOS))), 16)
 
 
 def near_pairs(hashes: Hashes) -> Pairs:

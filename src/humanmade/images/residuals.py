@@ -10,6 +10,8 @@ from humanmade.images.decode import Picture
 
 Plane = npt.NDArray[np.float32]
 
+_SQUARE5 = [[-1, 2, -2, 2, -1], [2, -6, 8, -6, 2], [-2, 8, -12, 8, -2], [2, -6, 8, -6, 2], [-1, 2, -2, 2, -1]]
+
 HIGH_PASS: dict[str, Plane] = {
     name: np.asarray(kernel, dtype=np.float32)
     for name, kernel in {
@@ -17,16 +19,7 @@ HIGH_PASS: dict[str, Plane] = {
         "second": [[1, -2, 1]],
         "third": [[1, -3, 3, -1]],
         "square3": np.array([[-1, 2, -1], [2, -4, 2], [-1, 2, -1]]) / 4,
-        "square5": np.array(
-            [
-                [-1, 2, -2, 2, -1],
-                [2, -6, 8, -6, 2],
-                [-2, 8, -12, 8, -2],
-                [2, -6, 8, -6, 2],
-                [-1, 2, -2, 2, -1],
-            ]
-        )
-        / 12,
+        "square5": np.array(_SQUARE5) / 12,
     }.items()
 }
 """Linear filters of the spatial rich model (Fridrich and Kodovsky 2012, section III), divided by the

@@ -19,7 +19,7 @@ from typing import Any
 import humanmade
 from humanmade import competition, files, recipe
 from humanmade.errors import UserError
-from humanmade.kaggle import MACHINE
+from humanmade.kaggle import MACHINE, cells
 from humanmade.kaggle.orders import Order
 
 ROOT = Path(humanmade.__file__).parent
@@ -46,7 +46,7 @@ def build(order: Order, out: Path) -> Path:
     """
     source = check(order)
     name = order.reference.split("/")[1]
-    script = _script(source / f"{order.kernel}.py", order)
+    script = _script(source, order)
     metadata = _metadata(source / METADATA, order)
     folder = out / "kernels" / name
     code_file = str(metadata["code_file"])
@@ -94,8 +94,11 @@ def self_test(folder: Path) -> str:
 
 # Run by self_test: the script's own head as on Kaggle, then every module of what it unpacked.
 _IMPORT_ALL = """
-import ast, importlib, pathlib, pkgutil, sys
-tree = ast.parse(pathlib.Path(sys.argv[1]).read_text(encoding="utf-8"))
+import ast, importlib, json, pathlib, pkgutil, sys
+text = pathlib.Path(sys.argv[1]).read_text(encoding="utf-8")
+if sys.argv[1].endswith(".ipynb"):
+    text = "\\n".join("".join(cell["source"]) for cell in json.loads(text)["cells"] if "outputs" in cell)
+tree = ast.parse(text)
 mine = [getattr(node, "module", None) or "" for node in tree.body]
 tree.body = tree.body[: next(i for i, name in enumerate(mine) if name.startswith("humanmade"))]
 exec(compile(tree, sys.argv[1], "exec"), {"__name__": "__main__"})
@@ -130,7 +133,7 @@ def _metadata(path: Path, order: Order) -> dict[str, Any]:
         | {
             "id": order.reference,
             "title": name.replace("-", " "),
-            "code_file": f"{name}.py",
+            "code_file": f"{name}{cells.code_file(path.parent).suffix}",
             "competition_sources": [competition.CURRENT.slug],
             "dataset_sources": [competition.CURRENT.dataset, *order.weights, *order.extra],
             "model_sources": [*order.models],
@@ -182,7 +185,7 @@ def check(order: Order) -> Path:
     source = _kernel_folder(order.kernel)
     order.check()
     values = _values(order)
-    taken = _taken((source / f"{order.kernel}.py").read_text(encoding="utf-8"))
+    taken = _taken(cells.code(cells.code_file(source)))
     for name, option in OPTIONS.items():
         if values[name] and name not in taken:
             raise UserError(f"push {order.kernel}: takes no {option.split(', a')[0]}")
@@ -191,8 +194,8 @@ def check(order: Order) -> Path:
     return source
 
 
-def _script(path: Path, order: Order) -> str:
-    """The prelude with the package inside, then the kernel's own lines with the order filled in."""
+def _script(folder: Path, order: Order) -> str:
+    """The prelude with the package inside, then the kernel's own lines or cells with the order filled in."""
     packed, sizes = _pack(order.recipe)
     text = packed.decode()
     lines = "\n".join(text[i : i + 100] for i in range(0, len(text), 100))
@@ -200,9 +203,12 @@ def _script(path: Path, order: Order) -> str:
         (ROOT / "kaggle/prelude.py").read_text(encoding="utf-8"),
         {"PACKAGE": f'"""\n{lines}\n"""', "PACKAGE_SHA256": f'"{hashlib.sha256(packed).hexdigest()}"'},
     )
-    kernel = path.read_text(encoding="utf-8")
     values = _values(order)
-    script = f"{prelude}\n{_fill(kernel, {name: repr(values[name]) for name in _taken(kernel)})}"
+
+    def fill(code: str) -> str:
+        return _fill(code, {name: repr(values[name]) for name in _taken(code)})
+
+    script = cells.behind(prelude, cells.code_file(folder), fill)
     if len(script.encode()) > LIMIT:
         largest = sorted(sizes.items(), key=lambda item: -item[1])[:5]
         listed = ", ".join(f"{name} {size / 1000:.0f} kB" for name, size in largest)

@@ -9,10 +9,12 @@ carry signatures.
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import json
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -77,15 +79,18 @@ class Client:
         Raises:
             KaggleError: Kaggle refuses, or the patience ends.
         """
-        deadline, delay = time.monotonic() + self.patience, FIRST_DELAY
+        spent, delay = 0.0, FIRST_DELAY
         while True:
+            began = time.monotonic()
             try:
-                with _quiet():
+                with _quiet(what):
                     return function(*arguments, **options)
             except Exception as error:
                 passing = self._judge(what, error, no)
             wait = delay if passing.wait is None else passing.wait
-            if time.monotonic() + wait > deadline:
+            # One that lasted longer than silence may was moving bytes until it broke.
+            spent += wait + min(time.monotonic() - began, sum(TIMEOUTS))
+            if spent > self.patience:
                 request = f" and asks to wait {passing.wait:.0f} s" if passing.wait else ""
                 raise KaggleError(f"{what}: {passing}{request}; try again later")
             warn(f"{what}: {passing}; trying again in {wait:.1f} s")
@@ -100,15 +105,17 @@ class Client:
             raise error
         if isinstance(error, PassingError):
             return error
+        if isinstance(error.__context__, requests.HTTPError):
+            error = error.__context__  # what the client supposes of it would hide Kaggle's own words
         if isinstance(error, requests.HTTPError) and error.response is not None:
             return self._judge_status(what, error.response, no)
+        if isinstance(error, json.JSONDecodeError):
+            return PassingError("something that is not JSON came for Kaggle's answer")
         if isinstance(error, requests.RequestException):
             # Its text may hold the address with a signature; its name says enough.
             return PassingError(f"the connection failed ({type(error).__name__})")
-        if isinstance(error, json.JSONDecodeError):
-            return PassingError("Kaggle answered with something that is not JSON")
-        if isinstance(error, KeyError):
-            raise KaggleError(f"{what}: this client does not know Kaggle's answer {error}") from None
+        if isinstance(error, KeyError | TypeError | AttributeError):
+            raise KaggleError(f"{what}: this client does not know Kaggle's answer ({error})") from None
         if isinstance(error, ValueError | RuntimeError) or type(error) is Exception:
             raise KaggleError(f"{what}: {plain(str(error))}{_then(no)}") from None
         if isinstance(error, OSError):
@@ -129,13 +136,14 @@ class Client:
         if not sys.stderr.isatty():
             # tqdm reads this when it is imported: a log gets a line now and then, not a bar.
             os.environ.setdefault("TQDM_MININTERVAL", str(LOG_SECONDS))
-        with _quiet():
+        with _quiet("sign in"):
             from kaggle import api
         if api.CONFIG_NAME_AUTH_METHOD not in api.config_values:
             try:
                 self.call("sign in", api.authenticate)
             except SystemExit:
                 raise self._refused("sign in", "") from None
+        _leave_retries_to_call(api)
         return api
 
     def _refused(self, what: str, reason: str) -> KaggleError:
@@ -145,6 +153,23 @@ class Client:
         )
 
 
+def _leave_retries_to_call(api: Any) -> None:
+    """Let the client try once: it heeds no patience, waits without a word, and calls a failure an answer."""
+    from kaggle.models.kaggle_models_extended import ResumableUploadResult as Result
+
+    def upload(path: str, url: str, quiet: bool, resume: bool = False) -> Any:
+        result = type(api).upload_complete(api, path, url, quiet, resume)
+        if result == Result.FAILED and resume:
+            return getattr(Result, "EXPIRED", result)  # begun anew: its link may serve no more
+        if result in (Result.FAILED, Result.INCOMPLETE):
+            raise PassingError("the upload failed")
+        return result
+
+    api.upload_complete = upload
+    api.download_file = functools.partial(type(api).download_file, api, max_retries=0)
+    api.with_retry = lambda function, **_: function
+
+
 def credentials() -> str:
     """Name the place that the client will take credentials from; they themselves are not kept.
 
@@ -152,23 +177,31 @@ def credentials() -> str:
         UserError: there is none.
     """
     home = Path.home() / ".kaggle"
-    if os.environ.get("KAGGLE_API_TOKEN"):
-        return "KAGGLE_API_TOKEN"
-    for token in (home / "access_token", home / "access_token.txt"):
-        if token.is_file():
-            return str(token)
+    if token := os.environ.get("KAGGLE_API_TOKEN"):
+        # A token itself may be longer than any name of a file.
+        named = len(token) < 256 and Path(token).is_file()
+        return f"KAGGLE_API_TOKEN {_private(Path(token)) if named else ''}".strip()
+    for file in (home / "access_token", home / "access_token.txt"):
+        if file.is_file():
+            return _private(file)
     if os.environ.get("KAGGLE_USERNAME") and os.environ.get("KAGGLE_KEY"):
         return "KAGGLE_USERNAME and KAGGLE_KEY"
-    key = _key_file()
-    if key:
+    if key := _key_file():
         read_json(key, ("username", "key"), "download it again from Kaggle's settings, under API")
-        return str(key)
+        return _private(key)
     if (home / "credentials.json").is_file():
-        return str(home / "credentials.json")
+        return _private(home / "credentials.json")
     raise UserError(
         "no Kaggle credentials: make a token in Kaggle's settings, under API, and put it into "
         f"KAGGLE_API_TOKEN or {home / 'access_token'}, or its kaggle.json into {home}"
     )
+
+
+def _private(file: Path) -> str:
+    """Name a file of credentials, with a warning where other users may read it."""
+    if os.name == "posix" and file.stat().st_mode & 0o077:
+        warn(f"{file}: other users of this machine may read it; chmod 600 {file}")
+    return str(file)
 
 
 def known_owner() -> str:
@@ -187,18 +220,27 @@ def _key_file() -> Path | None:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Let the client neither print nor wait for ever.
+def _quiet(what: str) -> Iterator[None]:
+    """Let the client neither print nor wait for ever, nor long without a word about `what` it waits for.
 
     What it prints is for its own command line, links with signatures included. Of its requests most have no
-    timeout, and it takes none; so all get theirs where all of them pass.
+    timeout, it takes none, and its uploads heed any Retry-After; so all get theirs where all of them pass.
     """
     from requests.adapters import HTTPAdapter
+    from urllib3 import Retry
 
     send = HTTPAdapter.send
 
     def send_in_time(self: Any, request: Any, **options: Any) -> Any:
-        return send(self, request, **options | {"timeout": TIMEOUTS})
+        self.max_retries = Retry(0, read=False)
+        words = f"{what}: no answer yet; waiting {TIMEOUTS[1]:g} s at most"
+        late = threading.Timer(LOG_SECONDS, warn, [words])
+        if not hasattr(request.body, "read"):  # an upload has a bar of its own
+            late.start()
+        try:
+            return send(self, request, **options | {"timeout": TIMEOUTS})
+        finally:
+            late.cancel()
 
     HTTPAdapter.send = send_in_time
     try:
@@ -219,7 +261,7 @@ def looks() -> Iterator[None]:
 
 def _retry_after(response: Any) -> float | None:
     text = response.headers.get("Retry-After", "")
-    return float(text) if text.isdigit() else None
+    return float(text) if text.isdecimal() else None
 
 
 def _message(response: Any) -> str:

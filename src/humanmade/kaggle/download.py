@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,10 @@ from humanmade.data import manifest
 from humanmade.errors import KaggleError
 from humanmade.kaggle import packing
 from humanmade.kaggle.client import Client
-from humanmade.progress import progress
+from humanmade.progress import progress, warn
 
-LARGEST_TABLE = 64 * 2**20
-LARGEST_PICTURE = 64 * 2**20
-"""Bytes; the competition's largest pictures have about one million."""
+LARGEST = 64 * 2**20
+"""Bytes of a table or a picture; the competition's largest have some millions."""
 DOWNLOADS = ".downloads"
 
 
@@ -44,7 +43,7 @@ def download(client: Client, folder: Path) -> str:
         advice = f"look at https://www.kaggle.com/datasets/{contest.dataset}"
         _require_space(client, folder, contest.dataset, advice)
         archive = _fetch(client, folder, slug, client.api.dataset_download_files, contest.dataset, advice)
-        _unpack(archive, {name: folder / name for name in missing}, LARGEST_PICTURE, "pictures")
+        _unpack(archive, {name: folder / name for name in missing}, "pictures")
         if missing := _missing(folder, table):
             raise KaggleError(
                 f"{folder}: {len(missing)} of {len(table)} pictures are missing, {missing[0]} first; "
@@ -61,7 +60,7 @@ def _bring_tables(client: Client, folder: Path) -> None:
     contest = competition.CURRENT
     fetch = client.api.competition_download_files
     archive = _fetch(client, folder, contest.slug, fetch, contest.slug, contest.advice)
-    _unpack(archive, {name: folder / name for name in contest.tables}, LARGEST_TABLE, "tables")
+    _unpack(archive, {name: folder / name for name in contest.tables}, "tables")
     archive.unlink()
     for name in contest.tables:
         if not (folder / name).is_file():
@@ -75,14 +74,23 @@ def _missing(folder: Path, table: pd.DataFrame) -> list[str]:
 
 
 def _fetch(client: Client, folder: Path, slug: str, function: Any, what: str, advice: str) -> Path:
-    """Download an archive, going on with a part of it that is there."""
+    """Download an archive, going on with a part of it that is there, and for as long as more of it comes."""
     archive = folder / DOWNLOADS / f"{slug}.zip"
     files.make_folder(archive.parent)
     print(f"downloading {what}", flush=True)
-    client.call(f"download {what}", function, what, path=str(archive.parent), quiet=False, no=advice)
+    while True:
+        there = _size(archive)
+        try:
+            client.call(f"download {what}", function, what, path=str(archive.parent), quiet=False, no=advice)
+            break
+        except KaggleError as error:
+            if _size(archive) <= there:
+                raise
+            warn(f"{error}; going on, as {_size(archive) / 1e6:.0f} MB have come")
     if not zipfile.is_zipfile(archive):
         for path in archive.parent.glob(f"{slug}.*"):
-            path.unlink()
+            # The client takes the name's end from the address of what came, slashes and all.
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
         raise KaggleError(f"download {what}: no whole zip archive came, so it was removed; run this again")
     return archive
 
@@ -99,26 +107,28 @@ def _require_space(client: Client, folder: Path, reference: str, advice: str) ->
 
     size = client.call(f"size of {reference}", ask, no=advice)
     part = folder / DOWNLOADS / f"{reference.split('/')[1]}.zip"
-    there = part.stat().st_size if part.is_file() else 0
-    packing.require_space(folder, max(0, 2 * size - there), f"to download and unpack {reference}")
+    packing.require_space(folder, max(0, 2 * size - _size(part)), f"to download and unpack {reference}")
 
 
-def _unpack(archive: Path, wanted: dict[str, Path], largest: int, what: str) -> None:
+def _size(file: Path) -> int:
+    return file.stat().st_size if file.is_file() else 0
+
+
+def _unpack(archive: Path, wanted: dict[str, Path], what: str) -> None:
     """Take the wanted files out of an archive, wherever in it they lie; existing ones are kept.
 
     Args:
         wanted: where each file goes, by its path's end inside the archive.
-        largest: bytes of a file; more is refused.
     """
     try:
         with zipfile.ZipFile(archive) as opened:
             members = _members(opened, wanted)
-            _check_sizes(archive, list(members.values()), largest)
+            _check_sizes(archive, members.values())
             for name, member in progress(members.items(), f"unpacking {what}", "files", len(members)):
                 if not wanted[name].exists():
                     with files.whole_file(wanted[name]) as scratch, opened.open(member) as source:
                         scratch.write_bytes(source.read())
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+    except packing.DAMAGED as error:
         archive.unlink(missing_ok=True)
         raise KaggleError(f"{archive}: damaged ({error}), so it was removed; run this again") from None
 
@@ -134,11 +144,11 @@ def _members(opened: zipfile.ZipFile, wanted: dict[str, Path]) -> dict[str, zipf
     return members
 
 
-def _check_sizes(archive: Path, members: Sequence[zipfile.ZipInfo], largest: int) -> None:
+def _check_sizes(archive: Path, members: Collection[zipfile.ZipInfo]) -> None:
     for member in members:
-        if member.file_size > largest:
+        if member.file_size > LARGEST:
             raise KaggleError(
-                f"{archive}: '{member.filename}' claims {member.file_size} bytes, more than {largest}; "
+                f"{archive}: '{member.filename}' claims {member.file_size} bytes, more than {LARGEST}; "
                 "nothing was unpacked"
             )
     packing.require_space(archive.parent, sum(member.file_size for member in members), "to unpack")

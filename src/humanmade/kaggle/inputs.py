@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import shutil
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -75,7 +74,7 @@ class Inputs:
             return folder
         place = self.scratch / "unpacked" / reference / folder.name
         if not place.is_dir():
-            shutil.copytree(folder, place, copy_function=shutil.copyfile)
+            packing.copy(folder, place)
             packing.unpack_folds(place)
         return place
 
@@ -97,9 +96,10 @@ class Inputs:
         return list(self._walk())
 
     def _walk(self) -> Iterator[Path]:
-        seen: set[str] = set()
+        contest, seen = competition.CURRENT, set[str]()
         for place, names, _ in os.walk(self.root, followlinks=True):
-            names[:] = sorted(set(names) - _crowded())
+            # Pictures are far too many files to look through.
+            names[:] = sorted({*names} - {*contest.pictures, *contest.more_pictures})
             real = os.path.realpath(place)
             if real in seen:
                 names.clear()
@@ -127,8 +127,3 @@ class Inputs:
             more = [f"... {len(names)} in all"] if len(names) > 12 else []
             print(f"{folder}/: {', '.join([*names[:12], *more]) or 'nothing'}", flush=True)
         raise UserError(f"{reason}, which are listed above")
-
-
-def _crowded() -> set[str]:
-    """Folders of pictures: far too many files to look through."""
-    return {*competition.CURRENT.pictures, *competition.CURRENT.more_pictures}

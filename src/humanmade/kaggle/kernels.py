@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from humanmade import files
 from humanmade.errors import Interrupted, KaggleError, UserError
@@ -56,9 +57,14 @@ class Session:
 
     status: str
     failure: str
-    run_id: str
-    """That of the outputs; empty where there is none."""
-    log: str
+    told: dict[str, Any] = field(default_factory=dict)
+    """What `outputs.json` holds; nothing where there is none."""
+    log: str = ""
+
+    @property
+    def run_id(self) -> str:
+        """That of the outputs; empty where there is none."""
+        return str(self.told.get("run_id", ""))
 
     @property
     def ended(self) -> bool:
@@ -167,11 +173,11 @@ def look(client: Client, pushed: Pushed) -> Session:
         pushed.reference,
         no=f"is it still there? see {pushed.url}",
     )
-    session = Session(answer.status.name, plain(answer.failure_message or ""), "", "")
+    session = Session(answer.status.name, plain(answer.failure_message or ""))
     if not session.ended:
         return session
     links, log = outputs.links(client, pushed.reference)
-    return Session(session.status, session.failure, outputs.run_id(client, links), log)
+    return replace(session, told=outputs.told(client, links), log=log)
 
 
 def state(client: Client, pushed: Pushed) -> str:
@@ -218,6 +224,8 @@ def _follow(client: Client, pushed: Pushed) -> Session:
     with Waiting(str(pushed)) as line:
         running, alive = False, 0.0
         for _ in looks():
+            if line.seconds > 2 * LONGEST_HOURS * 3600:
+                raise KaggleError(f"{pushed}: has not ended in {2 * LONGEST_HOURS:g} h; look at {pushed.url}")
             session = look(client, pushed)
             if not session.ended:
                 running, alive = True, line.seconds

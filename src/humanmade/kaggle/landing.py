@@ -35,7 +35,7 @@ def pull(client: Client, pushed: Pushed, force: bool = False) -> list[str]:
         raise KaggleError(
             f"{pushed}: is {session.status}; humanmade status {pushed.kernel} --wait follows it"
         )
-    listing = _judged_listing(client, pushed, session)
+    listing = _judged_listing(pushed, session)
     if listing.runs and all(_is_here(RUNS / name, pushed) for name in listing.runs):
         return [f"{RUNS / name}: is here already" for name in listing.runs]
     for name in listing.runs:
@@ -56,13 +56,11 @@ def pull(client: Client, pushed: Pushed, force: bool = False) -> list[str]:
     return lines
 
 
-def _judged_listing(client: Client, pushed: Pushed, session: Session) -> outputs.Listing:
+def _judged_listing(pushed: Pushed, session: Session) -> outputs.Listing:
     """What a push left, if it was this one and left anything that is whole."""
     if session.run_id != pushed.run_id:
         judge(pushed, session)
-    links, _ = outputs.links(client, pushed.reference)
-    content = outputs.text(client, links, outputs.OUTPUTS)
-    listing = outputs.read_listing(content, pushed.reference, pushed.run_id)
+    listing = outputs.read_listing(session.told, pushed.reference)
     try:
         judge(pushed, session)
     except KaggleError as error:
@@ -75,9 +73,8 @@ def _judged_listing(client: Client, pushed: Pushed, session: Session) -> outputs
 
 def _is_here(folder: Path, pushed: Pushed) -> bool:
     note = folder / run.KERNEL
-    if not note.is_file():
-        return False
-    return bool(files.read_json(note, ("run_id",), f"remove {folder}")["run_id"] == pushed.run_id)
+    advice = f"remove {folder}"
+    return note.is_file() and files.read_json(note, ("run_id",), advice)["run_id"] == pushed.run_id
 
 
 def _land_run(scratch: Path, name: str, pushed: Pushed, unfinished: bool) -> str:

@@ -16,6 +16,10 @@ from humanmade.kaggle import LONGEST_HOURS, SMALL, weights
 from humanmade.kaggle.client import Client
 from humanmade.progress import warn
 
+EXPLORED = "probe_lite0"
+"""The recipe that `explore` tries unless another is named."""
+FORESEEING = ("train", "explore")
+"""Kernels that forecast, for which more weights are good."""
 SMOKE_PICTURES, SMOKE_FOLDS, SMOKE_HOURS = 2000, 2, 0.5
 REFERENCE = re.compile(r"[A-Za-z0-9_-]+/[A-Za-z0-9_-]+")
 MODEL = re.compile(r"[\w-]+/[\w.-]+/\w+/[\w.-]+/[0-9]+", re.ASCII)
@@ -53,7 +57,7 @@ class Order:
     """What a push fills into a kernel."""
 
     kernel: str
-    """Folder under kernels/: train, predict, blend."""
+    """Folder under kernels/: train, predict, blend, explore."""
     recipe: str
     """A shipped recipe's name or the path of a .toml file; predict takes its views; empty for blend."""
     owner: str
@@ -128,13 +132,9 @@ def order(
     """Put an order together: names get their owner, the recipe its weights, the push a fresh run id.
 
     Args:
-        owner: of what is pushed, and of whatever is named without one.
-        runs: kernels whose outputs are taken up, by slug or `owner/slug`.
+        owner: of what is pushed, and of runs and datasets that are named by their slug alone.
         resume: go on from the outputs of this kernel's last run.
-        attach: datasets with weights besides those of the recipe, by slug or `owner/slug`.
-        part: of the training.
-        extra: datasets with labelled pictures, by slug or `owner/slug`.
-        models: Kaggle Models with weights, `owner/model/framework/variation/version`.
+        attach: datasets with weights besides those of the recipe.
 
     Raises:
         UserError: the recipe, or an option that it does not take.
@@ -144,7 +144,7 @@ def order(
         job = recipes.with_options(recipe, settings, part.folds, None, part.seed)
         _check_fold(part.fold, job)
         names = job.pretrained_weights()
-    if kernel == "train":
+    if kernel in FORESEEING:
         names += yardsticks.pretrained_weights()
     datasets = [*(weights.slug(name) for name in names), *attach]
     return Order(
@@ -179,7 +179,7 @@ def with_ready_datasets(client: Client, order: Order) -> Order:
     """
     job = recipes.load(order.recipe, order.settings) if order.recipe else None
     wanted = _datasets(order.owner, job.pretrained_weights() if job else [])
-    useful = _datasets(order.owner, yardsticks.pretrained_weights() if order.kernel == "train" else [])
+    useful = _datasets(order.owner, yardsticks.pretrained_weights() if order.kernel in FORESEEING else [])
     more = [name for name in order.weights if name not in wanted | useful] + list(order.models)
     ready, absent = [], []
     for reference in (*order.weights, *order.extra):

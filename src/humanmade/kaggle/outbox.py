@@ -68,7 +68,8 @@ class Outbox:
         self.write(self._all(), unfinished)
 
     def _all(self) -> list[Path]:
-        made = [*self.folder.glob("[!.]*"), *self.folder.glob(f"{RUNS}/**/*")]
+        # Kaggle itself keeps __notebook__.ipynb there, and still writes to it.
+        made = [*self.folder.glob("[!._]*"), *self.folder.glob(f"{RUNS}/**/*")]
         return [path for path in made if path.is_file() and path.name not in (OUTPUTS, CACHE)]
 
     def _finished(self) -> list[Path]:

@@ -21,8 +21,12 @@ CACHE = "cache.zip"
 """What an unfinished session computed, for the next one; not listed, as nobody else has a use for it."""
 MOST_OUTPUTS = 200
 """Files that Kaggle lists of a session's output."""
+PLAIN = re.compile(r"[^.\\][^\\]{0,199}")
+"""A part of an output's name, as far as a file system and a terminal take it for one."""
 PAGE = 20
 CHUNK = 2**20
+LARGEST_LIST = 2**24
+"""Bytes of `outputs.json`; that of 200 outputs has some 30,000."""
 
 
 @dataclass(frozen=True)
@@ -63,60 +67,52 @@ def links(client: Client, reference: str) -> tuple[dict[str, str], str]:
 
     by_name: dict[str, str] = {}
     token, log = "", ""
-    while True:
+    for _ in range(0, MOST_OUTPUTS, PAGE):
         answer = client.call(f"outputs of {reference}", ask, token)
         by_name |= {entry.file_name: entry.url for entry in answer.files or []}
         log = log or answer.log or ""
         token = answer.next_page_token or ""
         if not token:
-            return by_name, log
+            break
+    return by_name, log
 
 
-def run_id(client: Client, by_name: dict[str, str]) -> str:
-    """The run id that a kernel wrote; empty if it wrote none or the link serves something else."""
-    try:
-        return str(json.loads(text(client, by_name, OUTPUTS))["run_id"])
-    except (KaggleError, ValueError, KeyError, TypeError):
-        return ""
-
-
-def text(client: Client, by_name: dict[str, str], name: str) -> str:
-    """The text of a small output.
+def told(client: Client, by_name: dict[str, str]) -> dict[str, Any]:
+    """What `outputs.json` holds; nothing where a kernel left none.
 
     Raises:
-        KaggleError: there is none of that name, or its link is dead.
+        KaggleError: its link is dead, or serves too much, or what is not JSON.
     """
     import requests
 
-    def get() -> str:
-        response = requests.get(by_name[name])  # noqa: S113 - the client's calls all have a timeout
-        response.raise_for_status()
-        return response.content.decode("utf-8", "replace")
+    def get() -> dict[str, Any]:
+        content = b""
+        with requests.get(by_name[OUTPUTS], stream=True) as response:  # noqa: S113 - as in `_get`
+            response.raise_for_status()
+            for part in response.iter_content(CHUNK):
+                content += part
+                if len(content) > LARGEST_LIST:
+                    raise KaggleError(f"output {OUTPUTS}: has more than {LARGEST_LIST} bytes; push it again")
+        return dict(json.loads(content))
 
-    if name not in by_name:
-        raise KaggleError(f"output {name}: is not among the kernel's outputs; push it again")
-    return client.call(f"output {name}", get)
+    return client.call(f"output {OUTPUTS}", get, no="push it again") if OUTPUTS in by_name else {}
 
 
-def read_listing(content: str, reference: str, expected: str) -> Listing:
-    """Read `outputs.json`.
+def read_listing(told: dict[str, Any], reference: str) -> Listing:
+    """Understand what `outputs.json` holds.
 
     Raises:
-        KaggleError: it is damaged, of another run than expected, or names files outside of `runs/`.
+        KaggleError: it is damaged, or names files outside of `runs/`.
     """
     bad = f"{reference}: its {OUTPUTS} is damaged"
     try:
-        listing = json.loads(content)
-        hashes = {str(name): str(digest) for name, digest in listing["files"].items()}
-        unfinished, written = bool(listing["unfinished"]), listing["run_id"]
-        size = int(listing.get("bytes", 0))
+        hashes = {str(name): str(digest) for name, digest in told["files"].items()}
+        unfinished, size = bool(told["unfinished"]), int(told.get("bytes", 0))
     except (ValueError, KeyError, TypeError, AttributeError):
         raise KaggleError(f"{bad}; push it again") from None
-    if written != expected:
-        raise KaggleError(f"{reference}: Kaggle shows another run's outputs; push it again")
     for name, digest in hashes.items():
         parts = name.split("/")
-        plain_parts = all(part and not part.startswith(".") and "\\" not in part for part in parts)
+        plain_parts = all(PLAIN.fullmatch(part) and part.isprintable() for part in parts)
         if not plain_parts or (len(parts) > 1 and (parts[0] != RUNS or len(parts) < 3)):
             raise KaggleError(f"{bad}: it names '{plain(name)}', outside of {RUNS}/; nothing was fetched")
         if not re.fullmatch(r"[0-9a-f]{64}", digest):

@@ -10,6 +10,17 @@ from humanmade import files
 from humanmade.errors import UserError
 
 SPARE_BYTES = 2**30
+DAMAGED = (zipfile.BadZipFile, EOFError, OSError, RuntimeError, ValueError)
+"""What reading an archive that somebody damaged ends in."""
+
+
+def copy(source: Path, target: Path) -> None:
+    """Copy a folder's files, but not that they cannot be written to."""
+    for path in sorted(source.rglob("*")):
+        if path.is_file():
+            place = target / path.relative_to(source)
+            files.make_folder(place.parent)
+            shutil.copyfile(path, place)
 
 
 def pack(folders: list[Path], archive: Path) -> None:
@@ -43,13 +54,13 @@ def unpack(archive: Path, folder: Path) -> None:
                 place = files.whole_file(folder / member.filename)
                 with place as scratch, packed.open(member) as source, scratch.open("wb") as target:
                     shutil.copyfileobj(source, target)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
+    except DAMAGED as error:
         raise UserError(f"{archive}: damaged ({error}); make it again") from None
 
 
 def _check(archive: Path, member: zipfile.ZipInfo) -> None:
     path = PurePosixPath(member.filename)
-    plain = not path.is_absolute() and not any(part.startswith(".") for part in path.parts)
+    plain = path.name and not path.is_absolute() and not any(part.startswith(".") for part in path.parts)
     if not plain or "\\" in member.filename or ":" in member.filename or member.is_dir():
         raise UserError(f"{archive}: names {member.filename!r}, outside of it; nothing was unpacked")
     if member.compress_type != zipfile.ZIP_STORED or member.file_size != member.compress_size:

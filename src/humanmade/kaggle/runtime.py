@@ -90,7 +90,7 @@ class Session:
         earlier = [folder for folder in self.inputs.runs_of(reference) if folder.name == out.name]
         if not earlier:
             raise UserError(f"{reference}: no run {out.name} of it among the inputs")
-        _copy(earlier[0], out)
+        packing.copy(earlier[0], out)
         for archive in self.inputs.files_of(reference, CACHE)[:1]:
             packing.unpack(archive, self.cache)
         print(f"going on with {earlier[0]}", flush=True)
@@ -125,7 +125,7 @@ class Session:
         if out.exists():
             raise UserError(f"run {source.name}: of this name there are two; predict with them apart")
         viewed = Run(self.scratch / out.name)
-        _copy(source, viewed.folder)
+        packing.copy(source, viewed.folder)
         recipes.save(recipes.change(Run(source).recipe, views=views), viewed.folder / run.RECIPE)
         test = ["--out", str(out / run.TEST)]
         self._humanmade(
@@ -230,12 +230,3 @@ for number in range(torch.cuda.device_count()):
     assert float((square @ square).float().sum()) == 64**3, "wrong results"
     print(torch.cuda.get_device_name(number))
 """
-
-
-def _copy(source: Path, target: Path) -> None:
-    """Copy a folder's files, but not that they cannot be written to."""
-    for path in sorted(source.rglob("*")):
-        if path.is_file():
-            place = target / path.relative_to(source)
-            files.make_folder(place.parent)
-            shutil.copyfile(path, place)

@@ -11,7 +11,7 @@ from typing import Any
 from humanmade import competition, files, ledger
 from humanmade.data import manifest
 from humanmade.errors import Interrupted, KaggleError, UserError
-from humanmade.kaggle.client import Client, PassingError, looks, plain
+from humanmade.kaggle.client import Client, looks, plain
 from humanmade.ledger import Row
 from humanmade.progress import Waiting, warn
 
@@ -64,18 +64,15 @@ def send(client: Client, file: Path, message: str) -> Row:
     before = {entry.ref for entry in listed(client)}
 
     def arrived() -> int:
-        refs = (entry.ref for entry in _page(client) if entry.ref not in before and _tagged(entry, tag))
-        return int(next(refs, 0))
+        new = (entry for entry in _page(client) if entry.ref not in before)
+        return next((int(entry.ref) for entry in new if tag in (entry.description or "")), 0)
 
     def attempt() -> int:
         # An attempt whose answer was lost may have arrived; a second one would cost a day's submission.
-        earlier = arrived()
-        if earlier:
+        if earlier := arrived():
             return earlier
         text = f"{message} {tag}".strip()
         answer = client.api.competition_submit(str(file), text, competition.CURRENT.slug, quiet=True)
-        if answer.message == client.api.COMPETITION_SUBMIT_UPLOAD_FAILED_MESSAGE:
-            raise PassingError("the upload failed")
         ref = int(answer.ref or arrived())
         if not ref:
             reason = plain(answer.message or "no reason given")
@@ -114,8 +111,7 @@ def _wait(client: Client, row: Row) -> Row:
                 row = _scored(row, entry)
                 ledger.record([row])
                 if state == "ERROR":
-                    reason = entry.error_description or "no reason given"
-                    raise KaggleError(f"{row['file']}: Kaggle could not score it: {reason}")
+                    raise KaggleError(f"{row['file']}: Kaggle could not score it: {_reason(entry)}")
                 break
             if line.seconds > SCORING_SECONDS:
                 warn(f"{row['file']}: still not scored; humanmade scores asks again")
@@ -175,17 +171,16 @@ def as_text(rows: list[Row]) -> str:
         return "nothing was submitted yet"
     table = pd.DataFrame(rows, columns=[name for name in ledger.COLUMNS if name not in ledger.HIDDEN])
     shown = table.drop(columns=[name for name in table if not table[name].astype(bool).any()])
-    return shown.to_string(index=False)
+    return shown.map(plain).to_string(index=False)
 
 
 def _scored(row: Row, entry: Any) -> Row:
     """A row with what Kaggle says of it now."""
     scored = row | {"public": entry.public_score or "", "private": entry.private_score or ""}
     if entry.status.name == "ERROR" and "ERROR" not in row.get("note", ""):
-        reason = entry.error_description or "no reason given"
-        scored["note"] = "; ".join(filter(None, (row.get("note", ""), f"ERROR: {reason}")))
+        scored["note"] = "; ".join(filter(None, (row.get("note", ""), f"ERROR: {_reason(entry)}")))
     return scored
 
 
-def _tagged(entry: Any, tag: str) -> bool:
-    return tag in (entry.description or "")
+def _reason(entry: Any) -> str:
+    return plain(entry.error_description or "no reason given")

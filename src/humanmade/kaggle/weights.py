@@ -12,7 +12,7 @@ from typing import Any
 
 from humanmade import files, places, pretrained, yardsticks
 from humanmade.errors import KaggleError, UserError
-from humanmade.kaggle.client import Client, looks
+from humanmade.kaggle.client import Client, looks, plain
 from humanmade.progress import Waiting
 
 HALVES = ("encoder", "decoder")
@@ -157,8 +157,10 @@ def push(client: Client, name: str, paths: Sequence[Path]) -> str:
     else:
         answer = client.call(what, client.api.dataset_create_new, str(folder), public=False)
     shutil.rmtree(folder)
-    if answer.error or (answer.status or "ok").lower() != "ok":
-        raise KaggleError(f"{what}: Kaggle refused it ({answer.error or answer.status})")
+    refused = answer.error or (answer.status or "ok").lower() != "ok"
+    # Of an attempt whose answer was lost, the next one says that the name is taken.
+    if refused and (before or not status(client, reference)[1]):
+        raise KaggleError(f"{what}: Kaggle refused it ({plain(answer.error or answer.status)})")
     _wait_until_ready(client, reference, before + 1)
     _check_arrived(client, reference, paths)
     return reference

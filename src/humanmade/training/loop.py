@@ -80,6 +80,8 @@ class Trainer:
             require(fewest >= self.ranks, "batch_size", recipe.batch_size, f"{self.ranks} pictures a batch")
             self.parallel = DistributedDataParallel(network)
         self.optimiser, self.schedule, self.average = prepare(network, recipe, self.steps_per_epoch)
+        self.set_rates: Callable[[int], object] = self.schedule.step
+        """Sets the learning rates of a step."""
         self.scaler = machine.scaler()
         self.step = 0
         self.pieces = 1
@@ -106,9 +108,9 @@ class Trainer:
         own = np.array_split(batch, self.ranks)[self.rank]
         return [part.tolist() for part in np.array_split(own, self.pieces) if len(part)]
 
-    def _draws(self, start: int) -> Iterator[list[Draw]]:
-        """This rank's part of every batch from step `start` to the end of training."""
-        for epoch in range(len(self.log), self.recipe.epochs):
+    def draws(self, start: int, epochs: int) -> Iterator[list[Draw]]:
+        """This rank's part of every batch from step `start` to the end of `epochs`."""
+        for epoch in range(len(self.log), epochs):
             for step in self.plan(epoch)[max(0, start - epoch * self.steps_per_epoch) :]:
                 for batch in step:
                     for part in self._parts(batch):
@@ -136,18 +138,20 @@ class Trainer:
     def _train(self, folder: Path, pace: Pace, evaluate: Evaluate, what: str, watched: int) -> bool:
         """Take the steps that are left; False where memory is too short for the next one."""
         recipe, budget = self.recipe, pace.budget
-        draws, workers = self._draws(self.step), worker_count(recipe.workers)
+        draws, workers = self.draws(self.step, recipe.epochs), worker_count(recipe.workers)
         with closing(training_batches(self.dataset, draws, workers)) as batches:
             while len(self.log) < recipe.epochs and not self._stale():
                 epoch, all_steps = len(self.log), recipe.epochs * self.steps_per_epoch
                 steps = progress(
-                    self._epoch(epoch, batches),
+                    self.steps(epoch, batches),
                     f"{what} epoch {epoch + 1}/{recipe.epochs}{pace.left(all_steps - self.step, all_steps)}",
                     "steps",
                     (epoch + 1) * self.steps_per_epoch - self.step,
                 )
                 for _ in steps:
                     pace.step(all_steps - self.step)
+                    if self.skipped == MOST_SKIPPED or self.step % LOOK == 0:
+                        self._check()
                     if self._sum(float(budget.over)):
                         save_state(folder / STATE, self._state())
                         budget.stop()
@@ -175,7 +179,7 @@ class Trainer:
             "and as many more a step, so that each step learns from the same pictures"
         )
 
-    def _epoch(self, epoch: int, batches: Batches) -> Iterator[None]:
+    def steps(self, epoch: int, batches: Batches) -> Iterator[None]:
         """Take the epoch's remaining steps one by one, as long as there is memory for them."""
         for step in self.plan(epoch)[self.step - epoch * self.steps_per_epoch :]:
             self.network.train()
@@ -213,7 +217,7 @@ class Trainer:
         return counted
 
     def _update(self) -> None:
-        self.schedule.step(self.step)
+        self.set_rates(self.step)
         self.scaler.unscale_(self.optimiser)
         if self.recipe.clip_grad:
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip_grad)
@@ -225,8 +229,6 @@ class Trainer:
         self.skipped = self.skipped + 1 if self.scaler.get_scale() < scale else 0
         if self.average:
             self.average.update(self.network, step=self.step)
-        if self.skipped == MOST_SKIPPED or self.step % LOOK == 0:
-            self._check()
 
     def _check(self) -> None:
         """Give up a training that has come to nothing."""

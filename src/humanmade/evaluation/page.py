@@ -1,18 +1,23 @@
-"""Figures as SVG for a page: in its own ink, of the same bytes for the same values."""
+"""What stands inside a page: figures as SVG in the page's own ink, and pictures as WebP.
+
+The same values give the same bytes.
+"""
 
 from __future__ import annotations
 
+import base64
 import html
 import io
 import re
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, ParamSpec, TypeVar
 
 import matplotlib
 from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from PIL import Image
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -48,6 +53,9 @@ UNWANTED = (
 
 LONG_NUMBER = re.compile(r"\d+\.\d{3,}")
 
+QUALITIES = (60, 45, 30, 15)
+"""Of WebP, best first: the first that keeps a picture small enough is taken."""
+
 
 def styled(plot: Callable[P, T]) -> Callable[P, T]:
     """Draw by `STYLE`, whatever the user's own matplotlibrc says."""
@@ -67,11 +75,7 @@ def panels(height: float, rows: int = 1, columns: int = 1) -> tuple[Figure, list
 
 
 def drawn(figure: Figure, said: str) -> str:
-    """The figure as an `<svg>` element that stands in HTML as it is and fills its place.
-
-    Args:
-        said: what the figure shows, for those who cannot see it.
-    """
+    """The figure as an `<svg>` element that stands in HTML as it is and fills its place, said in words."""
     buffer = io.StringIO()
     # Ids that parts of a figure refer to are made of this, and no two figures of a page may share them.
     with matplotlib.rc_context({"svg.hashsalt": said}):
@@ -83,10 +87,24 @@ def drawn(figure: Figure, said: str) -> str:
     for pattern in UNWANTED:
         body = pattern.sub("", body)
     body = re.sub(r"\s+", " ", body).replace("> <", "><")
-    body = re.sub("<[^>]*>", lambda tag: LONG_NUMBER.sub(_rounded, tag[0]), body)
+    # Hundredths of a point are as sharp as a screen.
+    shorter = partial(LONG_NUMBER.sub, lambda number: f"{float(number[0]):.2f}")
+    body = re.sub("<[^>]*>", lambda tag: shorter(tag[0]), body)
     return f'<svg role="img" aria-label="{html.escape(said)}" viewBox="{opening[1]}">{body.strip()}'
 
 
-def _rounded(number: re.Match[str]) -> str:
-    """Hundredths of a point are as sharp as a screen."""
-    return f"{float(number[0]):.2f}"
+def picture(image: Image.Image, width: int, most: int) -> str:
+    """A picture as a `data:` address, in WebP.
+
+    Args:
+        width: pixels, at most.
+        most: bytes that it should take; the least quality may take more.
+    """
+    image = image.convert("RGB")
+    image.thumbnail((width, image.height), Image.Resampling.LANCZOS)
+    for quality in QUALITIES:
+        buffer = io.BytesIO()
+        image.save(buffer, "WEBP", quality=quality, method=6)
+        if buffer.tell() <= most:
+            break
+    return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -1,9 +1,13 @@
+import base64
+import io
 import re
 from xml.etree import ElementTree
 
 import matplotlib
+import numpy as np
+from PIL import Image
 
-from humanmade.evaluation.svg import INK, drawn, panels, styled
+from humanmade.evaluation.page import INK, drawn, panels, picture, styled
 
 
 @styled
@@ -30,3 +34,15 @@ def test_drawings_share_no_ids_and_are_the_same_each_time():
     assert all(ids) and not ids[0] & ids[1]
     with matplotlib.rc_context({"font.size": 20, "axes.facecolor": "red"}):
         assert figure("one") == one, "whatever the user's own style"
+
+
+def test_a_picture_is_made_to_fit():
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (300, 200, 3), dtype=np.uint8))
+    sizes = []
+    for most in (1_000_000, 2_500):
+        address = picture(noise, 100, most)
+        data = base64.b64decode(address.removeprefix("data:image/webp;base64,"))
+        shown = Image.open(io.BytesIO(data))
+        assert shown.size == (100, 150) and shown.format == "WEBP"
+        sizes.append(len(data))
+    assert sizes[1] < sizes[0]
