@@ -34,6 +34,8 @@ NOT_RUN = {
     "bench": "takes hours, and its data is not in the repository",
     "make test": "is what runs this",
     "make speed": "takes long, and measures",
+    "make soak": "takes long; tests/crossval/test_kills.py",
+    "make fuzz": "takes long; tests/test_fuzz.py",
     "torchrun": "takes several processes; tests/crossval/test_ranks.py",
     "python -m": "measures or prints for a document",
 }

@@ -202,8 +202,11 @@ def is_cut(path: Path) -> bool:
         return file.read() != b"\n"
 
 
-def read_numbers(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
-    """Read a CSV of ours: unique ids as text, every other column finite numbers.
+def read_numbers(path: Path, columns: tuple[str, ...], ours: bool = True) -> pd.DataFrame:
+    """Read a CSV: unique ids as text, every other column finite numbers.
+
+    Args:
+        ours: the kit wrote it, so that it ends in a line end; other tools need not.
 
     Raises:
         UserError: naming the file, the line and the column.
@@ -212,7 +215,7 @@ def read_numbers(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     import pandas as pd
 
     table = read_csv(path, columns)
-    if is_cut(path):
+    if ours and is_cut(path):
         raise UserError(f"{path}: its last line has no end; a whole file ends in a line end")
     for column in table.columns.difference(["id"]):
         table[column] = pd.to_numeric(table[column], errors="coerce")

@@ -75,7 +75,7 @@ OUTCOMES = {
 """What becomes of each file: read, left out of folders, or refused with words that this finds."""
 
 VISIT = """
-import json, resource, sys
+import json, sys
 from pathlib import Path
 
 from humanmade.data import folders, inventory
@@ -94,7 +94,8 @@ folder = Path(sys.argv[1])
 names = folders.pictures(folder)
 facts = inventory.survey([str(folder / name) for name in names])[["error", "truncated", "width", "height"]]
 loads = [loaded(str(folder / name)) for name in names]
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+# Not ru_maxrss, which begins with what the process that started this one held.
+peak = int(next(line for line in open("/proc/self/status") if line.startswith("VmHWM")).split()[1])
 seen = {name: [*fact, *load] for name, fact, load in zip(names, facts.values.tolist(), loads)}
 print(json.dumps({"peak": peak, "seen": seen}))
 """

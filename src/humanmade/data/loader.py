@@ -46,7 +46,7 @@ def read_picture(path: str) -> Picture:
     except (BrokenPictureError, OSError) as error:
         reason = getattr(error, "strerror", None) or error
         raise UserError(
-            f"{path}: cannot be read any more ({reason}); put it back as it was, and give the command again"
+            f"{path}: cannot be read any more ({reason}); repair or remove it, and give the command again"
         ) from None
 
 

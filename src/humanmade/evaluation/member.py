@@ -54,7 +54,7 @@ def read_member(name: str) -> Member:
             oof = oof.assign(logit=oof["logit"] / scale)
         logits = test.set_index("id")["logit"] / scale
         return Member(name, run.name, logits, oof, run.assigned, corrupted, run)
-    table = files.read_numbers(Path(name), ("id", "logit"))[["id", "logit"]]
+    table = files.read_numbers(Path(name), ("id", "logit"), ours=False)[["id", "logit"]]
     return Member(name, name, table.set_index("id")["logit"] / _spread(table), None, None)
 
 

@@ -169,7 +169,8 @@ def as_text(rows: list[Row]) -> str:
 
     if not rows:
         return "nothing was submitted yet"
-    table = pd.DataFrame(rows, columns=[name for name in ledger.COLUMNS if name not in ledger.HIDDEN])
+    columns = [name for name in ledger.COLUMNS if name not in ledger.HIDDEN]
+    table = pd.DataFrame(rows, columns=columns).fillna("")
     shown = table.drop(columns=[name for name in table if not table[name].astype(bool).any()])
     return shown.map(plain).to_string(index=False)
 

@@ -142,6 +142,8 @@ class Pace:
     def _judge(self, left: int) -> None:
         """Refuse a budget that holds no fold, while nothing is lost by that."""
         budget = self.budget
+        if self.steps < 2:
+            return  # nothing is known of the pace
         # Until it is known, predicting is the forward third of a step's work.
         predicting = budget.to_predict * (budget.per_predicted or self.fastest / self.pictures / 3)
         needed = time.monotonic() + left * self.fastest + predicting
