@@ -176,7 +176,7 @@ class Round:
     moments: list[float]
     """Seconds after which it was ended."""
     ends: list[str]
-    """How each start ended: its code, and what it said."""
+    """How each start ended: its exit code, and whether it said one line."""
     same: bool
     """Whether it ended with the bytes of an undisturbed run."""
 
@@ -207,7 +207,7 @@ def disturb(
         if done.fell or len(done.said) > 1 or done.code not in (0, 1 if start is in_two else 0, 130, -blow):
             raise SystemExit(f"exit code {done.code} after signal {blow} at {after:.1f} s:\n{done.text}")
         check_whole(out)
-        ends.append(" ".join([str(done.code), *done.said]))
+        ends.append(f"{done.code}{' and one line' * len(done.said)}")
         if done.code:
             moments.append(after)
             continue
