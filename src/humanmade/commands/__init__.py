@@ -110,7 +110,7 @@ def main(words: Sequence[str] | None = None) -> int:
         _complain(str(error))
         return 3
     except (Interrupted, KeyboardInterrupt) as stopped:
-        _complain(f"interrupted; {str(stopped) or 'the same command goes on from here'}")
+        _complain(f"interrupted; {str(stopped) or 'the same command goes on from here'}", ended=True)
         return 130
     except RuntimeError as error:
         if type(error).__name__ != "OutOfMemoryError":  # torch's, which not every verb imports
@@ -123,9 +123,10 @@ def main(words: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _complain(text: str) -> None:
+def _complain(text: str, ended: bool = False) -> None:
     """Say why the command ends; of torchrun's processes, the first to fail says it for all."""
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    unknown = ended and "humanmade.training.team" not in sys.modules  # it was ended while torch was imported
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not unknown:
         from humanmade.training.team import team
 
         if not team().fail():
