@@ -88,7 +88,7 @@ def _add(spent: Cost, recipe: Recipe) -> None:
     assert isinstance(recipe, PictureRecipe)
     folds, photos = recipe.folds, 0
     shown = views.expand(recipe.views)
-    if isinstance(recipe, (NetworkRecipe, ProbeRecipe, SpectrumRecipe)) and recipe.counterparts.scales:
+    if recipe.counterparts.scales:
         # Nearly the same photos in each fold; those of a fold alone are half as many again.
         photos = recipe.counterparts.photos * 3 // 2
         pixels = torch.empty(1, 3, *reversed(PICTURE), device="meta")
@@ -117,7 +117,8 @@ def _forward(recipe: PictureRecipe) -> tuple[float, float]:
     """Operations of one view, and the share of the peak that they reach."""
     if isinstance(recipe, (NetworkRecipe, ProbeRecipe)):
         return _of_backbone(recipe.backbone, recipe.image_size)
-    assert isinstance(recipe, SpectrumRecipe), f"{recipe.name}: nothing is known of {recipe.detector}"
+    if not isinstance(recipe, SpectrumRecipe):
+        raise SystemExit(f"{recipe.name}: what a {recipe.detector} costs is not known here")
     return 0.0, DENSE
 
 

@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import argparse
 import resource
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
 from tests.conftest import TINY_NETWORK, TINY_PROBE
-from tests.kaggle.day import open_competition
+from tests.kaggle.day import open_competition, run
 from tests.kaggle.standin import StandIn
 
 BLEND = "submissions/two.csv"
@@ -48,17 +46,9 @@ def main() -> None:
             (home / f"day/{name}.toml").write_text(recipe)
         for stage, command in STAGES.items():
             began = time.monotonic()
-            done = subprocess.run(
-                [sys.executable, "-m", "humanmade", *command],
-                cwd=home / "day",
-                env=standin.environment(home),
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                check=False,
-            )
-            if done.returncode:
-                raise SystemExit(f"{stage}: exit code {done.returncode}\n{done.stdout}")
+            code, said = run(standin, home, *command)
+            if code:
+                raise SystemExit(f"{stage}: exit code {code}\n{said}")
             minutes = (time.monotonic() - began) / 60
             peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
             print(f"{stage:<18} {minutes:6.2f} min {peak:6.2f} GB", flush=True)

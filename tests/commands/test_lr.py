@@ -1,39 +1,45 @@
+import bisect
 import math
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from humanmade.commands import main
+from humanmade.errors import UserError
 from humanmade.evaluation import rate_test
-from humanmade.evaluation.rate_test import RateTest
+from humanmade.evaluation.rate_test import RateTest, _longest_fall
 from humanmade.training.sweep import sweep
 from tests.conftest import MakeFolder
 from tests.training.test_loop import trainer
 
 
-def fastai_valley(losses: list[float]) -> int:
-    """The index of fastai's `valley`, as its own code has it."""
-    n, max_start, max_end, lds = len(losses), 0, 0, [1] * len(losses)
-    for i in range(1, n):
-        for j in range(i):
-            if losses[i] < losses[j] and lds[i] < lds[j] + 1:
-                lds[i] = lds[j] + 1
-            if lds[max_end] < lds[i]:
-                max_end = i
-                max_start = max_end - lds[max_end]
-    sections = (max_end - max_start) / 3
-    return max_start + int(sections) + int(sections / 2)
+def longest(losses: list[float]) -> int:
+    """Length of the longest strictly falling subsequence, by patience sorting."""
+    ends: list[float] = []
+    for loss in losses:
+        place = bisect.bisect_left(ends, -loss)
+        ends[place : place + 1] = [-loss]
+    return len(ends)
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_the_valley_is_fastais(seed: int):
+def test_the_longest_fall_is_found_where_it_first_ends(seed: int):
     rng = np.random.default_rng(seed)
     losses = np.concatenate([np.linspace(1, 0.9, 30), np.linspace(0.9, 0.4, 30), np.linspace(0.4, 2, 20)])
-    losses += rng.normal(0, 0.02, len(losses))
-    found = RateTest(np.geomspace(1e-6, 1, len(losses)).tolist(), losses.tolist())
-    assert found.suggestion == found.rates[max(0, fastai_valley(losses.tolist()))]
+    noisy = (losses + rng.normal(0, 0.02, len(losses))).round(2).tolist()
+    start, end = _longest_fall(noisy)
+    length = longest(noisy)
+    assert longest(noisy[:end]) == length - 1 and longest(noisy[: end + 1]) == length
+    assert start == max(0, end - length)
+
+
+def test_the_suggestion_lies_in_the_fall_right_of_its_start():
+    losses = [*np.linspace(0.9, 0.9, 30), *np.linspace(0.89, 0.4, 30), *np.linspace(0.41, 2, 20)]
+    found = RateTest(np.geomspace(1e-6, 1, 80).tolist(), losses)
+    assert found.rates.index(found.suggestion) == 43, "of 28 to 59: a third, and half of one"
 
 
 def test_a_sweep_steps_at_each_rate_and_gives_each_loss():
@@ -47,6 +53,16 @@ def test_a_sweep_steps_at_each_rate_and_gives_each_loss():
         assert math.isfinite(loss) and loss > 0
     assert made.steps_per_epoch < len(rates) == made.step == len(seen), "it goes through the data again"
     assert seen == [[rate * scale for scale in scales] for rate in rates] and before != seen[-1]
+
+
+def test_memory_that_is_too_short_for_a_sweep_is_said():
+    def loss(*_) -> torch.Tensor:
+        raise torch.OutOfMemoryError
+
+    made = trainer(epochs=1)
+    made.loss = loss
+    with pytest.raises(UserError, match="memory is too short for batches of"):
+        list(sweep(made, [1e-4] * 4))
 
 
 def test_a_rate_is_suggested_and_drawn(

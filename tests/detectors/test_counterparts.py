@@ -67,6 +67,9 @@ def test_of_several_autoencoders_each_makes_its_share_whatever_the_order(
 
 def test_without_the_key_nothing_changes(rows: pd.DataFrame, tiny_probe: Path):
     assert counterparts.extend(rows, asking(tiny_probe), Budget()) is rows
+    fakes = rows[rows["label"] == 1]
+    asked = asking(tiny_probe, "counterparts.scales=1.0")
+    assert counterparts.extend(fakes, asked, Budget()) is fakes, "and without photos neither"
     with pytest.raises(UserError, match=r"real_fakes = false; expected true, or counterparts\.scales"):
         asking(tiny_probe, "counterparts.real_fakes=false")
 

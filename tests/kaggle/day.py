@@ -87,6 +87,20 @@ def run_kernel(asked: Json, competition: Path, ranks: int = 1) -> list[State]:
     return [State("QUEUED"), State("RUNNING"), State(status, made, done.stdout + done.stderr)]
 
 
+def run(standin: StandIn, home: Path, *command: str, module: str = "humanmade") -> tuple[int, str]:
+    """Give a command in `home/day` against the stand-in: its exit code, and all that it said."""
+    done = subprocess.run(
+        [sys.executable, "-m", module, *command],
+        cwd=home / "day",
+        env=standin.environment(home),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stdout
+
+
 def main() -> None:
     """Print the transcript."""
     with tempfile.TemporaryDirectory() as scratch:
@@ -100,17 +114,9 @@ def main() -> None:
             if text:
                 print(f"\n# {text}")
             print("$ humanmade " + " ".join(command), flush=True)
-            done = subprocess.run(
-                [sys.executable, "-m", module, *command],
-                cwd=home / "day",
-                env=standin.environment(home),
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                check=False,
-            )
-            print(re.sub(re.escape(scratch), "/...", done.stdout).rstrip())
-            print(f"[exit code {done.returncode}]", flush=True)
+            code, said = run(standin, home, *command, module=module)
+            print(re.sub(re.escape(scratch), "/...", said).rstrip())
+            print(f"[exit code {code}]", flush=True)
 
         train = ("push", "train", "--recipe", "spectrum", "--set", "folds=3", "--set", "workers=0")
         standin.accepted_rules = False

@@ -45,6 +45,8 @@ def extend(rows: pd.DataFrame, keys: Counterparts, budget: Budget) -> pd.DataFra
     if not keys.scales:
         return rows
     photos = rows[rows["label"] == 0]
+    if photos.empty:
+        return rows
     photos = photos[sample(photos["digest"].tolist(), keys.photos, "photo")]
     photos = photos.assign(pair=draw_keys(photos))
     names = keys.autoencoders

@@ -8,11 +8,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 
 from humanmade.data.loader import training_batches, worker_count
+from humanmade.errors import UserError
 from humanmade.training.loop import Trainer
 
 
 def sweep(trainer: Trainer, rates: Sequence[float]) -> Iterator[float]:
-    """Take one step at each learning rate, whatever the schedule says, and give its loss a picture."""
+    """Take one step at each learning rate, whatever the schedule says, and give its loss a picture.
+
+    Raises:
+        UserError: memory is too short for a step.
+    """
 
     def set_rates(step: int) -> None:
         for group in trainer.optimiser.param_groups:
@@ -26,3 +31,6 @@ def sweep(trainer: Trainer, rates: Sequence[float]) -> Iterator[float]:
             loss, pictures = trainer.tally.tolist()
             trainer.tally.zero_()
             yield loss / pictures if pictures else math.nan
+    if trainer.step < len(rates):  # steps end early where memory does
+        size = trainer.recipe.batch_size
+        raise UserError(f"lr: memory is too short for batches of {size}; lower batch_size or image_size")
