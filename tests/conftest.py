@@ -17,8 +17,9 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 # Tiny networks are faster on one thread, and several at once do not fight for the cores.
 os.environ["OMP_NUM_THREADS"] = "1"
 
-# Machines that run tests are busy; how long an example takes says nothing.
-hypothesis.settings.register_profile("kit", deadline=None)
+# Machines that run tests are busy; how long an example takes says nothing. Examples are the same at every
+# start, as tests count how many reach their assertions; `make fuzz` and `make mutants` look for new ones.
+hypothesis.settings.register_profile("kit", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("kit")
 
 BENCH = Path(__file__).parents[2] / "shared" / "bench"
