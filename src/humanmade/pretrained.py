@@ -14,8 +14,6 @@ from urllib.request import getproxies
 from humanmade import places
 from humanmade.errors import UserError
 
-KAGGLE_INPUT = Path("/kaggle/input")
-
 AUTOENCODERS = "tae"
 """How names of the TAESD family begin: they are no timm models, so timm downloads none."""
 
@@ -54,14 +52,13 @@ def folders() -> list[Path]:
     given = places.weights()
     if given and not given.is_dir():
         raise UserError(f"weights folder {given}: no such folder (--weights or HUMANMADE_WEIGHTS)")
-    attached = _attached(KAGGLE_INPUT) if KAGGLE_INPUT.is_dir() else []
-    return [*([given] if given else []), places.cache("weights"), *attached]
+    return [*([given] if given else []), places.cache("weights"), *_attached(places.kaggle() / "input")]
 
 
 @cache
 def _attached(inputs: Path) -> list[Path]:
-    """Folders of a kernel's inputs with weights; they do not change, and hold 100,000 pictures."""
-    return sorted({file.parent for file in inputs.rglob("*.safetensors")})
+    """Folders of a kernel's inputs with weights; they do not change while it runs."""
+    return [folder for folder in places.attached(inputs) if any(folder.glob("*.safetensors"))]
 
 
 def _here(name: str) -> bool:

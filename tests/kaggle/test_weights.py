@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from humanmade import places
 from humanmade.errors import UserError
 from humanmade.kaggle import weights
-from humanmade.kaggle.weights import slug
+from humanmade.kaggle.weights import dataset
 from tests.kaggle.conftest import Kit
 from tests.kaggle.standin import Dataset, StandIn
 
@@ -121,11 +121,11 @@ def test_an_autoencoder_is_taken_from_diffusers_layout(random_autoencoder: Path,
 
 
 def test_one_slug_a_weight_with_timms_default_tag_or_without():
-    assert slug("vit_small_patch14_dinov2.lvd142m") == slug("vit_small_patch14_dinov2")
-    assert slug("resnet50.fb_swsl_ig1b_ft_in1k") != slug("resnet50")
+    assert dataset("vit_small_patch14_dinov2.lvd142m") == dataset("vit_small_patch14_dinov2")
+    assert dataset("resnet50.fb_swsl_ig1b_ft_in1k") != dataset("resnet50")
 
 
 def test_slugs_of_weights_fit_and_differ():
     long = "vit_large_patch14_reg4_dinov2_with_a_long_name.lvd142m"
-    slugs = {slug(name) for name in (long, long + "b", "vit.a", "vit_b.a")}
+    slugs = {dataset(name) for name in (long, long + "b", "vit.a", "vit_b.a")}
     assert len(slugs) == 4 and all(6 <= len(slug) <= 50 for slug in slugs)

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -80,26 +81,37 @@ def push(
 
     KERNEL is train, predict, blend, or explore: a notebook that looks at the data and at a cheap recipe.
     """
-    from humanmade.kaggle import bundle, kernels, orders
+    from humanmade.kaggle import bundle, kernels, push_request
     from humanmade.kaggle.client import Client, known_owner
 
     if kernel == "explore":
-        recipe = recipe or orders.EXPLORED
-    part = orders.Part(limit, fold, folds, seed, skip_broken)
+        recipe = recipe or push_request.EXPLORED
+    part = push_request.Part(limit, fold, folds, seed, skip_broken)
     if smoke:
-        part, hours = part.smoke(recipe, settings), min(hours, orders.SMOKE_HOURS)
-    words = (kernel, recipe, settings, hours, runs, resume, attach, part, extra, models)
-    order = orders.order(known_owner(), *words)
-    bundle.check(order)
+        part, hours = part.smoke(recipe, settings), min(hours, push_request.SMOKE_HOURS)
+    request = push_request.PushRequest(
+        kernel,
+        recipe,
+        known_owner(),
+        settings=settings,
+        hours=hours,
+        runs=runs,
+        resume=resume,
+        attach=attach,
+        part=part,
+        extra=extra,
+        models=models,
+    )
+    bundle.check(request)
     client = None if dry_run else Client(patience)
     if client:
-        order = orders.with_ready_datasets(client, orders.order(client.owner, *words))
-    folder = bundle.build(order, Path("build"))
+        request = push_request.with_ready_datasets(client, replace(request, owner=client.owner))
+    folder = bundle.build(request, Path("build"))
     print(bundle.self_test(folder), flush=True)
     if client is None:
         print(f"{folder}: built and not pushed (--dry-run)")
         return
-    pushed = kernels.push(client, order, folder)
+    pushed = kernels.push(client, request, folder)
     print(f"pushed {pushed}: {pushed.url}", flush=True)
     if wait:
         print(kernels.follow(client, pushed))

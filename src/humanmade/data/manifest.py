@@ -81,7 +81,7 @@ def to_predict(folders: Sequence[Path]) -> pd.DataFrame:
 
     A folder without a table is taken as a folder of pictures.
     """
-    if len(folders) == 1 and folders[0].is_dir() and not _has_table(folders[0]):
+    if len(folders) == 1 and folders[0].is_dir() and not has_table(folders[0]):
         table = _with_paths(tableless.plain(folders[0])).assign(label=-1)
     else:
         table = load(folders)
@@ -153,7 +153,8 @@ def _with_paths(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(path=path, id=rows["name"])
 
 
-def _has_table(folder: Path) -> bool:
+def has_table(folder: Path) -> bool:
+    """Whether a folder holds a manifest or the competition's tables."""
     return (folder / "manifest.csv").is_file() or competition.holds(folder)
 
 

@@ -1,8 +1,18 @@
 """Kaggle: the official client made honest, and what runs inside a kernel."""
 
+import hashlib
+import re
+
 LONGEST_HOURS = 12.0
 """A session on Kaggle lasts no longer."""
 MACHINE = "NvidiaTeslaT4"
 """Kaggle's name of the machine that a kernel with `enable_gpu` runs on: two T4."""
 SMALL = "-smoke"
 """Ends the names of a run on a part of the data and of its kernel, so that it never stands for the whole."""
+
+
+def slug(words: str) -> str:
+    """A name in Kaggle's addresses, which has 50 characters at most; of a longer one a hash is the end."""
+    name = re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-")
+    short = f"{name[:41].rstrip('-')}-{hashlib.sha256(words.encode()).hexdigest()[:8]}"
+    return name if len(name) <= 50 else short

@@ -30,8 +30,6 @@ PATIENCE = 300.0
 """Seconds to go on trying when Kaggle does not answer."""
 FIRST_DELAY = 0.5
 LONGEST_DELAY = 30.0
-POLL_SECONDS = 30.0
-"""Longest pause between two looks at something that takes its time."""
 TIMEOUTS = (10.0, 120.0)
 """Seconds until a connection must be there, and that it may be silent."""
 
@@ -248,15 +246,6 @@ def _quiet(what: str) -> Iterator[None]:
             yield
     finally:
         HTTPAdapter.send = send
-
-
-def looks() -> Iterator[None]:
-    """Turns of looking at something that takes its time, with pauses between them: short at first."""
-    pause = 0.5
-    while True:
-        yield
-        time.sleep(pause)
-        pause = min(1.5 * pause, POLL_SECONDS)
 
 
 def _retry_after(response: Any) -> float | None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +10,8 @@ from typing import Any
 
 from humanmade import files, places, pretrained, yardsticks
 from humanmade.errors import KaggleError, UserError
-from humanmade.kaggle.client import Client, looks, plain
+from humanmade.kaggle import slug
+from humanmade.kaggle.client import Client, plain
 from humanmade.progress import Waiting
 
 HALVES = ("encoder", "decoder")
@@ -22,25 +21,15 @@ PREPARING_SECONDS = 3600.0
 """Longest wait until Kaggle has prepared a dataset."""
 
 
-def slug(name: str) -> str:
-    """The one dataset that weights of a name are kept in; Kaggle takes 6 to 50 characters.
-
-    timm's default tag of a model may stand in its name or not.
-    """
+def dataset(name: str) -> str:
+    """The slug of the one dataset that weights of a name are kept in, with timm's default tag or without."""
     architecture, _, tag = name.partition(".")
-    if tag and tag == _default_tag(architecture):
-        name = architecture
-    whole = "humanmade-weights-" + re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
-    short = f"{whole[:41].rstrip('-')}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
-    return whole if len(whole) <= 50 else short
+    if tag:
+        import timm  # takes seconds; most names have no tag
 
-
-def _default_tag(architecture: str) -> str | None:
-    # timm takes seconds to import; most names have no tag.
-    import timm
-
-    settings = timm.get_pretrained_cfg(architecture) if timm.is_model(architecture) else None
-    return settings.tag if settings else None
+        settings = timm.get_pretrained_cfg(architecture) if timm.is_model(architecture) else None
+        name = architecture if settings and settings.tag == tag else name
+    return slug(f"humanmade-weights-{name}")
 
 
 def find(name: str) -> list[Path]:
@@ -137,7 +126,7 @@ def push(client: Client, name: str, paths: Sequence[Path]) -> str:
     Raises:
         KaggleError: Kaggle refuses, or what arrived is not what was sent.
     """
-    title = slug(name)
+    title = dataset(name)
     reference = f"{client.owner}/{title}"
     before = status(client, reference)[1]
     if before:
@@ -185,16 +174,15 @@ def status(client: Client, reference: str) -> tuple[str, int]:
 
 def _wait_until_ready(client: Client, reference: str, wanted: int) -> None:
     """Wait for a version to be ready; until then Kaggle may show that the one before is."""
-    with Waiting(reference) as line:
-        for _ in looks():
-            state, version = status(client, reference)
-            line.show(state)
-            if state == "failed":
-                raise KaggleError(f"{reference}: Kaggle could not prepare the dataset; push it again")
-            if state == "ready" and version >= wanted:
-                return
-            if line.seconds > PREPARING_SECONDS:
-                raise KaggleError(f"{reference}: still '{state}'; look at it on Kaggle, or push it again")
+    for line in Waiting(reference):
+        state, version = status(client, reference)
+        line.show(state)
+        if state == "failed":
+            raise KaggleError(f"{reference}: Kaggle could not prepare the dataset; push it again")
+        if state == "ready" and version >= wanted:
+            return
+        if line.seconds > PREPARING_SECONDS:
+            raise KaggleError(f"{reference}: still '{state}'; look at it on Kaggle, or push it again")
 
 
 def _check_arrived(client: Client, reference: str, paths: Sequence[Path]) -> None:

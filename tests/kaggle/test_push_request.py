@@ -3,7 +3,7 @@
 import pytest
 
 from humanmade.commands import main
-from humanmade.kaggle.orders import Part, order
+from humanmade.kaggle.push_request import Part, PushRequest
 
 
 @pytest.mark.parametrize(
@@ -27,30 +27,27 @@ from humanmade.kaggle.orders import Part, order
         ),
     ],
 )
-def test_orders_that_make_no_sense(capsys, words: list[str], says: str):
+def test_requests_that_make_no_sense(capsys, words: list[str], says: str):
     assert main(["push", *words, "--dry-run"]) == 2
     assert says in capsys.readouterr().err
 
 
-def test_an_order_names_owners_and_finds_the_weights_that_its_recipe_wants():
-    train = order("me", "train", "vit", ("epochs=1",), 2.0, resume=True)
-    assert (train.settings, train.hours, train.resume) == (("epochs=1",), 2.0, "me/humanmade-train-vit")
-    assert train.weights and all(name.startswith("me/humanmade-weights-") for name in train.weights)
-    assert len(train.run_id) == 16 and train.run_id != order("me", "train", "vit").run_id
-    predict = order("me", "predict", "vit", runs=("a", "you/b"), attach=("c", "you/d"))
-    assert (predict.runs, predict.resume) == (("me/a", "you/b"), "")
-    of_recipe, forecast = train.weights[:-2], train.weights[-2:]
-    assert predict.weights == (*of_recipe, "me/c", "you/d")
-    assert forecast == ("me/humanmade-weights-tf-efficientnet-lite0", "me/humanmade-weights-taef2")
+def test_a_request_names_owners_and_finds_the_weights_that_its_recipe_wants():
+    train = PushRequest("train", "vit", "me")
+    assert len(train.run_id) == 16 and train.run_id != PushRequest("train", "vit", "me").run_id
+    assert len(train.recipe_weights) == 1 and train.datasets[:1] == [*train.recipe_weights]
+    assert train.datasets[1:] == ["me/humanmade-weights-tf-efficientnet-lite0", "me/humanmade-weights-taef2"]
+    predict = PushRequest("predict", "vit", "me", attach=("c", "you/d"))
+    assert predict.datasets == [*train.recipe_weights, "me/c", "you/d"]
+    assert predict.owned(("a", "you/b")) == ("me/a", "you/b")
 
 
 def test_a_part_of_the_work_travels_to_the_kernels_cv_under_a_name_of_its_own():
     part = Part(limit=500, fold="all", seed=3, skip_broken=True)
-    small = order("me", "train", "spectrum", resume=True, part=part, extra=["mine", "friend/more"])
-    assert small.options == ("--limit", "500", "--fold", "all", "--seed", "3", "--skip-broken")
-    assert small.extra == ("me/mine", "friend/more")
-    assert small.reference == small.resume == "me/humanmade-train-spectrum-smoke"
-    assert order("me", "train", "spectrum", part=Part(fold=0)).reference == "me/humanmade-train-spectrum"
+    assert part.options == ("--limit", "500", "--fold", "all", "--seed", "3", "--skip-broken")
+    assert PushRequest("train", "spectrum", "me", part=part).reference == "me/humanmade-train-spectrum-smoke"
+    whole = PushRequest("train", "spectrum", "me", part=Part(fold=0))
+    assert whole.reference == "me/humanmade-train-spectrum"
 
 
 def test_a_smoke_run_is_two_folds_of_2000_pictures():

@@ -1,0 +1,157 @@
+"""What a kernel left: fetched, verified, and landed in `runs/` and `submissions/`."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from humanmade import files, ledger, run
+from humanmade.errors import KaggleError, UserError
+from humanmade.kaggle import archives, outputs
+from humanmade.kaggle.client import Client
+from humanmade.kaggle.kernels import STATE, Pushed, Session, judge, look
+from humanmade.kaggle.outputs import Listing
+from humanmade.progress import progress, warn
+from humanmade.run import RUNS, Run
+
+CHUNK = 2**20
+
+
+def pull(client: Client, pushed: Pushed, force: bool = False) -> list[str]:
+    """Fetch the outputs of a push that has ended, verify them, and land its runs and its submission.
+
+    Of one that failed the finished folds land, as an unfinished run.
+
+    Args:
+        force: replace what is there under the same name.
+
+    Returns:
+        What landed, a line each.
+
+    Raises:
+        KaggleError: it has not ended, failed without a finished fold, or an output is not what it wrote.
+        UserError: something else lies where an output would land.
+    """
+    listing = _whole(pushed, look(client, pushed))
+    places = [RUNS / name for name in listing.runs]
+    if places and all(_is_here(place, pushed) for place in places):
+        return [f"{place}: is here already" for place in places]
+    for place in places:
+        if place.exists() and not force:
+            raise UserError(f"{place}: is another run; move it away, or give --force to replace it")
+    scratch = STATE / f"{pushed.slug}-{pushed.run_id}"
+    archives.require_space(scratch, listing.bytes, f"to pull of {pushed.reference}")
+    _fetch_all(client, pushed.reference, listing.files, scratch)
+    for place in places:
+        if not (scratch / place / run.RECIPE).is_file():
+            raise KaggleError(
+                f"{pushed.reference}: its outputs hold no {run.RECIPE} of run {place.name}; push again"
+            )
+        archives.unpack_folds(scratch / place)
+    lines = [_land_run(scratch, place, pushed, listing.unfinished) for place in places]
+    lines += _land_submission(scratch / run.SUBMISSION, pushed, force)
+    shutil.rmtree(scratch)
+    return lines
+
+
+def _whole(pushed: Pushed, session: Session) -> Listing:
+    """What a push left, if it has ended, was this one, and left anything that is whole."""
+    if not session.ended:
+        raise KaggleError(
+            f"{pushed}: is {session.status}; humanmade status {pushed.kernel} --wait follows it"
+        )
+    listing = session.listing
+    try:
+        judge(pushed, session)
+    except KaggleError as error:
+        if not listing or listing.run_id != pushed.run_id or not listing.finished_folds:
+            raise
+        warn(f"{error}; what follows is of its finished folds")
+        listing = replace(listing, unfinished=True)
+    assert listing, "without outputs.json judge raises"
+    return listing
+
+
+def _is_here(place: Path, pushed: Pushed) -> bool:
+    note = place / run.KERNEL
+    return note.is_file() and files.read_json(note, ("run_id",), f"remove {place}")["run_id"] == pushed.run_id
+
+
+def _fetch_all(client: Client, reference: str, hashes: dict[str, str], scratch: Path) -> None:
+    """Fetch files into `scratch` until each has its hash; what is there already is kept.
+
+    Links are asked for again once, for they expire.
+
+    Raises:
+        KaggleError: an output is missing, or not what the kernel wrote.
+    """
+    for attempt in (1, 2):
+        missing = [name for name, digest in hashes.items() if not _is_whole(scratch / name, digest)]
+        if not missing:
+            return
+        links, _ = outputs.links(client, reference)
+        for name in progress(missing, f"pulling {reference}", "files", len(missing)):
+            if name not in links:
+                raise KaggleError(f"{reference}: {name} is not among its {len(links)} outputs; push it again")
+            try:
+                _fetch(client, name, links[name], scratch / name, hashes[name])
+            except KaggleError as error:
+                if attempt == 2:
+                    raise
+                warn(f"{error}; asking for new links")
+
+
+def _is_whole(path: Path, digest: str) -> bool:
+    return path.is_file() and files.sha256(path) == digest
+
+
+def _fetch(client: Client, name: str, link: str, place: Path, digest: str) -> None:
+    import requests
+
+    def get() -> None:
+        with requests.get(link, stream=True) as response:  # noqa: S113 - the client's calls all have a timeout
+            response.raise_for_status()
+            with aside.open("wb") as file:
+                for part in response.iter_content(CHUNK):
+                    file.write(part)
+
+    with files.whole_file(place) as aside:
+        client.call(f"output {name}", get)
+        if not _is_whole(aside, digest):
+            with aside.open("rb") as file:
+                page = file.read(200).lstrip()[:1] == b"<"
+            problem = "an error page" if page else "other bytes"
+            raise KaggleError(f"output {name}: its link served {problem}, not what the kernel wrote")
+
+
+def _land_run(scratch: Path, place: Path, pushed: Pushed, unfinished: bool) -> str:
+    """Move a fetched run to its place, beside which it was verified."""
+    fetched = Run(scratch / place)
+    folds = len(fetched.scores.folds) or len(list(fetched.folder.glob(f"fold*/{run.DONE}")))
+    note = {key: asdict(pushed)[key] for key in ("version", "run_id", "url", "date")}
+    files.write_json(fetched.folder / run.KERNEL, {"kernel": pushed.reference} | note)
+    if place.exists():
+        place.replace(scratch / f"replaced-{place.name}")
+    fetched.folder.replace(place)
+    more = "; unfinished: push --resume goes on with it" if unfinished else ""
+    return f"{place}: {folds} folds{more}"
+
+
+def _land_submission(fetched: Path, pushed: Pushed, force: bool) -> list[str]:
+    """Keep a submission that is not just that of the one run that landed, with its note of origin."""
+    if not fetched.is_file():
+        return []
+    digest = files.sha256(fetched)
+    for path in RUNS.glob(f"*/{run.SUBMISSION}"):
+        if _is_whole(path, digest):
+            return [f"{path}: its submission"]
+    place = ledger.LEDGER.parent / f"{pushed.slug}.csv"
+    if place.exists() and not _is_whole(place, digest) and not force:
+        raise UserError(f"{place}: is another submission; move it away, or give --force to replace it")
+    files.make_folder(place.parent)
+    noted = ledger.origin_file(fetched)
+    if noted.is_file():
+        noted.replace(ledger.origin_file(place))
+    fetched.replace(place)
+    return [f"{place}: its submission"]
