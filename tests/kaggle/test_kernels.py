@@ -315,6 +315,21 @@ def test_a_blend_kernel_leaves_a_submission_with_its_origin(kit: Kit, standin: S
     assert "is another submission" in kit("pull", "blend", code=2) and place.read_text() == "mine"
 
 
+def test_a_refused_submission_lands_no_run_and_force_brings_both(kit: Kit, standin: StandIn):
+    standin.run_kernel = ran(RUN | {"submission.csv": b"id,label\nx,1\n"})
+    kit(*PUSH, "--wait")
+    place = Path("submissions/humanmade-train-spectrum.csv")
+    place.parent.mkdir()
+    place.write_text("mine")
+    assert f"{place}: is another submission" in kit("pull", "train", code=2) and not landed()
+    assert f"{place}: its submission" in kit("pull", "train", "--force")
+    assert landed() == ALL and place.read_bytes() == b"id,label\nx,1\n"
+    place.unlink()
+    note = Path("runs/spectrum/mine.txt")
+    note.write_text("mine")
+    assert kit("pull", "train") == f"{place}: its submission\n" and place.is_file() and note.is_file()
+
+
 def test_a_dry_run_needs_neither_account_nor_network(kit: Kit, standin: StandIn):
     bare = {"KAGGLE_USERNAME": "", "KAGGLE_KEY": ""}
     said = kit(*PUSH, "--dry-run", **bare)

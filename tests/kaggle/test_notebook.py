@@ -53,7 +53,7 @@ def test_pushed_it_runs_and_is_pulled(kit: Kit, standin: StandIn, tmp_path: Path
     kit.module = "humanmade"
     Path("tiny.toml").write_text(TINY_PROBE)
     said = kit("push", "explore", "--recipe", "tiny.toml", "--wait")
-    assert "modules import with what Kaggle's image ships" in said and "version 1: COMPLETE" in said
+    assert "modules import\n" in said and "version 1: COMPLETE" in said
     (asked,) = [asked for method, asked in standin.calls if method == "SaveKernel"]
     assert (asked["kernelType"], asked["enableGpu"], asked["isPrivate"]) == ("notebook", False, True)
     pulled = kit("pull", "explore")
@@ -64,11 +64,11 @@ def test_pushed_it_runs_and_is_pulled(kit: Kit, standin: StandIn, tmp_path: Path
 def test_a_kernel_without_its_data_says_so_in_its_outputs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    from humanmade.kaggle.runtime import open_desk
+    from humanmade.kaggle.runtime import begin_notebook
 
     monkeypatch.setenv("HUMANMADE_KAGGLE", str(tmp_path))
     with pytest.raises(SystemExit):
-        open_desk("1234")
+        begin_notebook("1234")
     assert "no folder with train.csv and test.csv among the inputs" in capsys.readouterr().err
     assert json.loads((tmp_path / "working/outputs.json").read_text())["unfinished"]
 

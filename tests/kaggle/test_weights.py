@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from humanmade import places
+from humanmade import places, pretrained
 from humanmade.errors import UserError
 from humanmade.kaggle import weights
 from humanmade.kaggle.weights import dataset
@@ -99,7 +99,7 @@ def test_all_that_a_recipe_and_its_forecast_need(kit: Kit, standin: StandIn, fol
 
 
 def test_an_autoencoder_is_taken_from_diffusers_layout(random_autoencoder: Path, tmp_path: Path):
-    halves = {half: load_file(random_autoencoder / f"taef2_{half}.safetensors") for half in weights.HALVES}
+    halves = {half: load_file(random_autoencoder / f"taef2_{half}.safetensors") for half in pretrained.HALVES}
     layers = {f"encoder.layers.{key}": tensor for key, tensor in halves["encoder"].items()}
     for key, tensor in halves["decoder"].items():
         layer, rest = key.split(".", 1)
@@ -107,10 +107,14 @@ def test_an_autoencoder_is_taken_from_diffusers_layout(random_autoencoder: Path,
     place = tmp_path / "taef2"
     place.mkdir()
     with places.weights_in(place):
+        with pytest.raises(
+            UserError, match=r"no taesd_encoder\.safetensors and taesd_decoder.*with --weights"
+        ):
+            weights.find("taesd")
         with pytest.raises(UserError, match=r"nor diffusion_pytorch_model\.safetensors of madebyollin/taef2"):
             weights.find("taef2")
         save_file(layers, place / weights.DIFFUSERS)
-        for half, path in zip(weights.HALVES, weights.find("taef2"), strict=True):
+        for half, path in zip(pretrained.HALVES, weights.find("taef2"), strict=True):
             made = load_file(path)
             assert path.name == f"taef2_{half}.safetensors" and made.keys() == halves[half].keys()
             assert all(torch.equal(made[key], halves[half][key]) for key in made)

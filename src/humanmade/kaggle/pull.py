@@ -34,23 +34,31 @@ def pull(client: Client, pushed: Pushed, force: bool = False) -> list[str]:
         UserError: something else lies where an output would land.
     """
     listing = _whole(pushed, look(client, pushed))
-    places = [RUNS / name for name in listing.runs]
-    if places and all(_is_here(place, pushed) for place in places):
-        return [f"{place}: is here already" for place in places]
-    for place in places:
-        if place.exists() and not force:
-            raise UserError(f"{place}: is another run; move it away, or give --force to replace it")
+    runs = {RUNS / name: _is_here(RUNS / name, pushed) for name in listing.runs}
+    here = runs | {
+        place: runs.get(place.parent, kept) for place, kept in _submission(listing, pushed).items()
+    }
+    if here and all(here.values()):
+        return [f"{place}: is here already" for place in here]
+    for place, ours in here.items():
+        if place.exists() and not ours and not force:
+            what = "run" if place in runs else "submission"
+            raise UserError(f"{place}: is another {what}; move it away, or give --force to replace it")
     scratch = STATE / f"{pushed.slug}-{pushed.run_id}"
     archives.require_space(scratch, listing.bytes, f"to pull of {pushed.reference}")
     _fetch_all(client, pushed.reference, listing.files, scratch)
-    for place in places:
+    for place in runs:
         if not (scratch / place / run.RECIPE).is_file():
             raise KaggleError(
                 f"{pushed.reference}: its outputs hold no {run.RECIPE} of run {place.name}; push again"
             )
         archives.unpack_folds(scratch / place)
-    lines = [_land_run(scratch, place, pushed, listing.unfinished) for place in places]
-    lines += _land_submission(scratch / run.SUBMISSION, pushed, force)
+    lines = [
+        _land_run(scratch, place, pushed, listing.unfinished) for place, ours in runs.items() if not ours
+    ]
+    for place, ours in here.items():
+        if place not in runs and not ours:
+            lines.append(_land_submission(scratch / run.SUBMISSION, place))
     shutil.rmtree(scratch)
     return lines
 
@@ -138,20 +146,21 @@ def _land_run(scratch: Path, place: Path, pushed: Pushed, unfinished: bool) -> s
     return f"{place}: {folds} folds{more}"
 
 
-def _land_submission(fetched: Path, pushed: Pushed, force: bool) -> list[str]:
-    """Keep a submission that is not just that of the one run that landed, with its note of origin."""
-    if not fetched.is_file():
-        return []
-    digest = files.sha256(fetched)
-    for path in RUNS.glob(f"*/{run.SUBMISSION}"):
-        if _is_whole(path, digest):
-            return [f"{path}: its submission"]
-    place = ledger.LEDGER.parent / f"{pushed.slug}.csv"
-    if place.exists() and not _is_whole(place, digest) and not force:
-        raise UserError(f"{place}: is another submission; move it away, or give --force to replace it")
-    files.make_folder(place.parent)
-    noted = ledger.origin_file(fetched)
-    if noted.is_file():
-        noted.replace(ledger.origin_file(place))
-    fetched.replace(place)
-    return [f"{place}: its submission"]
+def _submission(listing: Listing, pushed: Pushed) -> dict[Path, bool]:
+    """Where a submission is to be, in its run if it is just that of one, and whether it is there."""
+    digest = listing.files.get(run.SUBMISSION)
+    own = (RUNS / name / run.SUBMISSION for name in listing.runs)
+    place = next((path for path in own if listing.files.get(path.as_posix()) == digest), None)
+    place = place or ledger.LEDGER.parent / f"{pushed.slug}.csv"
+    return {place: _is_whole(place, digest)} if digest else {}
+
+
+def _land_submission(fetched: Path, place: Path) -> str:
+    """Keep a submission with its note of origin, unless it landed with its run."""
+    if not _is_whole(place, files.sha256(fetched)):
+        files.make_folder(place.parent)
+        noted = ledger.origin_file(fetched)
+        if noted.is_file():
+            noted.replace(ledger.origin_file(place))
+        fetched.replace(place)
+    return f"{place}: its submission"

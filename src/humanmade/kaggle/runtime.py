@@ -15,7 +15,7 @@ from pathlib import Path
 
 from humanmade import files, places, run
 from humanmade import recipe as recipes
-from humanmade.data import choice
+from humanmade.data.choice import Choice, data_or_demo
 from humanmade.errors import UserError
 from humanmade.kaggle import SMALL, archives, whole_run
 from humanmade.kaggle.inputs import Inputs
@@ -214,38 +214,26 @@ def session(run_id: str, gpu: bool = True) -> Iterator[Session]:
         print("unfinished: push with --resume goes on from here", flush=True)
 
 
-@dataclass(frozen=True)
-class Desk:
-    """Where a notebook works, and what there is to do once it is through."""
-
-    data: Sequence[Path]
-    hidden: Path | None
-    """Folder with the test pictures' labels, which only the demo has."""
-    opened: contextlib.ExitStack
-
-    def close(self) -> None:
-        """In a kernel: list what was left, so that `pull` takes it."""
-        self.opened.close()
-
-
-def open_desk(run_id: str) -> Desk:
+def begin_notebook(run_id: str) -> tuple[Choice, contextlib.ExitStack]:
     """In a kernel find what is attached, and work where outputs are kept; at home take data/ or the demo.
 
     Args:
         run_id: of the push; empty at home.
 
+    Returns:
+        The data, and what has to be closed at the end: in a kernel, what was left then is listed for `pull`.
+
     Raises:
         SystemExit: 2, in a kernel without the competition's data, after one line that says why.
     """
-    if not run_id:
-        found = choice.data_or_demo(())
-        return Desk(found.folders, found.hidden, contextlib.ExitStack())
     with contextlib.ExitStack() as opened:
+        if not run_id:
+            return data_or_demo(()), opened
         current = opened.enter_context(session(run_id, gpu=False))
-        data = current.inputs.data()
+        data = Choice(current.inputs.data())
         os.environ |= current.environment
         os.chdir(current.working)
-        return Desk(data, None, opened.pop_all())
+        return data, opened.pop_all()
 
 
 def working_gpus() -> list[str]:

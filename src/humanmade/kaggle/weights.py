@@ -12,9 +12,9 @@ from humanmade import files, places, pretrained, yardsticks
 from humanmade.errors import KaggleError, UserError
 from humanmade.kaggle import slug
 from humanmade.kaggle.client import Client, plain
+from humanmade.pretrained import HALVES, half_file
 from humanmade.progress import Waiting
 
-HALVES = ("encoder", "decoder")
 DIFFUSERS = "diffusion_pytorch_model.safetensors"
 """The name of any checkpoint in diffusers' layout."""
 PREPARING_SECONDS = 3600.0
@@ -45,11 +45,11 @@ def find(name: str) -> list[Path]:
 
     from humanmade.detectors import weights
 
-    names = _halves(name)
+    names = [half_file(name, half) for half in HALVES]
     place = next((place for place in pretrained.folders() if all((place / n).is_file() for n in names)), None)
     if place:
         paths = [place / half for half in names]
-    elif name == yardsticks.AUTOENCODER:
+    elif name.startswith(pretrained.AUTOENCODERS):
         paths = _convert(name)
     else:
         paths = [weights.find_weights(name)[0] or _download_weights(name)]
@@ -60,10 +60,6 @@ def find(name: str) -> list[Path]:
         except (SafetensorError, OSError) as error:
             raise UserError(f"{path}: damaged weights ({error}); remove the file") from None
     return paths
-
-
-def _halves(name: str) -> list[str]:
-    return [f"{name}_{half}.safetensors" for half in HALVES]
 
 
 def _convert(name: str) -> list[Path]:
@@ -79,13 +75,18 @@ def _convert(name: str) -> list[Path]:
 
     from humanmade.detectors import latent
 
-    searched = pretrained.folders()
-    path = next((place / DIFFUSERS for place in searched if (place / DIFFUSERS).is_file()), None)
+    searched, made = (
+        pretrained.folders(),
+        [places.cache("weights") / half_file(name, half) for half in HALVES],
+    )
+    # Others of the family have one layout, so that nothing would tell whose a file of that name is.
+    known = [place / DIFFUSERS for place in searched if name == yardsticks.AUTOENCODER]
+    path = next(filter(Path.is_file, known), None)
     if path is None:
+        other = f", nor {DIFFUSERS} of madebyollin/{name} (MIT)" if known else ""
         raise UserError(
-            f"no {' and '.join(_halves(name))}, nor {DIFFUSERS} of madebyollin/{name} (MIT); "
-            "put them into a folder and name that with --weights. "
-            f"Looked in: {', '.join(map(str, searched))}"
+            f"no {' and '.join(half.name for half in made)}{other}; put them into a folder and name that "
+            f"with --weights. Looked in: {', '.join(map(str, searched))}"
         )
     halves: dict[str, dict[str, Any]] = {half: {} for half in HALVES}
     network = latent.LatentAutoencoder()
@@ -97,7 +98,6 @@ def _convert(name: str) -> list[Path]:
             getattr(network, half).load_state_dict(tensors)
     except (RuntimeError, SafetensorError, ValueError, KeyError) as error:
         raise UserError(f"{path}: is not {name} in diffusers' layout ({str(error)[:200]})") from None
-    made = [places.cache("weights") / half for half in _halves(name)]
     for tensors, target in zip(halves.values(), made, strict=True):
         with files.whole_file(target) as scratch:
             save_file(tensors, scratch)
