@@ -3,7 +3,7 @@
 import pytest
 
 from humanmade.commands import main
-from humanmade.kaggle.push_request import Part, PushRequest
+from humanmade.kaggle.push_request import CvOptions, PushRequest
 
 
 @pytest.mark.parametrize(
@@ -43,14 +43,17 @@ def test_a_request_names_owners_and_finds_the_weights_that_its_recipe_wants():
 
 
 def test_a_part_of_the_work_travels_to_the_kernels_cv_under_a_name_of_its_own():
-    part = Part(limit=500, fold="all", seed=3, skip_broken=True)
-    assert part.options == ("--limit", "500", "--fold", "all", "--seed", "3", "--skip-broken")
-    assert PushRequest("train", "spectrum", "me", part=part).reference == "me/humanmade-train-spectrum-smoke"
-    whole = PushRequest("train", "spectrum", "me", part=Part(fold=0))
+    chosen = CvOptions(limit=500, fold="all", seed=3, skip_broken=True)
+    assert chosen.words == ("--limit", "500", "--fold", "all", "--seed", "3", "--skip-broken")
+    assert (
+        PushRequest("train", "spectrum", "me", options=chosen).reference
+        == "me/humanmade-train-spectrum-smoke"
+    )
+    whole = PushRequest("train", "spectrum", "me", options=CvOptions(fold=0))
     assert whole.reference == "me/humanmade-train-spectrum"
 
 
 def test_a_smoke_run_is_two_folds_of_2000_pictures():
-    assert Part().smoke("spectrum", ()).options == ("--limit", "2000", "--folds", "2")
-    assert Part(folds=3, limit=50).smoke("spectrum", ()).options == ("--limit", "50", "--folds", "3")
-    assert Part().smoke("spectrum", ["split=source"]).options == ("--limit", "2000")
+    assert CvOptions().smoke("spectrum", ()).words == ("--limit", "2000", "--folds", "2")
+    assert CvOptions(folds=3, limit=50).smoke("spectrum", ()).words == ("--limit", "50", "--folds", "3")
+    assert CvOptions().smoke("spectrum", ["split=source"]).words == ("--limit", "2000")

@@ -18,7 +18,7 @@ from humanmade.kaggle import bundle, runtime
 from humanmade.kaggle import outputs as kernel_outputs
 from humanmade.kaggle.bundle import build
 from humanmade.kaggle.outputs import OutputFolder
-from humanmade.kaggle.push_request import Part, PushRequest
+from humanmade.kaggle.push_request import CvOptions, PushRequest
 from humanmade.kaggle.runtime import Session
 from tests.conftest import TINY_PROBE, MakeFolder
 
@@ -183,12 +183,12 @@ def run_pushed(pushed: PushRequest) -> None:
 def test_a_resumed_push_attaches_its_own_kernel_and_goes_on_with_what_that_left(
     root: Path, in_process: None, tiny_probe: Path, capsys
 ):
-    first = PushRequest("train", str(tiny_probe), "tester", part=Part(fold=1))
+    first = PushRequest("train", str(tiny_probe), "tester", options=CvOptions(fold=1))
     assert bundle._metadata(bundle.check(first), first)["kernel_sources"] == []
     run_pushed(first)
     fold = root / "working/runs/tinyprobe/fold1"
     before = {path.name: path.read_bytes() for path in fold.iterdir()}
-    again = replace(first, part=Part(), resume=True)
+    again = replace(first, options=CvOptions(), resume=True)
     (source,) = bundle._metadata(bundle.check(again), again)["kernel_sources"]
     assert source == first.reference
     as_input(root, source.split("/")[1])

@@ -5,6 +5,12 @@ import re
 
 LONGEST_HOURS = 12.0
 """A session on Kaggle lasts no longer."""
+HOURS = 11.0
+"""Of them a training takes as many, unless told otherwise; the rest is for starting and for its outputs."""
+SMOKE_PICTURES, SMOKE_FOLDS, SMOKE_HOURS = 2000, 2, 0.5
+"""A first try of a recipe."""
+EXPLORED = "probe_lite0"
+"""The recipe that the kernel `explore` tries unless another is named."""
 MACHINE = "NvidiaTeslaT4"
 """Kaggle's name of the machine that a kernel with `enable_gpu` runs on: two T4."""
 SMALL = "-smoke"

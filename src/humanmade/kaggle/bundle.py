@@ -144,7 +144,7 @@ def _values(request: PushRequest) -> dict[str, Any]:
         "HOURS": request.hours,
         "RUNS": request.owned(request.runs),
         "RESUME": request.reference * request.resume,
-        "CV_OPTIONS": request.part.options,
+        "CV_OPTIONS": request.options.words,
         "EXTRA": request.owned(request.extra),
         "RUN_ID": request.run_id,
     }

@@ -52,7 +52,7 @@ class Pushed:
 
 
 @dataclass(frozen=True)
-class Session:
+class KernelStatus:
     """What Kaggle says of a kernel at one look."""
 
     status: str
@@ -151,18 +151,18 @@ def find(kernel: str, recipe: str = "") -> Pushed:
     return max(matches, key=lambda pushed: pushed.date)
 
 
-def look(client: Client, pushed: Pushed) -> Session:
+def look(client: Client, pushed: Pushed) -> KernelStatus:
     """Ask for a kernel's status, and once it ended whose outputs it shows."""
     advice = f"is it still there? see {pushed.url}"
     what = f"status of {pushed.reference}"
     answer = client.call(what, client.api.kernels_status, pushed.reference, no=advice)
-    session = Session(answer.status.name, plain(answer.failure_message or ""))
-    if not session.ended:
-        return session
+    seen = KernelStatus(answer.status.name, plain(answer.failure_message or ""))
+    if not seen.ended:
+        return seen
     links, log = outputs.links(client, pushed.reference)
     link = links.get(outputs.OUTPUTS)
     listing = outputs.listing(client, pushed.reference, link) if link else None
-    return Session(session.status, session.failure, listing, _as_text(log))
+    return KernelStatus(seen.status, seen.failure, listing, _as_text(log))
 
 
 def state(client: Client, pushed: Pushed) -> str:
@@ -171,13 +171,13 @@ def state(client: Client, pushed: Pushed) -> str:
     Raises:
         KaggleError: it failed or was cancelled.
     """
-    session = look(client, pushed)
+    seen = look(client, pushed)
     what = f"{pushed}, pushed {pushed.date}"
-    if not session.ended:
-        return f"{what}: {session.status}"
-    if session.listing and session.listing.run_id != pushed.run_id:
-        return f"{what}: not started yet; Kaggle still shows the run before, {session.status}"
-    return _completed(what, pushed, session)
+    if not seen.ended:
+        return f"{what}: {seen.status}"
+    if seen.listing and seen.listing.run_id != pushed.run_id:
+        return f"{what}: not started yet; Kaggle still shows the run before, {seen.status}"
+    return _completed(what, pushed, seen)
 
 
 def follow(client: Client, pushed: Pushed) -> str:
@@ -197,24 +197,24 @@ def follow(client: Client, pushed: Pushed) -> str:
         raise Interrupted(advice) from None
 
 
-def _ended(client: Client, pushed: Pushed) -> Session:
+def _ended(client: Client, pushed: Pushed) -> KernelStatus:
     """The session at its end."""
     running, alive = False, 0.0
     for line in Waiting(str(pushed)):
         if line.seconds > 2 * LONGEST_HOURS * 3600:
             break
-        session = look(client, pushed)
-        if not session.ended:
+        seen = look(client, pushed)
+        if not seen.ended:
             running, alive = True, line.seconds
         # A run that fails early leaves no id; having been seen running, it is this one.
-        ours = session.listing.run_id == pushed.run_id if session.listing else running
-        before = session.ended and not ours
-        line.show(f"{'the run before: ' * before}{session.status.lower()}")
-        if session.ended and ours:
-            return session
+        ours = seen.listing.run_id == pushed.run_id if seen.listing else running
+        before = seen.ended and not ours
+        line.show(f"{'the run before: ' * before}{seen.status.lower()}")
+        if seen.ended and ours:
+            return seen
         if before and line.seconds - alive > client.patience:
-            if not session.listing:
-                return session
+            if not seen.listing:
+                return seen
             raise KaggleError(
                 f"{pushed.reference}: after {client.patience:.0f} s Kaggle still shows another run's "
                 f"outputs; look at {pushed.url}"
@@ -222,33 +222,33 @@ def _ended(client: Client, pushed: Pushed) -> Session:
     raise KaggleError(f"{pushed}: has not ended in {2 * LONGEST_HOURS:g} h; look at {pushed.url}")
 
 
-def _completed(what: str, pushed: Pushed, session: Session) -> str:
+def _completed(what: str, pushed: Pushed, seen: KernelStatus) -> str:
     """What a completed kernel said of the whole run, if it was not that itself, and what to do next."""
-    judge(pushed, session)
+    judge(pushed, seen)
     next_step = f"{what}: COMPLETE; humanmade pull {pushed.kernel} fetches its run"
-    return "\n".join([*whole_run.found(session.log), next_step])
+    return "\n".join([*whole_run.found(seen.log), next_step])
 
 
-def judge(pushed: Pushed, session: Session) -> None:
+def judge(pushed: Pushed, seen: KernelStatus) -> None:
     """Raise unless a session completed with outputs of this push.
 
     Raises:
         KaggleError: with the end of the kernel's log, which is kept in a file.
     """
-    listing = session.listing
+    listing = seen.listing
     if listing and listing.run_id != pushed.run_id:
-        raise KaggleError(f"{pushed}: Kaggle shows another run's {session.status}; look at {pushed.url}")
-    if listing and session.status == "COMPLETE":
+        raise KaggleError(f"{pushed}: Kaggle shows another run's {seen.status}; look at {pushed.url}")
+    if listing and seen.status == "COMPLETE":
         return
     kept = STATE / f"{pushed.slug}.log"
-    files.write_text(kept, session.log)
-    last = plain(next((line for line in reversed(session.log.splitlines()) if line.strip()), ""))
-    reason = session.failure or last or "no reason given"
-    if session.status == "COMPLETE":
+    files.write_text(kept, seen.log)
+    last = plain(next((line for line in reversed(seen.log.splitlines()) if line.strip()), ""))
+    reason = seen.failure or last or "no reason given"
+    if seen.status == "COMPLETE":
         raise KaggleError(f"{pushed}: ended without {outputs.OUTPUTS} ({reason}); its log is {kept}")
     advice = "; pull fetches the folds that it finished, if any, and push --resume goes on"
     saved = advice if listing else ""
-    raise KaggleError(f"{pushed}: {session.status} ({reason}); its log is {kept}{saved}")
+    raise KaggleError(f"{pushed}: {seen.status} ({reason}); its log is {kept}{saved}")
 
 
 def _as_text(log: str) -> str:

@@ -10,7 +10,7 @@ from humanmade import files, ledger, run
 from humanmade.errors import KaggleError, UserError
 from humanmade.kaggle import archives, outputs
 from humanmade.kaggle.client import Client
-from humanmade.kaggle.kernels import STATE, Pushed, Session, judge, look
+from humanmade.kaggle.kernels import STATE, KernelStatus, Pushed, judge, look
 from humanmade.kaggle.outputs import Listing
 from humanmade.progress import progress, warn
 from humanmade.run import RUNS, Run
@@ -63,15 +63,13 @@ def pull(client: Client, pushed: Pushed, force: bool = False) -> list[str]:
     return lines
 
 
-def _whole(pushed: Pushed, session: Session) -> Listing:
+def _whole(pushed: Pushed, seen: KernelStatus) -> Listing:
     """What a push left, if it has ended, was this one, and left anything that is whole."""
-    if not session.ended:
-        raise KaggleError(
-            f"{pushed}: is {session.status}; humanmade status {pushed.kernel} --wait follows it"
-        )
-    listing = session.listing
+    if not seen.ended:
+        raise KaggleError(f"{pushed}: is {seen.status}; humanmade status {pushed.kernel} --wait follows it")
+    listing = seen.listing
     try:
-        judge(pushed, session)
+        judge(pushed, seen)
     except KaggleError as error:
         if not listing or listing.run_id != pushed.run_id or not listing.finished_folds:
             raise

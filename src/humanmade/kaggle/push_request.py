@@ -11,21 +11,18 @@ from pathlib import Path
 from humanmade import recipe as recipes
 from humanmade import yardsticks
 from humanmade.errors import UserError
-from humanmade.kaggle import LONGEST_HOURS, SMALL, slug, weights
+from humanmade.kaggle import HOURS, LONGEST_HOURS, SMALL, SMOKE_FOLDS, SMOKE_PICTURES, slug, weights
 from humanmade.kaggle.client import Client
 from humanmade.progress import warn
 
-EXPLORED = "probe_lite0"
-"""The recipe that `explore` tries unless another is named."""
 FORESEEING = ("train", "explore")
 """Kernels that forecast, for which more weights are good."""
-SMOKE_PICTURES, SMOKE_FOLDS, SMOKE_HOURS = 2000, 2, 0.5
 REFERENCE = re.compile(r"[A-Za-z0-9_-]+/[A-Za-z0-9_-]+")
 MODEL = re.compile(r"[\w-]+/[\w.-]+/\w+/[\w.-]+/[0-9]+", re.ASCII)
 
 
 @dataclass(frozen=True)
-class Part:
+class CvOptions:
     """What makes a training smaller or otherwise unlike its recipe: options of `cv`."""
 
     limit: int | None = None
@@ -35,13 +32,13 @@ class Part:
     skip_broken: bool = False
 
     @property
-    def options(self) -> tuple[str, ...]:
+    def words(self) -> tuple[str, ...]:
         """As on the command line of `cv`."""
         numbers = {"limit": self.limit, "fold": self.fold, "folds": self.folds, "seed": self.seed}
         given = [(f"--{name}", str(value)) for name, value in numbers.items() if value is not None]
         return (*(part for pair in given for part in pair), *["--skip-broken"] * self.skip_broken)
 
-    def smoke(self, recipe: str, settings: Sequence[str]) -> Part:
+    def smoke(self, recipe: str, settings: Sequence[str]) -> CvOptions:
         """A first try of a recipe: enough to see that everything works and how fast it is.
 
         A source split has as many folds as the data has sources.
@@ -65,7 +62,7 @@ class PushRequest:
     """Fresh for each push; the kernel writes it into outputs.json."""
     settings: tuple[str, ...] = ()
     """`key=value`: of the recipe (for predict only `views`), or options of the blend."""
-    hours: float = 11.0
+    hours: float = HOURS
     """Time budget of training; the other kernels have none of their own."""
     runs: tuple[str, ...] = ()
     """Kernels whose runs are predicted with or blended."""
@@ -73,7 +70,7 @@ class PushRequest:
     """Go on from the outputs of this kernel's last run."""
     attach: tuple[str, ...] = ()
     """Datasets with weights besides those of the recipe and the forecast."""
-    part: Part = Part()
+    options: CvOptions = CvOptions()
     extra: tuple[str, ...] = ()
     """Datasets with labelled pictures that join every training part."""
     models: tuple[str, ...] = ()
@@ -85,7 +82,7 @@ class PushRequest:
     def slug(self) -> str:
         """Name of the kernel on Kaggle; its title slugs to exactly this."""
         stem = Path(self.recipe).stem if self.recipe.endswith(".toml") else self.recipe
-        return slug(f"humanmade-{self.kernel}-{stem}{SMALL * (self.part.limit is not None)}")
+        return slug(f"humanmade-{self.kernel}-{stem}{SMALL * (self.options.limit is not None)}")
 
     @property
     def reference(self) -> str:
@@ -118,7 +115,7 @@ class PushRequest:
         Raises:
             UserError: naming the option.
         """
-        fold = self.part.fold
+        fold = self.options.fold
         if self.recipe:
             job = self._job()
             if isinstance(fold, int) and job.split == "pairs" and fold >= job.folds:
@@ -143,7 +140,7 @@ class PushRequest:
                 )
 
     def _job(self) -> recipes.Recipe:
-        return recipes.with_options(self.recipe, self.settings, self.part.folds, None, self.part.seed)
+        return recipes.with_options(self.recipe, self.settings, self.options.folds, None, self.options.seed)
 
     def _datasets(self, names: Iterable[str]) -> dict[str, str]:
         return {f"{self.owner}/{weights.dataset(name)}": name for name in names}

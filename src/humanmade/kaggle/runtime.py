@@ -16,7 +16,7 @@ from pathlib import Path
 from humanmade import files, places, run
 from humanmade import recipe as recipes
 from humanmade.data.choice import Choice, data_or_demo
-from humanmade.errors import UserError
+from humanmade.errors import COMPLAINT, UserError
 from humanmade.kaggle import SMALL, archives, whole_run
 from humanmade.kaggle.inputs import Inputs
 from humanmade.kaggle.outputs import CACHE, OutputFolder
@@ -24,8 +24,6 @@ from humanmade.run import RUNS, Run
 
 MOST_BROKEN = 0.01
 """Share of the train pictures that may be unreadable; more means that something else is wrong."""
-COMPLAINT = "humanmade: "
-"""How the last words of a command that failed begin."""
 KEPT = (run.RECIPE, run.FOLDS, run.PICTURES, run.OOF, run.SCORES)
 """What a run under other views keeps of the run that it is of."""
 
@@ -205,7 +203,7 @@ def session(run_id: str, gpu: bool = True) -> Iterator[Session]:
         current.unfinished = True
         if not isinstance(error, UserError):
             raise
-        print(f"humanmade: {error}", file=sys.stderr, flush=True)
+        print(f"{COMPLAINT}{error}", file=sys.stderr, flush=True)
         sys.exit(2)
     finally:
         outputs.close(current.unfinished, current.cache)
