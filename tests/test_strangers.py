@@ -1,5 +1,5 @@
 """Files from strangers run no code, fill no memory and end in one line; code, archives and HTML have their
-tests where they are read (`training/test_checkpoint`, `kaggle/test_packing`, `evaluation/test_report`)."""
+tests where they are read (`training/test_checkpoint`, `kaggle/test_archives`, `evaluation/test_report`)."""
 
 import ast
 import json

@@ -35,6 +35,7 @@ MOST_CACHED = 6 * 2**30
 PLAIN = re.compile(r"[^.\\][^\\]{0,199}")
 """A part of an output's name, as far as a file system and a terminal take it for one."""
 PAGE = 20
+CHUNK = 2**20
 LARGEST_LIST = 2**24
 """Bytes of `outputs.json`; that of 200 outputs has some 30,000."""
 
@@ -176,19 +177,25 @@ def listing(client: Client, reference: str, link: str) -> Listing:
     Raises:
         KaggleError: the link is dead or serves too much, or `read` does not understand what came.
     """
-    import requests
 
     def get() -> Any:
         content = b""
-        with requests.get(link, stream=True) as response:  # noqa: S113 - the client's calls all have a timeout
-            response.raise_for_status()
-            for part in response.iter_content(LARGEST_LIST):
-                content += part
-                if len(content) > LARGEST_LIST:
-                    raise KaggleError(f"output {OUTPUTS}: has more than {LARGEST_LIST} bytes; push it again")
+        for part in served(link):
+            content += part
+            if len(content) > LARGEST_LIST:
+                raise KaggleError(f"output {OUTPUTS}: has more than {LARGEST_LIST} bytes; push it again")
         return json.loads(content)
 
     return read(client.call(f"output {OUTPUTS}", get, no="push it again"), reference)
+
+
+def served(link: str) -> Iterator[bytes]:
+    """What a link serves, in parts; for use inside a call of the client, which tries again."""
+    import requests
+
+    with requests.get(link, stream=True) as response:  # noqa: S113 - the client's calls all have a timeout
+        response.raise_for_status()
+        yield from response.iter_content(CHUNK)
 
 
 def read(told: Any, reference: str) -> Listing:

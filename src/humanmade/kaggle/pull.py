@@ -15,8 +15,6 @@ from humanmade.kaggle.outputs import Listing
 from humanmade.progress import progress, warn
 from humanmade.run import RUNS, Run
 
-CHUNK = 2**20
-
 
 def pull(client: Client, pushed: Pushed, force: bool = False) -> list[str]:
     """Fetch the outputs of a push that has ended, verify them, and land its runs and its submission.
@@ -113,14 +111,9 @@ def _is_whole(path: Path, digest: str) -> bool:
 
 
 def _fetch(client: Client, name: str, link: str, place: Path, digest: str) -> None:
-    import requests
-
     def get() -> None:
-        with requests.get(link, stream=True) as response:  # noqa: S113 - the client's calls all have a timeout
-            response.raise_for_status()
-            with aside.open("wb") as file:
-                for part in response.iter_content(CHUNK):
-                    file.write(part)
+        with aside.open("wb") as file:
+            file.writelines(outputs.served(link))
 
     with files.whole_file(place) as aside:
         client.call(f"output {name}", get)
