@@ -29,6 +29,7 @@ OUTCOMES = {
     "trailing.jpg": READ,
     "several.jpg": READ,
     "restarts.jpg": READ,
+    "last-bits-*": READ,
     "animated.*": READ,
     "end-*": NOTE,
     "cut-baseline-*": CUT,

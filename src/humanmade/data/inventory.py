@@ -19,7 +19,6 @@ from humanmade.errors import UserError
 from humanmade.images.decode import BrokenPictureError, upright
 from humanmade.images.facts import SHOWN, STORED, shown_facts, stored_facts
 from humanmade.images.hashing import Hashes, phash
-from humanmade.images.truncation import is_truncated_jpeg
 from humanmade.progress import in_threads, warn
 
 COLUMNS = [
@@ -27,7 +26,7 @@ COLUMNS = [
     *STORED,
     *SHOWN,
 ]
-VERSION = 2
+VERSION = 3
 """Raise when the same file would be described otherwise."""
 
 CHUNK = 2048
@@ -96,16 +95,14 @@ def _examine(path: str) -> dict[str, str]:
         data = Path(path).read_bytes()
     except OSError as error:
         return row | {"mtime": "", "error": error.strerror or "cannot be opened"}
-    row |= {
-        "digest": hashlib.sha256(data).hexdigest()[:32],
-        "truncated": "1" if is_truncated_jpeg(data) else "",
-    }
+    row["digest"] = hashlib.sha256(data).hexdigest()[:32]
     try:
-        image = upright(data)
+        image, cut = upright(data)
     except BrokenPictureError as error:
         return row | {"error": " ".join(str(error).split()) or "unreadable"}
     grey = image.convert("L")
     row |= {"phash": f"{phash(grey):016x}", "width": str(image.width), "height": str(image.height)}
+    row["truncated"] = "1" if cut else ""
     return row | stored_facts(data) | shown_facts(image, grey)
 
 
