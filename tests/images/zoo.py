@@ -108,9 +108,10 @@ def _whole() -> Iterator[tuple[str, bytes]]:
     grey = PICTURE.copy()
     grey[200:] = 128  # as libjpeg fills what is missing
     for mode in ("RGB", "L", "CMYK"):
-        for name, options in {"baseline": {}, "progressive": {"progressive": True}}.items():
+        for name in ("baseline", "progressive"):
             whole = Image.fromarray(grey).convert(mode)
-            yield f"whole-grey-{mode}-{name}.jpg", encoded(whole, "JPEG", optimize=True, **options)
+            options = {**CODECS[name][1], "optimize": True}
+            yield f"whole-grey-{mode}-{name}.jpg", encoded(whole, "JPEG", **options)
 
 
 def _cut() -> Iterator[tuple[str, bytes]]:
