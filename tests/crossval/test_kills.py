@@ -10,11 +10,8 @@ import threading
 import time
 from pathlib import Path
 
-import pytest
-
 from humanmade import files
 from humanmade.commands import main
-from humanmade.errors import UserError
 from tests import soak
 from tests.conftest import MakeFolder
 
@@ -106,15 +103,3 @@ def slowly(both: threading.Barrier, *arguments) -> None:
     )
     both.wait()
     soak._command(*arguments)
-
-
-def test_a_folder_that_nobody_could_write_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    def refuse(*_, **__):
-        raise PermissionError(13, "Permission denied")
-
-    monkeypatch.setattr(Path, "open", refuse)
-    with (
-        pytest.raises(UserError, match=r"\.lock0: cannot be written \(Permission denied\)"),
-        files.held(tmp_path, "x"),
-    ):
-        pass
