@@ -130,4 +130,4 @@ lint: $(READY)  ## ruff and mypy
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy
 
 clean:  ## remove the environment and build products; runs and data stay
-	rm -rf $(VENV) $(TWIN) build dist
+	rm -rf $(VENV) $(TWIN) build dist .coverage*
