@@ -140,6 +140,7 @@ def test_layer_decay_reaches_every_depth(tiny_network: Path, backbone: str):
 CPU = [name for name in recipes.shipped() if name.endswith("_cpu") and name != "robust_cpu"] + ["demo"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CPU)
 def test_recipes_for_the_processor_take_three_real_steps(name: str, rows: pd.DataFrame, tmp_path: Path):
     # Weights that no package ships are not here.
