@@ -17,6 +17,7 @@ from typing import Any
 
 import pandas as pd
 import torch
+from humanmade.evaluation.held_out import SAMPLE, SCALES
 from torch import nn
 from torch.utils.data import Dataset
 from torch.utils.flop_counter import FlopCounterMode
@@ -28,7 +29,6 @@ from humanmade.data.loader import TrainingDataset, ViewDataset
 from humanmade.detectors.latent import LatentAutoencoder
 from humanmade.detectors.spectrum import statistics
 from humanmade.detectors.weights import create_backbone
-from humanmade.evaluation.held_out import SAMPLE, SCALES
 from humanmade.images import views
 from humanmade.images.augment import Augmentation
 from humanmade.images.corruptions import CORRUPTIONS

@@ -53,7 +53,7 @@ with (
     from humanmade.images.facts import shown_facts, stored_facts
     from humanmade.kaggle import download, outputs, packing
     from humanmade.run import Run
-    from humanmade.scores import CorruptedScores, FoldScores, Forecast, Scores, Shift, Steadiness
+    from humanmade.scores import CorruptedScores, Distance, FoldScores, Forecast, Scores, Steadiness
 
 OWN_ERRORS = (UserError, KaggleError, BrokenPictureError)
 FOUND = Path(__file__).parents[1] / "build/fuzz"
@@ -208,7 +208,7 @@ def _good_run() -> dict[Path, bytes]:
             sources={"a": 0.9, "worst": 0.8},
             corrupted={name: CorruptedScores(0.8, 0.7) for name in ("jpeg50", "mean", "worst")},
             steadiness=Steadiness(0.5, 0.1),
-            shifted=Shift(1, 0.5),
+            distance=Distance(0.7, 0.1),
             forecast=Forecast(0.7, 0.6, 0.5, 0.9),
         ).write(folder / "scores.json")
     files.write_csv(Path("other.csv"), tested[::-1])

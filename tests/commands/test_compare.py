@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from humanmade.evaluation.forecast_model import Model
 
 from humanmade import ledger
 from humanmade.commands import main
 from humanmade.evaluation import forecast
-from humanmade.evaluation.forecast_model import Model
 
 
 def test_compare_shows_the_leaderboard_and_its_rank_correlation(run: Path, capsys):

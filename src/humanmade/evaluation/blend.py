@@ -16,11 +16,11 @@ from humanmade import competition, fusion, ledger, metrics, submission
 from humanmade.data import manifest
 from humanmade.detectors.base import Logits
 from humanmade.errors import UserError
-from humanmade.evaluation import held_out
+from humanmade.evaluation import grid
 from humanmade.evaluation.forecast import forecast_of
 from humanmade.evaluation.member import Member, corrupted_samples, same_rows, shared_corruptions, view
 from humanmade.progress import warn_once
-from humanmade.scores import FoldScores, Scores, Shift
+from humanmade.scores import FoldScores, Scores
 
 
 @dataclass(frozen=True)
@@ -128,14 +128,14 @@ class Blend:
             data=first.data,
             data_folders=first.data_folders,
             recipe=f"{self.method} of {', '.join(run.name for run in runs)}",
-            shifted=replace(first.shifted or Shift(), counterparts=None),
+            distance=first.distance,
             lacking=first.lacking,
             prevalence=first.prevalence,
             unfinished=any(member.unfinished for member in members),
         )
         folds = _fold_scores(self.held_out, [fold for member in members for fold in member.folds])
         by_fold = runs[0].recipe.split == "source"
-        blended = held_out.scored(blended, folds, self.held_out, corrupted, by_fold)
+        blended = grid.scored(blended, folds, self.held_out, corrupted, by_fold)
         return replace(blended, forecast=forecast_of(blended, len(self.test)))
 
     def _fused(self, logits: Logits) -> Logits:

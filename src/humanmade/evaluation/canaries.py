@@ -13,27 +13,18 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from humanmade import files
 from humanmade.data.canaries import Check, numbers
 from humanmade.data.folds import Folds, stratified_groups
 from humanmade.data.loader import pair_keys
-from humanmade.errors import UserError
 from humanmade.evaluation.audit_facts import TELLING
 from humanmade.evaluation.distance import FEWEST
-from humanmade.progress import warn
-from humanmade.run import Run
-from humanmade.scores import parse
 from humanmade.seeding import stable_seed
-from humanmade.training.budget import Budget
 
 SAMPLE = 2000
 """Pictures that canaries see at most: half of each class."""
 
 SHRINKAGE = 0.1
 """C of the logistic regressions, whose features are standardised."""
-
-CANARIES = "canaries.json"
-"""In the run folder: what they scored on the run's folds."""
 
 SHORTCUTS = {
     "colour": ("the colour histogram", "colour"),
@@ -49,31 +40,6 @@ Rows = npt.NDArray[np.int64]
 
 Part = tuple[Rows, Rows]
 """Numbers of rows to learn from, and of those that are held out."""
-
-
-def measure_once(current: Run, folds: Folds, budget: Budget) -> None:
-    """Measure the canaries once a run, on its folds.
-
-    Raises:
-        OutOfTimeError: the budget is used up; what was seen of the pictures is kept in the cache.
-    """
-    path = current.folder / CANARIES
-    try:
-        if not path.is_file():
-            budget.check()
-            files.write_json(path, of_folds(folds, budget.check))
-    except UserError as error:
-        warn(f"the run goes without canaries: {error}")
-
-
-def kept(current: Run) -> dict[str, float]:
-    """What `measure_once` found; empty where it did not come to it."""
-    path = current.folder / CANARIES
-    if not path.is_file():
-        return {}
-    advice = f"remove {path} and run cv again"
-    aucs: dict[str, float] = parse(dict[str, float], files.read_json(path, (), advice), path, advice)
-    return aucs
 
 
 def of_folds(folds: Folds, check: Check | None = None) -> dict[str, float]:

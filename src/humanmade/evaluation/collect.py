@@ -2,50 +2,85 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from humanmade import files, machine, metrics, run, submission
 from humanmade.data import manifest
-from humanmade.data.folds import Folds, sources_by_label
-from humanmade.evaluation import canaries, distance, held_out
+from humanmade.data.folds import Folds
+from humanmade.errors import UserError
+from humanmade.evaluation import canaries, distance, grid
 from humanmade.evaluation.forecast import forecast_of
 from humanmade.evaluation.inference import fill_broken
 from humanmade.images.corruptions import CORRUPTIONS
 from humanmade.progress import warn
 from humanmade.run import ALL, Run
-from humanmade.scores import WORST, FoldScores, Scores, Shift
+from humanmade.scores import WORST, Distance, FoldScores, Scores, parse
+from humanmade.training.budget import Budget, OutOfTimeError
 
 HeldOut = dict[int, "pd.Series[float]"]
 """Logits of the rows that each finished fold held out, by id."""
 
 
+DISTANCE, CANARIES = "outlook.json", "canaries.json"
+"""In the run folder: how far the test set is, and what canaries scored on the run's folds."""
+
+
+def measure_once(current: Run, folds: Folds, table: pd.DataFrame, budget: Budget) -> None:
+    """Keep in the run folder what is measured once of a whole run, as far as there are time and weights."""
+    test = table[(table["split"] == "test") & ~table["broken"]]
+
+    def far() -> dict[str, Any] | None:
+        found = distance.measure(folds.rows, test, budget)
+        return {"test": asdict(found)} if found else None
+
+    def dumb() -> dict[str, Any]:
+        budget.check()
+        return canaries.of_folds(folds, budget.check)
+
+    scored = any(isinstance(key, int) for key in current.finished())
+    for name, what, measure in (
+        (DISTANCE, "the test set's distance", far if scored else lambda: None),
+        (CANARIES, "canaries", dumb),
+    ):
+        try:
+            if not (current.folder / name).is_file() and (found := measure()) is not None:
+                files.write_json(current.folder / name, found)
+        except UserError as error:
+            warn(f"the run goes without {what}: {error}")
+        except OutOfTimeError:
+            warn(f"the time budget is used up; the run goes without {what}")
+
+
+def _kept(current: Run, name: str, kind: Any, key: str = "") -> Any:
+    """What `measure_once` found; None where it did not come to it."""
+    path = current.folder / name
+    if not path.is_file():
+        return None
+    advice = f"remove {path} and run cv again"
+    found = files.read_json(path, (key,) if key else (), advice)
+    return parse(kind, found[key] if key else found, path, advice)
+
+
 def collect(
-    current: Run,
-    table: pd.DataFrame,
-    folds: Folds,
-    data: str,
-    prevalence: float,
-    sources: int,
-    stages: dict[str, float],
+    current: Run, table: pd.DataFrame, folds: Folds, data: str, prevalence: float, stages: dict[str, float]
 ) -> Scores:
     """Join the finished folds' files, and forecast the score on the test rows.
 
     Args:
         data: fingerprint of the table.
-        sources: of `count_sources`, before sources were made by clustering.
         stages: seconds of this start.
     """
-    done, test_size = current.finished(), int((table["split"] == "test").sum())
+    done, test = current.finished(), table[table["split"] == "test"]
     scored = [key for key in done if isinstance(key, int)]
-    logits = _held_out(current, folds, scored, run.OOF)
     scores = Scores(
         data=data,
         data_folders=current.scores.data_folders,
         recipe=current.recipe.name,
-        canaries=canaries.kept(current),
+        canaries=_kept(current, CANARIES, dict[str, float]) or {},
         prevalence=prevalence,
         unfinished=not (len(scored) == len(folds) or ALL in done),
         stages=stages,
@@ -55,20 +90,18 @@ def collect(
         commit=run.commit(),
     )
     if scored:
+        logits = _held_out(current, folds, scored, run.OOF)
         oof = _write_oof(current, folds, logits)
         scores = _with_folds(scores, current, folds, oof, logits)
-        test = table[(table["split"] == "test") & ~table["broken"]]
-        measurable = distance.enough(folds.rows, test)
-        scores = _with_forecast(scores, current, sources, test_size or len(oof), measurable)
+        far = _kept(current, DISTANCE, Distance, "test")
+        lacking = ["embeddings"] if not far and distance.enough(folds.rows, test[~test["broken"]]) else []
+        scores = replace(scores, distance=far, lacking=lacking)
+        # Without test rows it is for a test set that shares nothing with the training set.
+        scores = replace(scores, forecast=forecast_of(scores, len(test) or len(oof)))
     scores.write(current.folder / run.SCORES)
-    if done and test_size:
+    if done and len(test):
         _write_test(current, table, done, prevalence)
     return scores
-
-
-def count_sources(table: pd.DataFrame) -> int:
-    """Named generators, or named photo sources, that are trained on: the fewer of them, at least 1."""
-    return max(1, min(map(len, sources_by_label(table[table["split"] != "test"]))))
 
 
 def _held_out(current: Run, folds: Folds, scored: list[int], name: str) -> HeldOut:
@@ -116,7 +149,7 @@ def _with_folds(scores: Scores, current: Run, folds: Folds, oof: pd.DataFrame, l
             f"{current.name}: its corrupted pictures lack {', '.join(lacking)}; scored under the others "
             "(a new --out has them all)"
         )
-    return held_out.scored(replace(scores, sources=sources), entries, oof, corrupted, by_fold)
+    return grid.scored(replace(scores, sources=sources), entries, oof, corrupted, by_fold)
 
 
 def _sources_inside_folds(folds: Folds, held_out: HeldOut) -> dict[str, float]:
@@ -128,22 +161,6 @@ def _sources_inside_folds(folds: Folds, held_out: HeldOut) -> dict[str, float]:
         inside.pop(WORST, None)
         aucs = inside | aucs
     return aucs | {WORST: min(aucs.values())} if aucs else {}
-
-
-def _with_forecast(scores: Scores, current: Run, sources: int, test_size: int, measurable: bool) -> Scores:
-    """Add what the forecast knows besides, what it would know if there had been weights, and the forecast.
-
-    It is for a test set that shares nothing with the training set where there are no test rows; `measurable`
-    says whether the test set's distance could be told at all.
-    """
-    test = distance.kept(current)
-    paths = [current.fold(fold.fold) / held_out.COUNTERPARTS for fold in scores.folds]
-    tables = [files.read_numbers(path, ("id", "label", "logit")) for path in paths if path.is_file()]
-    aucs = [metrics.auc(table["label"], table["logit"]) for table in tables]
-    shift = Shift(sources, test.shift if test else 1.0, test, float(np.mean(aucs)) if aucs else None)
-    absent = {"embeddings": measurable and not test, "counterparts": len(tables) < len(paths)}
-    scores = replace(scores, shifted=shift, lacking=[name for name, lacks in absent.items() if lacks])
-    return replace(scores, forecast=forecast_of(scores, test_size))
 
 
 def _write_test(current: Run, table: pd.DataFrame, done: list[int | str], prevalence: float) -> None:

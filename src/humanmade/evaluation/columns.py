@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from humanmade.evaluation import forecast
-from humanmade.evaluation.forecast_model import facts_of
 from humanmade.scores import MEAN, WORST, Scores
 from humanmade.sensitivity import MOST
 
@@ -76,8 +75,8 @@ def _measured(scores: Scores | SetScores) -> list[tuple[Metric, Value]]:
 
 
 def _selection(scores: Scores) -> Value:
-    facts = facts_of(scores)
-    return forecast.selection(facts) if facts else None
+    facts = forecast.facts_of(scores)
+    return forecast.RANKING.elsewhere(facts) if facts else None
 
 
 def _over_folds(reduce: Callable[[list[float]], np.floating[Any]]) -> Callable[[Scores], Value]:
@@ -111,10 +110,9 @@ def _least(scores: dict[str, float]) -> str:
 
 def _around_forecast(scores: Scores) -> str:
     assert scores.forecast
-    test = scores.shifted and scores.shifted.test
+    test = scores.distance
     told = f"this test set, told from train with AUC {test.auc:.2f}" if test else "a wholly shifted test set"
-    lacks = forecast.lacking(scores)
-    without = f"; made without {' and '.join(lacks)}" if lacks else ""
+    without = "; made without embeddings" if scores.blind else ""
     return (
         f" (80 %: {scores.forecast.low:.2f} to {scores.forecast.high:.2f}; {scores.forecast.correction}) on "
         f"{told}: what such detectors kept on other worlds{without}"
@@ -150,9 +148,6 @@ METRICS = [
         note=_of_class,
     ),
     Metric("flips", "flips", "verdicts that re-encoding flips", _field("steadiness.flips")),
-    Metric(
-        "counterparts", "counterparts", "AUC of photos against counterparts", _field("shifted.counterparts")
-    ),
     Metric("forecast", "forecast", "forecast AUC", _field("forecast.auc"), note=_around_forecast),
     Metric("low", "low", of_run=_field("forecast.low")),
     Metric("high", "high", of_run=_field("forecast.high")),

@@ -13,7 +13,6 @@ import pandas as pd
 from humanmade import competition, ledger, looks, metrics
 from humanmade.evaluation import columns, entries, forecast, significance, worth
 from humanmade.evaluation.entries import Entry
-from humanmade.evaluation.forecast_model import Model
 from humanmade.evaluation.significance import Difference, Sample
 from humanmade.run import Run
 
@@ -118,7 +117,7 @@ def _row(entry: Entry, submitted: Sequence[ledger.Row], data: str) -> dict[str, 
         **{f"fold{fold.fold}": fold.f1 for fold in scores.folds},
         "data": data,
         "unfinished": scores.unfinished,
-        "lacks": ", ".join(forecast.lacking(scores)),
+        "lacks": "embeddings" if scores.blind else "",
     }
 
 
@@ -193,8 +192,7 @@ def _legend(table: pd.DataFrame) -> list[str]:
     """What the marks in the table mean, where there are any."""
     ties = [f"by {name}: {why}" for name, why in TIES.items() if (table["tied"] == name).any()]
     lines = [f"= tied with the one above ({'; '.join(ties)})"] if ties else []
-    lacks = " or ".join(sorted({lack for lack in table["lacks"] if lack}))
-    return [*lines, *([f"{LACKING} a forecast made without {lacks}"] if lacks else [])]
+    return [*lines, *([f"{LACKING} a forecast made without embeddings"] if table["lacks"].any() else [])]
 
 
 def _grid_differences(ranked: Sequence[Entry]) -> list[str]:
@@ -234,11 +232,7 @@ def leaderboard_looks(submitted: Sequence[ledger.Row]) -> str | None:
 
 def ranked_by() -> str:
     """What the order of runs is by, in words."""
-    ranking = forecast.RANKING
-    said = f"the AUC that '{ranking.name}' foretells" if isinstance(ranking, Model) else ranking
-    if ranking == forecast.MODEL:
-        said = "the forecast AUC, before past submissions correct it"
-    return f"their public score where it is known, else by {said}"
+    return f"their public score where it is known, else by {forecast.RANKING}"
 
 
 def shown(table: pd.DataFrame) -> pd.DataFrame:

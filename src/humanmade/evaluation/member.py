@@ -11,7 +11,7 @@ import pandas as pd
 
 from humanmade import files, fusion
 from humanmade.errors import UserError
-from humanmade.evaluation.held_out import corruptions
+from humanmade.evaluation.grid import corruptions
 from humanmade.progress import warn_once
 from humanmade.run import CORRUPTED, OOF, TEST, Run
 

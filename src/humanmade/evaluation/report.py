@@ -17,7 +17,7 @@ from humanmade import recipe as recipes
 from humanmade.errors import UserError
 from humanmade.evaluation import audit as auditing
 from humanmade.evaluation import compare as comparing
-from humanmade.evaluation import forecast, held_out, mistakes, page, plots, scorecard, worth
+from humanmade.evaluation import forecast, grid, mistakes, page, plots, scorecard, worth
 from humanmade.evaluation.blend import Blend
 from humanmade.evaluation.member import read_member
 from humanmade.files import read_csv, read_numbers
@@ -216,8 +216,8 @@ def _corruptions(run: Run, oof: pd.DataFrame) -> list[Drawing]:
     keys = [fold.fold for fold in run.scores.folds if isinstance(fold.fold, int)]
     table = run.corrupted(keys, oof.set_index("id")["label"])
     # The same pictures as they are, scored as if that were a corruption too.
-    grid = held_out.score(table.rename(columns={CLEAN: "as it is"}), run.recipe.split == "source")
-    drawn = plots.changes(run.scores.corruptions, grid["as it is"].auc)
+    clean = grid.score(table.rename(columns={CLEAN: "as it is"}), run.recipe.split == "source")["as it is"]
+    drawn = plots.changes(run.scores.corruptions, clean.auc)
     return [(drawn, "What each corruption of the held-out pictures changes.")]
 
 

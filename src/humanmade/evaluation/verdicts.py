@@ -15,7 +15,7 @@ from humanmade.errors import UserError
 from humanmade.evaluation import forecast
 from humanmade.metrics import NAMES
 from humanmade.run import OOF, Run
-from humanmade.scores import Forecast, Scores, Shift
+from humanmade.scores import Forecast, Scores
 
 UNSURE = (0.2, 0.8)
 """Calibrated shares between which no verdict is given."""
@@ -98,8 +98,7 @@ def elsewhere(scores: Scores, rows: int) -> Forecast | None:
     Args:
         rows: how many pictures it is of, for its interval.
     """
-    apart = replace(scores.shifted or Shift(), shift=1.0, test=None)
-    return forecast.forecast_of(replace(scores, shifted=apart), rows)
+    return forecast.forecast_of(replace(scores, distance=None), rows)
 
 
 def verdicts(run: Run, rows: pd.DataFrame) -> pd.DataFrame:

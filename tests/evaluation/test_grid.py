@@ -6,13 +6,11 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import roc_auc_score
 
 from humanmade.commands import main
-from humanmade.evaluation import held_out
+from humanmade.evaluation import grid
 from humanmade.images.corruptions import CORRUPTIONS
 from humanmade.scores import CorruptedScores
-from humanmade.training.budget import OutOfTimeError
 from tests.conftest import MakeFolder
 
 
@@ -22,24 +20,24 @@ def test_samples_are_balanced_and_keep_pairs_whole(pairs: int, count: int):
     table = pd.DataFrame({"id": [f"{n}-{k}" for n in names for k in (0, 1)], "label": [0, 1] * pairs})
     table["pair"] = np.repeat(names, 2)
     table["digest"] = table["id"]
-    part = held_out.sample(table, count)
+    part = grid.sample(table, count)
     assert len(part) == 2 * min(pairs, count // 2) and part["label"].mean() == 0.5
     assert (part.groupby("pair").size() == 2).all()
     mixed = table.sample(frac=1, random_state=1)
-    assert set(held_out.sample(mixed, count)["id"]) == set(part["id"]), "whatever the order of the rows"
+    assert set(grid.sample(mixed, count)["id"]) == set(part["id"]), "whatever the order of the rows"
 
 
 def test_mean_and_worst_of_the_grid():
     labels = np.tile([0, 1], 20)
     table = pd.DataFrame(dict.fromkeys(CORRUPTIONS, labels * 2.0 - 1) | {"label": labels, "fold": 0})
     table["noise8"] = 1 - 2.0 * labels
-    found = held_out.score(table, by_fold=False)
+    found = grid.score(table, by_fold=False)
     assert found["jpeg50"] == CorruptedScores(1.0, 1.0) and found["worst"] == CorruptedScores(0.0, 0.0)
     assert found["mean"].auc == pytest.approx(1 - 1 / len(CORRUPTIONS))
     shifted_folds = table.assign(fold=np.repeat([0, 1], 20))
     shifted_folds.loc[20:, "jpeg50"] += 10  # as another model's logits may be
-    assert held_out.score(shifted_folds, by_fold=False)["jpeg50"].auc < 0.8
-    assert held_out.score(shifted_folds, by_fold=True)["jpeg50"].auc == 1.0
+    assert grid.score(shifted_folds, by_fold=False)["jpeg50"].auc < 0.8
+    assert grid.score(shifted_folds, by_fold=True)["jpeg50"].auc == 1.0
 
 
 def test_a_run_is_scored_under_every_corruption(tiny_probe: Path, manifest_folder: MakeFolder, capsys):
@@ -56,37 +54,3 @@ def test_a_run_is_scored_under_every_corruption(tiny_probe: Path, manifest_folde
     assert (
         "corrupted: mean AUC" in shown and "on a wholly shifted test set: what such detectors kept" in shown
     )
-
-
-def test_counterparts_of_held_out_photos(
-    tiny_probe: Path, manifest_folder: MakeFolder, autoencoder_weights: Path, monkeypatch: pytest.MonkeyPatch
-):
-    folder = manifest_folder(pairs=9)
-    assert main(["cv", str(tiny_probe), "--data", str(folder), "--out", "r"]) == 0
-    scores = json.loads(Path("r/scores.json").read_text())
-    aucs = []
-    for fold in range(3):
-        table = pd.read_csv(f"r/fold{fold}/counterparts.csv")
-        held_out = pd.read_csv(f"r/fold{fold}/oof.csv")["id"]
-        assert set(table["id"].str.partition("#")[0]) <= set(held_out)
-        assert table["label"].mean() == 0.5
-        aucs.append(roc_auc_score(table["label"], table["logit"]))
-    assert scores["shifted"]["counterparts"] == pytest.approx(np.mean(aucs)) and scores["lacking"] == []
-
-
-def test_the_clock_of_the_forecast_costs_no_fold(
-    tiny_probe: Path,
-    manifest_folder: MakeFolder,
-    autoencoder_weights: Path,
-    monkeypatch: pytest.MonkeyPatch,
-):
-
-    def late(*_: object) -> None:
-        raise OutOfTimeError
-
-    monkeypatch.setattr(held_out, "counterpart_logits", late)
-    folder = manifest_folder(pairs=9, test=2)
-    assert main(["cv", str(tiny_probe), "--data", str(folder), "--out", "r"]) == 0
-    scores = json.loads(Path("r/scores.json").read_text())
-    assert not scores["unfinished"] and Path("r/submission.csv").is_file()
-    assert "counterparts" not in scores["shifted"] and scores["forecast"]
