@@ -48,7 +48,7 @@ with (
     from humanmade.data import manifest
     from humanmade.errors import KaggleError, UserError
     from humanmade.evaluation import blend, compare, significance
-    from humanmade.evaluation.member import read_member
+    from humanmade.evaluation.blend import read_member
     from humanmade.images.decode import BrokenPictureError, decode
     from humanmade.images.facts import shown_facts, stored_facts
     from humanmade.kaggle import download, outputs, packing

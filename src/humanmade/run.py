@@ -34,16 +34,7 @@ CORRUPTED = "corrupted.csv"
 """In a fold's folder: logits of a sample of its held-out rows under every corruption."""
 ALL = "all"
 """The fold that trains on everything."""
-PACKAGES = (
-    "torch",
-    "torchvision",
-    "timm",
-    "albumentations",
-    "numpy",
-    "pandas",
-    "scikit-learn",
-    "pillow",
-)
+PACKAGES = ("torch", "torchvision", "timm", "albumentations", "numpy", "pandas", "scikit-learn", "pillow")
 BEGUN = (FOLDS, PICTURES, SCORES)
 """What a run begins with, before its recipe."""
 FINGERPRINTED = ["id", "label", "split", "source", "pair", "group", "digest"]
@@ -95,11 +86,6 @@ class Run:
     def scores(self) -> Scores:
         """What `scores.json` says."""
         return scores.read(self.folder / SCORES)
-
-    @property
-    def scale(self) -> float | None:
-        """Standard deviation of the out-of-fold logits; None where there are none or all are equal."""
-        return self.scores.scale or None
 
     @property
     def assigned(self) -> pd.DataFrame:

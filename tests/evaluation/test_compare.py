@@ -12,8 +12,7 @@ from humanmade import recipe as recipes
 from humanmade.commands import main
 from humanmade.evaluation import compare as comparing
 from humanmade.evaluation import significance, worth
-from humanmade.evaluation.blend import Blend
-from humanmade.evaluation.member import read_member
+from humanmade.evaluation.blend import Blend, read_member
 from humanmade.run import Run
 from humanmade.scores import CorruptedScores, FoldScores, Forecast, Scores, Steadiness
 

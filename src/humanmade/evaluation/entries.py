@@ -12,8 +12,7 @@ import pandas as pd
 from humanmade import files, ledger
 from humanmade.errors import UserError
 from humanmade.evaluation import significance
-from humanmade.evaluation.blend import Blend
-from humanmade.evaluation.member import read_member
+from humanmade.evaluation.blend import Blend, read_member
 from humanmade.run import RUNS, TEST, Run
 from humanmade.scores import Scores
 

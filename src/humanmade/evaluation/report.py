@@ -18,8 +18,7 @@ from humanmade.errors import UserError
 from humanmade.evaluation import audit as auditing
 from humanmade.evaluation import compare as comparing
 from humanmade.evaluation import forecast, grid, mistakes, page, plots, scorecard, worth
-from humanmade.evaluation.blend import Blend
-from humanmade.evaluation.member import read_member
+from humanmade.evaluation.blend import Blend, read_member
 from humanmade.files import read_csv, read_numbers
 from humanmade.fusion import CLEAN
 from humanmade.run import OOF, PICTURES, TEST, Run
