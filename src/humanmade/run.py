@@ -116,13 +116,9 @@ class Run:
         Raises:
             UserError: the file is damaged or lacks an id.
         """
-        path = self.fold(key) / name
-        try:
-            logits = files.read_numbers(path, ("id", "logit")).set_index("id")["logit"].reindex(ids)
-        except UserError as error:
-            raise UserError(f"{error}; {retrain(path)}") from None
+        logits = self._numbers(key, name, "logit").set_index("id")["logit"].reindex(ids)
         if logits.isna().any():
-            lacking = logits.index[logits.isna()]
+            path, lacking = self.fold(key) / name, logits.index[logits.isna()]
             raise UserError(f"{path}: lacks {len(lacking)} ids, '{lacking[0]}' first; {retrain(path)}")
         return logits.to_numpy(dtype=np.float64)
 
@@ -134,15 +130,19 @@ class Run:
         Args:
             labels: of all train rows, by id. A picture that two folds held out stands there twice.
         """
-        tables = []
-        for key in keys:
-            path = self.fold(key) / CORRUPTED
-            try:
-                table = files.read_numbers(path, ("id", "clean"))
-            except UserError as error:
-                raise UserError(f"{error}; {retrain(path)}") from None
-            tables.append(table.assign(label=table["id"].map(labels), fold=key))
+        tables = [
+            table.assign(label=table["id"].map(labels), fold=key)
+            for key in keys
+            for table in [self._numbers(key, CORRUPTED, "clean")]
+        ]
         return pd.concat(tables, join="inner", ignore_index=True) if tables else pd.DataFrame()
+
+    def _numbers(self, key: int | str, name: str, column: str) -> pd.DataFrame:
+        path = self.fold(key) / name
+        try:
+            return files.read_numbers(path, ("id", column))
+        except UserError as error:
+            raise UserError(f"{error}; {retrain(path)}") from None
 
     def fold(self, key: int | str) -> Path:
         """The folder of a fold: 0, 1, ... or `all`."""

@@ -14,17 +14,34 @@ from humanmade.scores import CorruptedScores
 from tests.conftest import MakeFolder
 
 
-@given(st.integers(2, 60), st.integers(2, 40))
-def test_samples_are_balanced_and_keep_pairs_whole(pairs: int, count: int):
-    names = [f"p{number}" for number in range(pairs)]
-    table = pd.DataFrame({"id": [f"{n}-{k}" for n in names for k in (0, 1)], "label": [0, 1] * pairs})
-    table["pair"] = np.repeat(names, 2)
-    table["digest"] = table["id"]
-    part = grid.sample(table, count)
-    assert len(part) == 2 * min(pairs, count // 2) and part["label"].mean() == 0.5
-    assert (part.groupby("pair").size() == 2).all()
-    mixed = table.sample(frac=1, random_state=1)
-    assert set(grid.sample(mixed, count)["id"]) == set(part["id"]), "whatever the order of the rows"
+@given(
+    st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=50),
+    st.integers(1, 30),
+    st.randoms(),
+)
+def test_the_sample_is_balanced_and_keeps_pairs_whole(units: list[tuple[bool, bool]], most: int, random):
+    rows = [
+        (f"{number}-{label}", label, f"p{number}")
+        for number, members in enumerate(units)
+        for label in (0, 1)
+        if members[label]
+    ]
+    frame = pd.DataFrame(rows, columns=["id", "label", "pair"])
+    frame = frame.astype({"label": int}).assign(digest=frame["id"])
+    part = grid.sample(frame, 2 * most, "corrupted")
+    mixed = frame.iloc[random.sample(range(len(frame)), len(frame))]
+    assert set(grid.sample(mixed, 2 * most, "corrupted")["id"]) == set(part["id"])
+    for label in (0, 1):
+        assert (part["label"] == label).sum() == min(most, (frame["label"] == label).sum())
+    full = frame.groupby("pair").size()
+    taken = part.groupby("pair").size()
+    assert (taken == full[taken.index]).all(), "no pair is torn"
+
+
+def test_the_sample_is_not_what_comes_first():
+    names = [f"{number:03}" for number in range(200)]
+    rows = pd.DataFrame({"id": names, "label": np.tile([0, 1], 100), "pair": np.repeat(names[:100], 2)})
+    assert grid.sample(rows.assign(digest=names), 20, "corrupted").index.max() > 100
 
 
 def test_mean_and_worst_of_the_grid():

@@ -117,10 +117,10 @@ def _measured(
         for run in runs:
             evaluation.warn_of_training_rows(run, judge.rows)
         scores = _mean_scores(runs, world, name, judge.rows)
-        look = looks.record("bench", judge.folders, judge.rows, line, runs, scores)
-        if look:
-            counts[name] = len(look.looks)
-            print(looks.sentence(look), flush=True)
+        number, said = looks.count("bench", judge.folders, judge.rows, line, runs, scores)
+        print(said, flush=True)
+        if number:
+            counts[name] = number
         yield {"recipe": line, "trained_on": world.name, "set": name} | scores
     if len(world.judges) > 1:
         rows = pd.concat([judge.rows for judge in world.judges.values()], ignore_index=True)

@@ -21,10 +21,6 @@ from humanmade.run import ALL, Run
 from humanmade.scores import WORST, Distance, FoldScores, Scores, parse
 from humanmade.training.budget import Budget, OutOfTimeError
 
-HeldOut = dict[int, "pd.Series[float]"]
-"""Logits of the rows that each finished fold held out, by id."""
-
-
 DISTANCE, CANARIES = "outlook.json", "canaries.json"
 """In the run folder: how far the test set is, and what canaries scored on the run's folds."""
 
@@ -90,9 +86,11 @@ def collect(
         commit=run.commit(),
     )
     if scored:
-        logits = _held_out(current, folds, scored, run.OOF)
-        oof = _write_oof(current, folds, logits)
-        scores = _with_folds(scores, current, folds, oof, logits)
+        held_out = _held_out(current, folds, scored, run.OOF)
+        oof = _write_oof(current, folds, held_out, run.OOF)
+        for name in [f"oof_{member}.csv" for member in current.recipe.member_names]:
+            _write_oof(current, folds, _held_out(current, folds, scored, name), name)
+        scores = _with_folds(scores, current, oof, held_out)
         far = _kept(current, DISTANCE, Distance, "test")
         lacking = ["embeddings"] if not far and distance.enough(folds.rows, test[~test["broken"]]) else []
         scores = replace(scores, distance=far, lacking=lacking)
@@ -104,45 +102,28 @@ def collect(
     return scores
 
 
-def _held_out(current: Run, folds: Folds, scored: list[int], name: str) -> HeldOut:
-    return {
-        key: pd.Series(current.fold_logits(key, name, ids), index=ids)
-        for key in scored
-        for ids in [folds.validation(key)["id"]]
-    }
+def _held_out(current: Run, folds: Folds, scored: list[int], name: str) -> pd.DataFrame:
+    """`id, label, source, fold, logit` of what finished folds held out; by source some stand twice."""
+    rows = [folds.validation(key)[["id", "label", "source"]].assign(fold=key) for key in scored]
+    logits = [current.fold_logits(key, name, part["id"]) for key, part in zip(scored, rows, strict=True)]
+    return pd.concat(rows).assign(logit=np.concatenate(logits))
 
 
-def _write_oof(current: Run, folds: Folds, logits: HeldOut) -> pd.DataFrame:
-    """Write `oof.csv`, and `oof_<member>.csv` of an ensemble's members."""
-    oof = _out_of_fold(folds, logits)
-    files.write_csv(current.folder / run.OOF, oof)
-    for member in current.recipe.member_names:
-        name = f"oof_{member}.csv"
-        rows = _out_of_fold(folds, _held_out(current, folds, list(logits), name))
-        files.write_csv(current.folder / name, rows)
+def _write_oof(current: Run, folds: Folds, held_out: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Write `id, label, fold, logit` of the rows, each from the first fold that held it out."""
+    oof = folds.table[["id", "fold"]].merge(held_out, on=["id", "fold"], validate="1:1")
+    files.write_csv(current.folder / name, oof[["id", "label", "fold", "logit"]])
     return oof
 
 
-def _out_of_fold(folds: Folds, held_out: HeldOut) -> pd.DataFrame:
-    """`id, label, fold, logit` of the finished folds' rows, each from the first fold that held it out."""
-    rows = folds.table.assign(label=folds.rows["label"][: len(folds.table)])
-    parts = [
-        part.assign(logit=logits.reindex(part["id"]).to_numpy())
-        for key, logits in held_out.items()
-        for part in [rows[rows["fold"] == key]]
-    ]
-    return pd.concat(parts).sort_index()[["id", "label", "fold", "logit"]]
-
-
-def _with_folds(scores: Scores, current: Run, folds: Folds, oof: pd.DataFrame, logits: HeldOut) -> Scores:
+def _with_folds(scores: Scores, current: Run, oof: pd.DataFrame, held_out: pd.DataFrame) -> Scores:
     """Add what held-out pictures say, as they are and corrupted."""
-    entries = [fold for key in logits if isinstance(fold := current.finished_fold(key), FoldScores)]
-    names = oof.merge(folds.rows[["id", "source"]], on="id", how="left", validate="1:1")["source"]
-    sources = metrics.source_aucs(oof["label"], oof["logit"], names.tolist())
-    by_fold = current.recipe.split == "source"
+    scored, by_fold = held_out["fold"].unique().tolist(), current.recipe.split == "source"
+    entries = [fold for key in scored if isinstance(fold := current.finished_fold(key), FoldScores)]
+    sources = metrics.source_aucs(oof["label"], oof["logit"], oof["source"].tolist())
     if by_fold:
-        sources = _sources_inside_folds(folds, logits)
-    corrupted = current.corrupted(list(logits), folds.rows.set_index("id")["label"])
+        sources = _sources_inside_folds(held_out)
+    corrupted = current.corrupted(scored, held_out.drop_duplicates("id").set_index("id")["label"])
     lacking = [name for name in CORRUPTIONS if name not in corrupted]
     if lacking:
         warn(
@@ -152,12 +133,11 @@ def _with_folds(scores: Scores, current: Run, folds: Folds, oof: pd.DataFrame, l
     return grid.scored(replace(scores, sources=sources), entries, oof, corrupted, by_fold)
 
 
-def _sources_inside_folds(folds: Folds, held_out: HeldOut) -> dict[str, float]:
+def _sources_inside_folds(held_out: pd.DataFrame) -> dict[str, float]:
     """AUC of each source inside the first fold that held it out."""
     aucs: dict[str, float] = {}
-    for key, logits in held_out.items():
-        rows = folds.validation(key)
-        inside = metrics.source_aucs(rows["label"], logits[rows["id"]], rows["source"].tolist())
+    for _, rows in held_out.groupby("fold"):
+        inside = metrics.source_aucs(rows["label"], rows["logit"], rows["source"].tolist())
         inside.pop(WORST, None)
         aucs = inside | aucs
     return aucs | {WORST: min(aucs.values())} if aucs else {}

@@ -34,17 +34,25 @@ def measure(
         places: folders of the fold's trainings (seeds), over which logits are averaged.
         share: how many folds share the sample.
     """
-    rows, names = sample(valid, SAMPLE // share), list(CORRUPTIONS)
+    rows, names = sample(valid, SAMPLE // share, "corrupted"), list(CORRUPTIONS)
     logits = np.mean([detector.logits(place, rows, ["identity", *names]) for place in places], axis=0)
     table = pd.DataFrame(logits, columns=[CLEAN, *names]).assign(id=rows["id"].to_list())
     files.write_csv(folder / CORRUPTED, table)
 
 
-def sample(rows: pd.DataFrame, count: int) -> pd.DataFrame:
-    """About `count` rows, the same at every call, half of each class, pairs kept whole."""
-    order = pd.Series([stable_seed("corrupted", key) for key in draw_keys(rows)], index=rows.index)
-    place = order.groupby(rows["label"]).rank(method="first")
-    return rows[place <= max(1, count // 2)]
+def sample(rows: pd.DataFrame, count: int, name: str) -> pd.DataFrame:
+    """Labelled rows in their order, half of `count` of each class where there are as many, pairs kept whole.
+
+    Whole pairs come first; which they are hangs on the name, not on the order of the rows.
+    """
+    keys = pd.Series(draw_keys(rows), index=rows.index)
+    order = rows[["id", "label"]].assign(
+        single=rows["label"].groupby(keys).transform("nunique") < 2,
+        draw=[stable_seed(name, key) for key in keys],
+    )
+    order = order.sort_values(["single", "draw", "id"])
+    place = order.groupby("label").cumcount().reindex(rows.index)
+    return rows[place < max(1, count // 2)]
 
 
 def corruptions(table: pd.DataFrame) -> list[str]:
