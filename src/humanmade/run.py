@@ -88,6 +88,19 @@ class Run:
         return scores.read(self.folder / SCORES)
 
     @property
+    def oof(self) -> pd.DataFrame | None:
+        """`oof.csv`: `id, label, fold, logit` of what finished folds held out; None where there is none."""
+        path = self.folder / OOF
+        return files.read_numbers(path, ("id", "label", "fold", "logit")) if path.is_file() else None
+
+    @property
+    def test(self) -> pd.Series[float] | None:
+        """`test.csv`: logits of the test rows by id; None where there is none."""
+        path = self.folder / TEST
+        table = files.read_numbers(path, ("id", "logit")) if path.is_file() else None
+        return None if table is None else table.set_index("id")["logit"]
+
+    @property
     def assigned(self) -> pd.DataFrame:
         """`folds.csv`: `id, fold, group`."""
         path = self.folder / FOLDS

@@ -25,7 +25,7 @@ from humanmade.evaluation import columns as metric_columns
 from humanmade.evaluation import evaluate as evaluation
 from humanmade.evaluation.forecast import facts_of, forecast_of
 from humanmade.recipe import Recipe
-from humanmade.run import TEST, Run
+from humanmade.run import Run
 
 
 def read_lines(recipes_or_files: Sequence[str]) -> list[str]:
@@ -132,7 +132,8 @@ def _mean_scores(runs: Sequence[Run], world: World, name: str, rows: pd.DataFram
     """What runs say of one set and score on it, averaged over trainings that differ in their seed."""
     parts = []
     for run in runs:
-        logits = files.read_numbers(run.folder / TEST, ("id", "logit")).set_index("id")["logit"]
+        logits = run.test
+        assert logits is not None, "a set's rows are test rows"
         judged = evaluation.evaluate(rows, logits[rows["id"]].to_numpy())
         scores = run.scores
         if facts_of(scores):  # else no fold is scored

@@ -17,7 +17,7 @@ from humanmade.evaluation import grid
 from humanmade.evaluation.forecast import forecast_of
 from humanmade.fusion import CLEAN
 from humanmade.progress import warn_once
-from humanmade.run import CORRUPTED, OOF, TEST, Run
+from humanmade.run import CORRUPTED, TEST, Run
 from humanmade.scores import FoldScores, Scores
 
 
@@ -46,27 +46,28 @@ def read_member(name: str) -> Member:
     A run's scale is the spread of its out-of-fold logits; a CSV's is its own spread.
     """
     if name.endswith(".csv"):
-        table = files.read_numbers(Path(name), ("id", "logit"), ours=False)
-        return Member(name, name, table.set_index("id")["logit"] / _spread(table))
+        logits = files.read_numbers(Path(name), ("id", "logit"), ours=False).set_index("id")["logit"]
+        return Member(name, name, logits / _spread(logits))
     run = Run.find(name)
-    test, oof, corrupted = files.read_numbers(run.folder / TEST, ("id", "logit")), None, None
+    test, oof, corrupted = run.test, run.oof, None
+    if test is None:
+        raise UserError(f"{name}: has no {TEST}; a blend needs runs that predicted test rows")
     scale = run.scores.scale or _spread(test)
-    if (run.folder / OOF).is_file():
-        oof = files.read_numbers(run.folder / OOF, ("id", "label", "fold", "logit")).set_index("id")
+    if oof is not None:
+        oof = oof.set_index("id")
         scored = [key for key in run.finished() if isinstance(key, int)]
         if scored and all((run.fold(key) / CORRUPTED).is_file() for key in scored):
             corrupted = run.corrupted(scored, oof["label"]).dropna()
             corrupted[[CLEAN, *grid.corruptions(corrupted)]] /= scale
             corrupted = corrupted.set_index(["fold", "id"], drop=False)
         oof["logit"] /= scale
-    logits = test.set_index("id")["logit"] / scale
-    return Member(name, run.name, logits, run, oof, run.assigned, corrupted)
+    return Member(name, run.name, test / scale, run, oof, run.assigned, corrupted)
 
 
-def _spread(table: pd.DataFrame) -> float:
+def _spread(logits: pd.Series[float]) -> float:
     """Standard deviation of logits, divided first so that huge ones do not overflow; 1 where it is 0."""
-    largest = float(table["logit"].abs().max()) if len(table) else 0.0
-    return largest * float((table["logit"] / largest).std(ddof=0)) or 1.0 if largest else 1.0
+    largest = float(logits.abs().max()) if len(logits) else 0.0
+    return largest * float((logits / largest).std(ddof=0)) or 1.0 if largest else 1.0
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from humanmade import competition, files, metrics
+from humanmade import competition, metrics
 from humanmade.metrics import Array
-from humanmade.run import OOF, Run
 
 RESAMPLES = 1000
 SEED = 0
@@ -75,14 +74,6 @@ class Difference:
 
 Sample = Mapping[int, FoldSample]
 """Of each fold that holds both classes."""
-
-
-def held_out(run: Run) -> pd.DataFrame | None:
-    """`id, label, fold, logit, group` of a run's out-of-fold rows; None where it has none."""
-    if not (run.folder / OOF).is_file():
-        return None
-    oof = files.read_numbers(run.folder / OOF, ("id", "label", "fold", "logit"))
-    return oof.merge(run.assigned[["id", "group"]], on="id", validate="1:1")
 
 
 def sample(rows: pd.DataFrame, prevalence: float) -> Sample:
