@@ -52,7 +52,7 @@ class Look:
     rows: Annotated[int, Field(gt=0)]
     auc: Share
     worse: Share
-    """What looks are compared by (`humanmade.metrics.worse_of`)."""
+    """What looks are compared by (`humanmade.evaluation.evaluate.SetScores`)."""
     error: Share
     """Sampling error of `worse`."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -195,15 +195,6 @@ def _named(labels: npt.ArrayLike, logits: npt.ArrayLike, sources: Sequence[str])
     """`label, logit, source` of the rows with a source."""
     table = pd.DataFrame({"label": np.asarray(labels), "logit": np.asarray(logits), "source": sources})
     return table[table["source"] != ""]
-
-
-def worse_of(pooled: float, inside: Mapping[str, float]) -> float:
-    """A labelled set's number in the protocol: the smaller of the pooled AUC and the mean AUC inside repos.
-
-    The pooled AUC can be had by telling collections apart, the mean inside them by what their fakes share.
-    Where no repo holds both classes it is the pooled one.
-    """
-    return min(pooled, float(np.mean([*inside.values()]))) if inside else pooled
 
 
 def labels_at_prevalence(ids: Sequence[str], logits: npt.ArrayLike, prevalence: float) -> Labels:

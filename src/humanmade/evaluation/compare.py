@@ -51,11 +51,7 @@ def report(things: Sequence[Run | Entry], submitted: Sequence[ledger.Row] = ()) 
     lines: list[str] = []
     for heading, part in parts(ranking.table):
         lines += [f"{heading}:", shown(part).to_string(index=False)]
-        if len(things) != 2:
-            lines += _against_the_first(ranking, part)
-        lines += [*_correlations(part), ""]
-    if len(things) == 2:
-        lines += [*_pair(ranking), ""]
+        lines += [*_against_the_first(ranking, part), *_correlations(part), ""]
     for entry in ranking.entries if len(things) <= 2 else ():
         if blend := entry.blend():
             lines += [f"{entry.name}, {worth.ADDS}:", *worth.added(blend), ""]
@@ -151,27 +147,17 @@ def parts(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
 
 
 def _against_the_first(ranking: Ranking, part: pd.DataFrame) -> list[str]:
-    """How each run of a part differs from its first one, on the same folds."""
-    if len(part) < 2 or part["unfinished"].any():
+    """How each run of a part differs from its first one, on the same folds; of two alone by every metric."""
+    two = len(ranking.entries) == 2
+    if len(part) < 2 or (part["unfinished"].any() and not two):
         return []
     first, *others = part.index
     lines = [f"against {part['run'][first]}, on the same folds:"]
     for place in others:
         found = ranking.differences(place, first)
-        said = significance.decisive(found) if found else "no folds of the same rows"
-        lines.append(f"  {part['run'][place]}: {said}")
+        told: list[object] = [*found.values()] if two else [significance.decisive(found)] if found else []
+        lines += [f"  {part['run'][place]}: {said}" for said in told or ["no folds of the same rows"]]
     return lines
-
-
-def _pair(ranking: Ranking) -> list[str]:
-    """How the first of two differs from the second, by every metric."""
-    first, second = ranking.table["run"]
-    if ranking.table["data"].nunique() > 1:
-        return [f"{first} and {second} are of different data, so nothing is said of their difference"]
-    found = ranking.differences(0, 1)
-    if not found:
-        return [f"{first} and {second} have no folds of the same rows, so their difference cannot be judged"]
-    return [f"{first} against {second}, on the same folds:", *(f"  {told}" for told in found.values())]
 
 
 def _correlations(part: pd.DataFrame) -> list[str]:
