@@ -109,6 +109,15 @@ def test_weights_are_learned_from_held_out_logits(tmp_path: Path):
         _ = Blend([members[0], bare], "stack").test
 
 
+def test_a_fold_is_blended_by_weights_that_the_others_taught(tmp_path: Path):
+    """Each member is right in one fold and wrong in the other, so who was right before is wrong now."""
+    first = run_of(tmp_path / "first", [1.0, 2.0, 3.0, 4.0], [-1, 1, 1, -1], 1.0, [0, 0, 1, 1])
+    second = run_of(tmp_path / "second", [1.0, 2.0, 3.0, 4.0], [1, -1, -1, 1], 1.0, [0, 0, 1, 1])
+    for method in fusion.LEARNED:
+        blend = Blend([read_member(first), read_member(second)], method)
+        assert blend.held_out["logit"].tolist() == [1, -1, 1, -1]
+
+
 def test_labels_are_cut_by_rank_at_a_logit_or_out_of_fold(tmp_path: Path):
     one = run_of(tmp_path / "one", [1.0, 2.0, 3.0, 4.0], [-1, 1, -2, 2], 1.0, [0, 0, 1, 1])
     blend = Blend([read_member(one)], "mean")

@@ -157,13 +157,10 @@ def _scores(sums: Array, auc: float) -> dict[str, Array]:
 
 def _ranked_right(labels: npt.NDArray[np.int64], logits: Array) -> Array:
     """Share (rows,) of the opposite class that each row is ranked right against, equal logits half."""
-    out = np.empty(len(labels))
-    for label in (0, 1):
-        others = np.sort(logits[labels != label])
-        own = logits[labels == label]
-        below = (np.searchsorted(others, own, "left") + np.searchsorted(others, own, "right")) / 2
-        out[labels == label] = (below if label else len(others) - below) / len(others)
-    return out
+    column, ones = pd.Series(logits), labels == 1
+    below = (column.rank() - column.groupby(ones).rank()).to_numpy()
+    others = np.where(ones, (~ones).sum(), ones.sum())
+    return np.where(ones, below, others - below) / others
 
 
 def _resampled(sums: Array, fold: int) -> Array:
