@@ -177,12 +177,15 @@ def run_name(recipe: Path) -> str:
     return str(recipe).replace("/", "_")
 
 
-def test_test_rows_of_the_folder_itself(tiny_probe: Path, manifest_folder: MakeFolder):
+def test_test_rows_of_the_folder_itself(tiny_probe: Path, manifest_folder: MakeFolder, capsys):
     folder = manifest_folder(pairs=9, test=5)
+    Path("runs").mkdir()
+    Path("runs/looks.csv").write_text("date\n2026\n")
     assert main(["bench", str(tiny_probe), "--data", str(folder), "--fold", "all", "--seeds", "2"]) == 0
     table = pd.read_csv("runs/bench/table.csv")
     assert np.isfinite(table.loc[0, ["auc", "accuracy", "minutes"]].astype(float)).all()
     assert len([path for path in Path("runs/bench").iterdir() if path.is_dir()]) == 2, "one run a seed"
+    assert "not counted as a look: runs/looks.csv: column 'verb' is missing" in capsys.readouterr().out
 
 
 def test_lines_come_from_files_too(tmp_path: Path):
