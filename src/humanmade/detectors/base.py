@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import ClassVar, Literal, TypeAlias, TypeVar
+from typing import Any, ClassVar, Literal, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,7 @@ from humanmade.recipe import Recipe
 from humanmade.schema import PictureRecipe
 from humanmade.seeding import sample
 from humanmade.training.budget import Budget
+from humanmade.training.checkpoint import Tensors, load_weights
 from humanmade.training.loop import Trainer
 
 Logits = npt.NDArray[np.float64]
@@ -94,6 +95,34 @@ def finite(numbers: npt.NDArray[F], what: str) -> npt.NDArray[F]:
     return numbers
 
 
+def saved_tensors(path: Path, facts: dict[str, Any]) -> Tensors:
+    """The tensors of a file of `save_weights`, which must have been written with these facts.
+
+    Raises:
+        UserError: it is damaged, or a fact is another one there.
+    """
+    tensors, known = load_weights(path)
+    for key, value in facts.items():
+        if known.get(key) != value:
+            raise UserError(
+                f"{path}: was trained otherwise ({key}: {known.get(key)} there, {value} now); "
+                "use the same preprocessing and weights, or give another --out"
+            )
+    return tensors
+
+
+def restore(network: nn.Module, path: Path, facts: dict[str, Any]) -> None:
+    """Give a network the weights that `path` holds.
+
+    Raises:
+        UserError: as `saved_tensors`, or they are of another network.
+    """
+    try:
+        network.load_state_dict(saved_tensors(path, facts))
+    except RuntimeError as error:
+        raise UserError(f"{path}: damaged ({str(error).splitlines()[-1].strip()[:200]})") from None
+
+
 def watched(valid: pd.DataFrame) -> pd.DataFrame:
     """The held-out rows that are looked at between epochs: of many a fixed sample, half of each class."""
     if len(valid) <= WATCHED:
@@ -112,6 +141,11 @@ class PictureDetector(Detector):
     def __init__(self, recipe: PictureRecipe) -> None:
         self.recipe = recipe
         self.frame = Frame(recipe.image_size, recipe.crop)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What a trained file's answer depends on beside its own numbers; it travels inside the file."""
+        return {"image_size": self.recipe.image_size, "crop": self.recipe.crop}
 
     def prepare(
         self, training: pd.DataFrame, predicted: pd.DataFrame, views: Sequence[str], budget: Budget

@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from humanmade import places, pretrained
-from humanmade.detectors import cnn, community  # noqa: F401 - register their networks in timm
+from humanmade.detectors import timm_models  # noqa: F401 - registers its networks
 from humanmade.errors import UserError
 from humanmade.files import whole_file
 from humanmade.schema import BackboneRecipe
