@@ -74,8 +74,8 @@ def test_extra_rows_are_marked_and_never_test(manifest_folder: MakeFolder):
 @pytest.mark.parametrize(
     ("columns", "says"),
     [
-        ({"label": "2"}, "line 2, column label: found 2"),
-        ({"label": ""}, "line 2, column label: found nothing"),
+        ({"label": "2"}, "line 2, column label: found '2'"),
+        ({"label": ""}, "line 2, column label: found ''"),
         ({"path": "../secret.png"}, "leaves the folder"),
         ({"path": "/etc/passwd"}, "leaves the folder"),
         ({"path": "a\\..\\..\\x.png"}, "leaves the folder"),
@@ -237,7 +237,7 @@ def test_whatever_wrote_it_a_manifest_says_the_same(tmp_path: Path):
 
 
 DAMAGES: dict[str, tuple[Callable[[list[list[str]], int], object], str]] = {
-    "label": (lambda rows, at: rows[at].__setitem__(1, "2"), "line {line}, column label: found 2"),
+    "label": (lambda rows, at: rows[at].__setitem__(1, "2"), "line {line}, column label: found '2'"),
     "twice": (lambda rows, at: rows.append(list(rows[at])), "' (train) stands twice"),
     "outside": (
         lambda rows, at: rows[at].__setitem__(0, "a/../../x"),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from humanmade import competition
 from humanmade.crossval import Options, cross_validate, plan
-from humanmade.data import choice, inventory, manifest
+from humanmade.data import defaults, inventory, manifest
 from humanmade.evaluation import scorecard
 from humanmade.run import Run
 from humanmade.schema import Recipe
@@ -34,7 +34,7 @@ def train(
     """
     ranks = team()
     with ranks.first():
-        selection = choice.data_or_demo(named)
+        selection = defaults.data_or_demo(named)
     with ranks.first():
         table = inventory.attach(manifest.load(selection.folders, extra, limit), skip_broken)
     cross_validate(job, table, run, replace(options, folders=selection.folders))
