@@ -71,6 +71,17 @@ def test_extra_rows_are_marked_and_never_test(manifest_folder: MakeFolder):
     assert len(added) == 4 and added["id"].str.startswith("extra:more/").all()
 
 
+def test_extra_rows_are_named_for_the_folder_with_their_table(
+    manifest_folder: MakeFolder, competition_folder: MakeFolder, tmp_path: Path
+):
+    tables = competition_folder("tables", pairs=2)
+    (tmp_path / "pictures").mkdir()
+    for name in ("train_data", "test_data_v2"):
+        (tables / name).rename(tmp_path / "pictures" / name)
+    table = manifest.load([manifest_folder("data", 1)], [tmp_path / "pictures", tables])
+    assert table.loc[table["split"] == "extra", "id"].str.startswith("extra:tables/").all()
+
+
 @pytest.mark.parametrize(
     ("columns", "says"),
     [

@@ -57,11 +57,14 @@ def load(
     Raises:
         UserError: anything that would make the table wrong, naming file and line.
     """
-    table = _join([_read_folder(*pair) for pair in _match_pictures(folders, pictures)])
+    table = _read(folders, pictures)
     if not keep_test_labels:
         table = _hide_test_labels(table)
     if extra:
-        table = pd.concat([table, _read_extra(extra)], ignore_index=True)
+        # A colon cannot be mistaken for a joined data folder of the same name.
+        more = _read(extra, prefix="extra:")
+        more = more[(more["split"] == "train") & (more["label"] >= 0)].assign(split="extra")
+        table = pd.concat([table, more], ignore_index=True)
         _check_unique(table, "the joined folders")
     if pictures:
         _check_files(table)
@@ -158,7 +161,7 @@ def _read_folder(folder: Path, pictures: Path) -> pd.DataFrame:
     )
     rows["label"] = labels.astype(int)
     _check_unique(rows, " and ".join(map(str, sources)))
-    return rows[COLUMNS].assign(folder=str(folder))
+    return rows[COLUMNS]
 
 
 def complete(rows: pd.DataFrame) -> pd.DataFrame:
@@ -212,17 +215,19 @@ def _check_unique(rows: pd.DataFrame, where: str) -> None:
         raise UserError(f"{where}: id '{row['id']}' ({row['split']}) stands twice; ids are unique")
 
 
-def _join(parts: list[pd.DataFrame]) -> pd.DataFrame:
-    if not parts:
+def _read(folders: Sequence[Path], pictures: bool = True, prefix: str = "") -> pd.DataFrame:
+    """Rows of folders; of several, or with a prefix, no name can be mistaken for another folder's."""
+    pairs = _match_pictures(folders, pictures)
+    if not pairs:
         raise UserError("no data folder given")
-    if len(parts) > 1:
-        folders = [Path(part["folder"].iloc[0]) for part in parts]
-        parts = [_prefixed(*pair) for pair in zip(parts, folder_names(folders), strict=True)]
-    return pd.concat(parts, ignore_index=True)[COLUMNS]
+    parts = [_read_folder(*pair) for pair in pairs]
+    if prefix or len(parts) > 1:
+        names = folder_names([folder for folder, _ in pairs])
+        parts = [_prefixed(part, prefix + name) for part, name in zip(parts, names, strict=True)]
+    return pd.concat(parts, ignore_index=True)
 
 
 def _prefixed(part: pd.DataFrame, prefix: str) -> pd.DataFrame:
-    """Rows whose names cannot be mistaken for those of another folder."""
     names = {column: prefix + "/" + part[column] for column in ("id", "pair", "group")}
     return part.assign(**{column: name.where(part[column] != "", "") for column, name in names.items()})
 
@@ -240,14 +245,6 @@ def folder_names(folders: Sequence[Path]) -> list[str]:
             return names
     twice = next(folder for number, folder in enumerate(resolved) if folder in resolved[:number])
     raise UserError(f"{twice}: the same folder is given twice; give it once")
-
-
-def _read_extra(folders: Sequence[Path]) -> pd.DataFrame:
-    parts = [_read_folder(*pair) for pair in _match_pictures(folders)]
-    # A colon cannot be mistaken for a joined data folder of the same name.
-    named = zip(parts, folder_names(folders), strict=False)
-    rows = pd.concat([_prefixed(part, "extra:" + name) for part, name in named], ignore_index=True)[COLUMNS]
-    return rows[(rows["split"] == "train") & (rows["label"] >= 0)].assign(split="extra")
 
 
 def _hide_test_labels(table: pd.DataFrame) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ import pandas as pd
 import torch
 from torch import nn
 
+from humanmade import files, run
 from humanmade.data.loader import TrainingDataset, ViewDataset, fixed_size, view_batches, worker_count
 from humanmade.detectors import counterparts
 from humanmade.errors import UserError
@@ -30,6 +32,9 @@ F = TypeVar("F", np.float32, np.float64)
 
 Maps: TypeAlias = Literal["exact", "gradient"]
 """Heat maps (`humanmade.evaluation.explain`) by `PictureDetector.patch_logits` or from `network`."""
+
+TRAINED = "trained.json"
+"""In the folder of a training that is finished."""
 
 WATCHED = 2000
 """Held-out rows that are looked at between epochs, at most; a fold's final scores are of all of them."""
@@ -66,6 +71,24 @@ class Detector(ABC):
         Returns:
             How many pictures went through training, counted once an epoch.
         """
+
+    def fit_once(
+        self, train: pd.DataFrame, valid: pd.DataFrame, seed: int, folder: Path, budget: Budget
+    ) -> dict[str, float]:
+        """`fit`, unless an earlier start finished it in `folder`; the `pictures` and `seconds` that it took.
+
+        Raises:
+            UserError: what the earlier start left is damaged, or was trained otherwise.
+        """
+        note = folder / TRAINED
+        if note.is_file():
+            self.verify(folder)
+        else:
+            files.make_folder(folder)
+            began = time.monotonic()
+            pictures = self.fit(train, valid, seed, folder, budget)
+            files.write_json(note, {"pictures": pictures, "seconds": time.monotonic() - began})
+        return files.read_json(note, ("pictures", "seconds"), run.retrain(note))
 
     @abstractmethod
     def verify(self, folder: Path) -> None:

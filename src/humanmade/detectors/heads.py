@@ -19,6 +19,7 @@ from humanmade.data.folds import stratified_groups
 from humanmade.detectors.base import Logits, saved_tensors
 from humanmade.detectors.counterparts import row_weights
 from humanmade.errors import UserError
+from humanmade.run import retrain
 from humanmade.schema import LinearHeadRecipe
 from humanmade.training.checkpoint import save_weights
 
@@ -28,6 +29,9 @@ Vector: TypeAlias = npt.NDArray[np.float64]
 Integers: TypeAlias = npt.NDArray[np.int64]
 
 HEAD = "head.safetensors"
+
+COLUMNS = ("mean", "scale", "weight")
+"""Tensors of a head with a number for each feature."""
 
 INNER_FOLDS = 3
 """Folds of the training rows by which the shrinkage is chosen."""
@@ -67,7 +71,10 @@ def load_head(folder: Path, facts: dict[str, Any]) -> Tensors:
     Raises:
         UserError: it is damaged, or was fitted to features of other facts.
     """
-    return {name: tensor.numpy() for name, tensor in saved_tensors(folder / HEAD, facts).items()}
+    head = {name: tensor.numpy() for name, tensor in saved_tensors(folder / HEAD, facts).items()}
+    if {*head} != {*COLUMNS, "bias"} or len({head[name].shape for name in COLUMNS}) > 1:
+        raise UserError(f"{folder / HEAD}: is not a linear head; {retrain(folder / HEAD)}")
+    return head
 
 
 def fit_linear(

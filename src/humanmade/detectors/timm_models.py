@@ -83,16 +83,8 @@ class CifakeCnn(nn.Module):
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """Logits (n, classes) of pictures (n, 3, height, width)."""
-        return self.forward_head(self.forward_features(pixels))
-
-    def forward_features(self, pixels: torch.Tensor) -> torch.Tensor:
-        """The last map (n, channels, height / 4, width / 4)."""
-        return self.body(pixels)
-
-    def forward_head(self, features: torch.Tensor, pre_logits: bool = False) -> torch.Tensor:
-        """From the last map to logits, or to the features (n, 64) that the last layer sees."""
-        dense = F.relu(self.dense(F.dropout(features.flatten(1), self.drop_rate, self.training)))
-        return dense if pre_logits else self.head(F.dropout(dense, self.drop_rate, self.training))
+        maps = F.dropout(self.body(pixels).flatten(1), self.drop_rate, self.training)
+        return self.head(F.dropout(F.relu(self.dense(maps)), self.drop_rate, self.training))
 
 
 @register_model
