@@ -117,8 +117,8 @@ class VaeDetector(PictureDetector):
         photos = seen[seen["label"] == 0]
         trainer.run(folder, budget, lambda model: self._watch(model, photos), folder.name, len(photos))
         save_weights(folder / MODEL, trainer.result.state_dict(), self.facts)
-        parts = [self._statistics(trainer.result, train, name) for name in expand(recipe.histories)]
-        heads.fit_and_save(folder, np.concatenate(parts), train, recipe, seed, self.facts)
+        statistics = np.concatenate(self._statistics(trainer.result, train, expand(recipe.histories)))
+        heads.fit_and_save(folder, statistics, train, recipe, seed, self.facts)
         (folder / STATE).unlink(missing_ok=True)
         return len(trainer.dataset) * len(trainer.log)
 
@@ -136,8 +136,8 @@ class VaeDetector(PictureDetector):
 
     def logits(self, folder: Path, rows: pd.DataFrame, views: Sequence[str]) -> Logits:
         network, head = self._load(folder)
-        columns = [heads.linear_logits(head, self._statistics(network, rows, view)) for view in views]
-        return np.column_stack(columns)
+        statistics = self._statistics(network, rows, views)
+        return np.column_stack([heads.linear_logits(head, of_view) for of_view in statistics])
 
     def _load(self, folder: Path) -> tuple[nn.Module, heads.Tensors]:
         network = Vae()
@@ -154,20 +154,22 @@ class VaeDetector(PictureDetector):
     def _watch(self, network: nn.Module, rows: pd.DataFrame) -> dict[str, float]:
         if rows.empty:
             return {}
-        errors = self._statistics(network, rows, "identity")[:, 0]
-        return {"log_error": float(errors.mean()), "selection": -float(errors.mean())}
+        error = float(self._statistics(network, rows, ["identity"])[0][:, 0].mean())
+        return {"log_error": error, "selection": -error}
 
     @torch.inference_mode()
-    def _statistics(self, network: nn.Module, rows: pd.DataFrame, view: str) -> heads.Matrix:
-        """Errors of the mean reconstruction at several scales, and the KL term per latent channel."""
+    def _statistics(self, network: nn.Module, rows: pd.DataFrame, views: Sequence[str]) -> list[heads.Matrix]:
+        """For each view (rows, dimensions): errors of the mean reconstruction at several scales, and the KL
+        term of each latent channel."""
         network.eval()
-        parts = []
-        for batch, count in self.batches(rows, [view], BATCH, "reconstructing"):
-            pixels = self.machine.pixels(batch[:, 0])
-            with self.machine.autocast():
-                mean, log_variance = network.encode(pixels)  # type: ignore[operator]
-                remade = network.decode(mean)  # type: ignore[operator]
-            kl = divergence(mean.float(), log_variance.float()).mean(dim=(2, 3))
-            statistics = torch.cat([error_statistics(pixels, remade.float()), torch.log(kl + 1e-4)], dim=1)
-            parts.append(statistics[:count].cpu().numpy())
-        return finite(np.concatenate(parts), "errors of reconstruction")
+        parts: list[list[heads.Matrix]] = [[] for _ in views]
+        for batch, count in self.batches(rows, views, BATCH, "reconstructing"):
+            for view, of_view in enumerate(parts):
+                pixels = self.machine.pixels(batch[:, view])
+                with self.machine.autocast():
+                    mean, log_variance = network.encode(pixels)  # type: ignore[operator]
+                    remade = network.decode(mean)  # type: ignore[operator]
+                kl = divergence(mean.float(), log_variance.float()).mean(dim=(2, 3))
+                errors = error_statistics(pixels, remade.float())
+                of_view.append(torch.cat([errors, torch.log(kl + 1e-4)], dim=1)[:count].cpu().numpy())
+        return [finite(np.concatenate(of_view), "errors of reconstruction") for of_view in parts]
