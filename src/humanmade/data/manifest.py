@@ -86,7 +86,7 @@ def to_predict(folders: Sequence[Path]) -> pd.DataFrame:
 
     A folder without a table is taken as a folder of pictures.
     """
-    if len(folders) == 1 and folders[0].is_dir() and not _has_table(folders[0]):
+    if len(folders) == 1 and folders[0].is_dir() and not has_table(folders[0]):
         table = complete(tableless.plain(folders[0])).assign(label=-1)
     else:
         table = load(folders)
@@ -171,7 +171,8 @@ def complete(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(relative=relative, path=rows["root"] + "/" + relative, id=rows["name"])
 
 
-def _has_table(folder: Path) -> bool:
+def has_table(folder: Path) -> bool:
+    """Whether a folder holds a manifest or the competition's tables."""
     return (folder / MANIFEST).is_file() or competition.holds(folder)
 
 
