@@ -25,7 +25,7 @@ from benchmarks import photographs
 from benchmarks.compare import one_core
 from humanmade import recipe as recipes
 from humanmade.data.loader import TrainingDataset, ViewDataset
-from humanmade.detectors.latent import LatentAutoencoder
+from humanmade.detectors.autoencoder import LatentAutoencoder
 from humanmade.detectors.spectrum import statistics
 from humanmade.detectors.weights import create_backbone
 from humanmade.evaluation.grid import SAMPLE

@@ -203,11 +203,11 @@ def random_autoencoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import torch
     from safetensors.torch import save_file
 
-    from humanmade.detectors import latent
+    from humanmade.detectors.autoencoder import LatentAutoencoder
 
     folder = tmp_path_factory.mktemp("weights")
     torch.manual_seed(0)
-    network = latent.LatentAutoencoder()
+    network = LatentAutoencoder()
     for half in ("encoder", "decoder"):
         save_file(getattr(network, half).state_dict(), folder / f"taef2_{half}.safetensors")
     return folder

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from humanmade import files, ledger, recipe, submission
-from humanmade.detectors import latent
+from humanmade.detectors import counterparts
 from humanmade.errors import UserError
 from humanmade.shards import Shards
 from humanmade.training import checkpoint
@@ -87,7 +87,9 @@ WRITERS: dict[str, Callable[[Path, int], object]] = {
     "scores.json": lambda path, value: files.write_json(path, {"auc": value}),
     "recipe.toml": lambda path, value: recipe.save(recipe.load("probe_lite0", [f"folds={value}"]), path),
     "shard.safetensors": lambda path, value: write_shard(path.parent, value),
-    "counterpart.png": lambda path, value: latent.save_picture(path, np.full((8, 8, 3), value, np.uint8)),
+    "counterpart.png": lambda path, value: counterparts.save_picture(
+        path, np.full((8, 8, 3), value, np.uint8)
+    ),
     "ledger.csv": lambda path, value: ledger.record([{"ref": "1", "public": str(value)}], path),
     "submission.csv": lambda path, value: submission.write(path, ["a", "b"], np.array([0, value % 2])),
 }

@@ -121,7 +121,6 @@ def test_names_that_toml_must_quote_survive(tmp_path: Path):
 def test_a_recipe_names_the_weights_it_needs():
     assert recipes.load("probe_dinov2_s").pretrained_weights() == ["vit_small_patch14_dinov2"]
     assert recipes.load("resnet_cpu").pretrained_weights() == [], "it starts from random ones"
-    assert recipes.load("reconstruction").pretrained_weights() == ["taef2"]
     assert recipes.load("robust_cpu").pretrained_weights() == ["tf_efficientnet_lite0", "taef2"]
 
 
@@ -144,7 +143,7 @@ def test_options_change_a_recipe_last_and_a_source_split_counts_its_own_folds():
 
 
 KAGGLE = [
-    *("convnext_tiny", "efficientnet", "efficientnet_lite0", "resnet", "swin", "vit", "trace_kaggle"),
+    *("convnext_tiny", "efficientnet", "efficientnet_lite0", "resnet", "swin", "vit"),
     *("lora_dinov2", "lora_dinov2_l", "degraded_dinov3_l", "degraded_pe_core_l", "probe_clip_l"),
     *("probe_dinov2_b", "probe_dinov3_b", "probe_dinov3_l", "probe_pe_core_b", "probe_pe_core_l"),
     *("probe_siglip2_b", "robust_kaggle"),

@@ -45,10 +45,10 @@ class Trained(Run):
         Raises:
             UserError: no picture can be read, or the run has no out-of-fold logits to calibrate by.
         """
-        from humanmade.data import asked
+        from humanmade.data import named_pictures
         from humanmade.evaluation import inference, verdicts
 
-        return verdicts.verdicts(self, inference.honest_logits(self, asked.rows(_words(pictures))))
+        return verdicts.verdicts(self, inference.honest_logits(self, named_pictures.rows(_words(pictures))))
 
     def logits(self, data: Paths = (), skip_broken: bool = False) -> pd.DataFrame:
         """Logits of data folders, of their test rows where they have any: `id, logit`.
@@ -85,11 +85,11 @@ class Trained(Run):
         Raises:
             UserError: the detector has no maps, or a file is there.
         """
-        from humanmade.data import asked
+        from humanmade.data import named_pictures
         from humanmade.evaluation import explain, inference
 
         method = explain.map_method(self, method)
-        rows = inference.known(self, asked.rows(_words(pictures)))
+        rows = inference.known(self, named_pictures.rows(_words(pictures)))
         places = explain.map_files(rows["id"].tolist(), Path(out))
         for place in places:
             files.refuse_existing(place, force)
@@ -133,11 +133,11 @@ def cv(
     """
     from humanmade import pretrained
     from humanmade import recipe as recipes
-    from humanmade.data import choice
+    from humanmade.data import defaults
     from humanmade.training.budget import Budget
 
     budget, named = Budget(hours), _paths(data)
-    wanted = recipe or choice.default_recipe(named)
+    wanted = recipe or defaults.default_recipe(named)
     job = recipes.with_options(wanted, _settings(settings), folds=folds, split=split, seed=seed)
     pretrained.require(job.pretrained_weights())
     # What is wrong so far is said before the seconds that training's imports take.

@@ -127,7 +127,7 @@ def holds_pictures(folder: Path) -> bool:
 
 
 def read(folder: Path, pictures: Path) -> pd.DataFrame:
-    """Rows of the competition with `name, path, label, split, source, repo, pair, group`.
+    """Rows of the competition with `name, root, label, split, pair, group`, numbered in each table anew.
 
     Labels found beside the tables are not used: a file with the test's labels is warned of and
     left alone, a label column in the test table is refused.
@@ -143,9 +143,9 @@ def read(folder: Path, pictures: Path) -> pd.DataFrame:
     parts = [_read_train(folder / CURRENT.train_table)]
     if (folder / CURRENT.test_table).is_file():
         parts.append(_read_test(folder / CURRENT.test_table))
-    rows = pd.concat(parts, ignore_index=True)
+    rows = pd.concat(parts)
     groups = _read_groups(folder / GROUPS, rows["name"]) if (folder / GROUPS).is_file() else ""
-    return rows.assign(root=str(pictures), group=groups, source="", repo="")
+    return rows.assign(root=str(pictures), group=groups)
 
 
 def _read_train(path: Path) -> pd.DataFrame:

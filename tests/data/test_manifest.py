@@ -71,11 +71,22 @@ def test_extra_rows_are_marked_and_never_test(manifest_folder: MakeFolder):
     assert len(added) == 4 and added["id"].str.startswith("extra:more/").all()
 
 
+def test_extra_rows_are_named_for_the_folder_with_their_table(
+    manifest_folder: MakeFolder, competition_folder: MakeFolder, tmp_path: Path
+):
+    tables = competition_folder("tables", pairs=2)
+    (tmp_path / "pictures").mkdir()
+    for name in ("train_data", "test_data_v2"):
+        (tables / name).rename(tmp_path / "pictures" / name)
+    table = manifest.load([manifest_folder("data", 1)], [tmp_path / "pictures", tables])
+    assert table.loc[table["split"] == "extra", "id"].str.startswith("extra:tables/").all()
+
+
 @pytest.mark.parametrize(
     ("columns", "says"),
     [
-        ({"label": "2"}, "line 2, column label: found 2"),
-        ({"label": ""}, "line 2, column label: found nothing"),
+        ({"label": "2"}, "line 2, column label: found '2'"),
+        ({"label": ""}, "line 2, column label: found ''"),
         ({"path": "../secret.png"}, "leaves the folder"),
         ({"path": "/etc/passwd"}, "leaves the folder"),
         ({"path": "a\\..\\..\\x.png"}, "leaves the folder"),
@@ -248,7 +259,7 @@ def test_whatever_wrote_it_a_manifest_says_the_same(tmp_path: Path):
 
 
 DAMAGES: dict[str, tuple[Callable[[list[list[str]], int], object], str]] = {
-    "label": (lambda rows, at: rows[at].__setitem__(1, "2"), "line {line}, column label: found 2"),
+    "label": (lambda rows, at: rows[at].__setitem__(1, "2"), "line {line}, column label: found '2'"),
     "twice": (lambda rows, at: rows.append(list(rows[at])), "' (train) stands twice"),
     "outside": (
         lambda rows, at: rows[at].__setitem__(0, "a/../../x"),

@@ -50,7 +50,7 @@ def test_a_logit_of_0_says_human_made():
 @pytest.mark.parametrize("method", choices.MAPS)
 @pytest.mark.parametrize(
     ("backbone", "size"),
-    [("test_efficientnet", 64), ("test_vit", 160), ("test_convnext", 64), ("trace_cnn_npr", 32),
+    [("test_efficientnet", 64), ("test_vit", 160), ("test_convnext", 64), ("cifake_cnn", 32),
      ("swin_tiny_patch4_window7_224", 64), ("resnet18", 64)],
 )  # fmt: skip
 def test_every_family_gets_a_map_of_the_pictures_size(backbone: str, size: int, method: str):

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from humanmade.data import asked, inventory, manifest
+from humanmade.data import inventory, manifest, named_pictures
 from humanmade.errors import UserError
 from humanmade.images.decode import decode
 from tests.conftest import obeying
@@ -164,7 +164,7 @@ def test_a_run_over_the_zoo_names_what_it_refuses(read: list[str], folder: Path,
 
 
 def test_predicting_the_zoo_names_what_it_skips(read: list[str], folder: Path, capsys):
-    rows = asked.rows([folder, folder / "pipe.jpg", "long" * 100])
+    rows = named_pictures.rows([folder, folder / "pipe.jpg", "long" * 100])
     assert rows["id"].tolist() == [str(folder / name) for name in read]
     said = capsys.readouterr().err
     assert f"{folder / 'cut-baseline-900.jpg'}: skipped ({CUT})" in said

@@ -43,13 +43,13 @@ def lr(
     """
     from humanmade import files
     from humanmade import recipe as recipes
-    from humanmade.data import choice, inventory, manifest
+    from humanmade.data import defaults, inventory, manifest
     from humanmade.evaluation import rate_test
 
     job = rate_test.check(recipes.load(recipe, settings))
     out = out or Path(f"build/lr-{job.name}.png")
     files.refuse_existing(out, force)
-    table = inventory.attach(manifest.load(choice.data_or_demo(data).folders), skip_broken)
+    table = inventory.attach(manifest.load(defaults.data_or_demo(data).folders), skip_broken)
     found = rate_test.run(job, table, steps)
     rate_test.draw(out, found, job)
     said = f"lr = {found.suggestion:.1e} is suggested; {job.name} has {job.lr:.1e} ({out})"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from humanmade import competition, detectors, files, run
-from humanmade.crossval import plan, ranks
+from humanmade.crossval import ranks
 from humanmade.crossval.fold import Job
 from humanmade.data import folds as folding
 from humanmade.data import manifest
@@ -86,7 +86,7 @@ def _cross_validate(
         current.note_folders(options.folders)
     left = [key for key in keys if not current.is_finished(key)] if continued else keys
     if torchrun.leads:
-        print("\n".join(plan.beforehand(job, left, continued)), flush=True)
+        print("\n".join(job.announced(left, continued)), flush=True)
     began = time.monotonic()
     in_time = not left or ranks.prepare(job, torchrun)
     stages["preparing"] = time.monotonic() - began

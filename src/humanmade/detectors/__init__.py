@@ -11,7 +11,6 @@ REGISTRY = {
     "network": "humanmade.detectors.network:Network",
     "probe": "humanmade.detectors.probe:Probe",
     "spectrum": "humanmade.detectors.spectrum:Spectrum",
-    "reconstruction": "humanmade.detectors.reconstruction:Reconstruction",
     "vae": "humanmade.detectors.vae:VaeDetector",
     "ensemble": "humanmade.detectors.ensemble:Ensemble",
 }

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from humanmade import metrics
-from humanmade.detectors.embedding import Embedding, embed, standardised
+from humanmade.detectors.embedding import Embedding, embed
 from humanmade.scores import Distance
 from humanmade.training.budget import Budget
 
@@ -47,8 +47,10 @@ def compare(train: Embedding, test: Embedding) -> Distance:
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import StratifiedKFold, cross_val_predict
     from sklearn.neighbors import NearestNeighbors
+    from sklearn.preprocessing import StandardScaler
 
-    train, test = standardised(train, train), standardised(test, train)
+    scaler = StandardScaler().fit(train)
+    train, test = scaler.transform(train), scaler.transform(test)
     side = np.repeat([0, 1], [len(train), len(test)])
     logits = cross_val_predict(
         LogisticRegression(C=1e-3, max_iter=500, class_weight="balanced"),

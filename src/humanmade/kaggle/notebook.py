@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from humanmade.data import choice
+from humanmade.data import defaults
 from humanmade.kaggle import runtime
 
 
@@ -36,7 +36,7 @@ def open_desk(run_id: str) -> Desk:
         SystemExit: 2, in a kernel without the competition's data, after one line that says why.
     """
     if not run_id:
-        found = choice.data_or_demo(())
+        found = defaults.data_or_demo(())
         return Desk(found.folders, found.hidden, contextlib.ExitStack())
     with contextlib.ExitStack() as opened:
         session = opened.enter_context(runtime.session(run_id, gpu=False))

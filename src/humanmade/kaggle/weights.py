@@ -90,7 +90,7 @@ def _convert(name: str) -> list[Path]:
     from safetensors import SafetensorError
     from safetensors.torch import load_file, save_file
 
-    from humanmade.detectors import latent
+    from humanmade.detectors.autoencoder import LatentAutoencoder
 
     searched = pretrained.folders()
     path = next((place / DIFFUSERS for place in searched if (place / DIFFUSERS).is_file()), None)
@@ -101,7 +101,7 @@ def _convert(name: str) -> list[Path]:
             f"Looked in: {', '.join(map(str, searched))}"
         )
     halves: dict[str, dict[str, Any]] = {half: {} for half in HALVES}
-    network = latent.LatentAutoencoder()
+    network = LatentAutoencoder()
     try:
         for key, tensor in load_file(path).items():
             half, _, layer, rest = key.split(".", 3)
