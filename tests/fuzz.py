@@ -51,7 +51,8 @@ with (
     from humanmade.evaluation.blend import read_member
     from humanmade.images.decode import BrokenPictureError, decode
     from humanmade.images.facts import shown_facts, stored_facts
-    from humanmade.kaggle import download, outputs, packing
+    from humanmade.kaggle import archives as packed_folders
+    from humanmade.kaggle import download, outputs
     from humanmade.run import Run
     from humanmade.scores import CorruptedScores, Distance, FoldScores, Forecast, Scores, Steadiness
 
@@ -237,7 +238,7 @@ def archive(data: bytes) -> None:
             told = dict(json.loads(content))
         except (ValueError, TypeError, RecursionError):
             return  # the client makes one line of it
-        listing = outputs.read_listing(told, "me/kernel")
+        listing = outputs.read(told, "me/kernel")
         assert all(not name.startswith("/") and ".." not in name.split("/") for name in listing.files)
         return
     shutil.rmtree("out", ignore_errors=True)
@@ -251,9 +252,9 @@ def archive(data: bytes) -> None:
         packed.write_bytes(content)
     try:
         if kind == 2:
-            download._unpack(packed, {"train.csv": folder / "train.csv"}, "tables")
+            download._unpack(packed, folder, ["train.csv"], "tables")
         else:
-            packing.unpack(packed, folder)
+            packed_folders.unpack(packed, folder)
     finally:
         assert [path.name for path in Path("out").iterdir()] == ["inner"], "something landed outside"
 

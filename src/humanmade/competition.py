@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from humanmade.errors import UserError
-from humanmade.files import read_csv
+from humanmade.files import read_csv, refuse_first
 from humanmade.progress import warn
 
 if TYPE_CHECKING:
@@ -96,13 +96,9 @@ def rows_2k(path: Path, table: pd.DataFrame) -> pd.Series[str]:
             )
     else:
         numbers = pd.to_numeric(table[column], errors="coerce")
-        _refuse_first(
-            path,
-            table[column],
-            numbers.isna() | numbers.duplicated() | (numbers % 1 != 0),
-            "row number '{}' is not a whole number or stands twice; the pairs follow from it, so restore the "
-            "original file",
-        )
+        problem = "row number '{}' is not a whole number or stands twice; the pairs follow from it"
+        bad = numbers.isna() | numbers.duplicated() | (numbers % 1 != 0)
+        refuse_first(path, bad, f"{problem}, so restore the original file", table[column])
     return (numbers // 2).astype(int).astype(str)
 
 
@@ -182,14 +178,7 @@ def _read_test(path: Path) -> pd.DataFrame:
 def _read_groups(path: Path, names: pd.Series[str]) -> pd.Series[str]:
     table = read_csv(path, ("id", "group"))
     ids = table["id"]
-    _refuse_first(path, ids, ids.duplicated(), "id '{}' stands twice")
-    where = " or ".join(CURRENT.tables)
-    unknown = f"id '{{}}' is not in {where}; ids look like '{names.iloc[0]}'"
-    _refuse_first(path, ids, ~ids.isin(names), unknown)
+    refuse_first(path, ids.duplicated(), "id '{}' stands twice", ids)
+    unknown = f"id '{{}}' is not in {' or '.join(CURRENT.tables)}; ids look like '{names.iloc[0]}'"
+    refuse_first(path, ~ids.isin(names), unknown, ids)
     return names.map(table.set_index("id")["group"]).fillna("")
-
-
-def _refuse_first(path: Path, cells: pd.Series[str], bad: pd.Series[bool], problem: str) -> None:
-    if bad.any():
-        line = int(bad.to_numpy().argmax())
-        raise UserError(f"{path}: line {line + 2}: {problem.replace('{}', cells.iloc[line])}")

@@ -224,14 +224,21 @@ def read_numbers(path: Path, columns: tuple[str, ...], ours: bool = True) -> pd.
         raise UserError(f"{path}: its last line has no end; a whole file ends in a line end")
     for column in table.columns.difference(["id"]):
         table[column] = pd.to_numeric(table[column], errors="coerce")
-        _refuse_first(path, ~np.isfinite(table[column]), f"column '{column}' is not a finite number")
-    _refuse_first(path, table["id"].duplicated(), "this id stands there twice")
+        refuse_first(path, ~np.isfinite(table[column]), f"column '{column}' is not a finite number")
+    refuse_first(path, table["id"].duplicated(), "this id stands there twice")
     return table
 
 
-def _refuse_first(path: Path, bad: pd.Series[bool], what: str) -> None:
+def refuse_first(path: Path, bad: pd.Series[bool], problem: str, cells: pd.Series[str] | None = None) -> None:
+    """Refuse a table for its first bad row, whose one of `cells` stands for the braces in `problem`.
+
+    Raises:
+        UserError: naming the file and the line.
+    """
     if bad.any():
-        raise UserError(f"{path}: line {int(bad.to_numpy().argmax()) + 2}: {what}")
+        row = int(bad.to_numpy().argmax())
+        cell = "" if cells is None else str(cells.iloc[row])
+        raise UserError(f"{path}: line {row + 2}: {problem.replace('{}', cell)}")
 
 
 def _finite(value: Any) -> Any:

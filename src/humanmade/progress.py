@@ -14,6 +14,8 @@ S = TypeVar("S")
 T = TypeVar("T")
 
 LOG_SECONDS = 20.0
+LONGEST_PAUSE = 30.0
+"""Seconds between two looks at something that takes its time."""
 
 
 class _Lines:
@@ -97,7 +99,7 @@ def duration(seconds: float) -> str:
 
 
 class Waiting:
-    """A line about something that takes its time: redrawn on a terminal, now and then in a log."""
+    """Looks at what takes its time, and a line about it: redrawn on a terminal, now and then in a log."""
 
     def __init__(self, what: str) -> None:
         self.what = what
@@ -105,12 +107,17 @@ class Waiting:
         self._state = ""
         self._shown = 0.0
 
-    def __enter__(self) -> Waiting:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if sys.stderr.isatty() and self._state:
-            sys.stderr.write("\n")
+    def __iter__(self) -> Iterator[Waiting]:
+        """A turn for each look, with pauses between them: short at first."""
+        pause = 0.5
+        try:
+            while True:
+                yield self
+                time.sleep(pause)
+                pause = min(1.5 * pause, LONGEST_PAUSE)
+        finally:
+            if sys.stderr.isatty() and self._state:
+                sys.stderr.write("\n")
 
     @property
     def seconds(self) -> float:

@@ -7,10 +7,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from humanmade import places
+from humanmade import places, pretrained
 from humanmade.errors import UserError
 from humanmade.kaggle import weights
-from humanmade.kaggle.weights import slug
+from humanmade.kaggle.weights import dataset
 from tests.kaggle.conftest import Kit
 from tests.kaggle.standin import Dataset, StandIn
 
@@ -98,7 +98,7 @@ def test_all_that_a_recipe_and_its_forecast_need(kit: Kit, standin: StandIn, fol
 
 
 def test_an_autoencoder_is_taken_from_diffusers_layout(random_autoencoder: Path, tmp_path: Path):
-    halves = {half: load_file(random_autoencoder / f"taef2_{half}.safetensors") for half in weights.HALVES}
+    halves = {half: load_file(random_autoencoder / f"taef2_{half}.safetensors") for half in pretrained.HALVES}
     layers = {f"encoder.layers.{key}": tensor for key, tensor in halves["encoder"].items()}
     for key, tensor in halves["decoder"].items():
         layer, rest = key.split(".", 1)
@@ -106,10 +106,14 @@ def test_an_autoencoder_is_taken_from_diffusers_layout(random_autoencoder: Path,
     place = tmp_path / "taef2"
     place.mkdir()
     with places.weights_in(place):
+        with pytest.raises(
+            UserError, match=r"no taesd_encoder\.safetensors and taesd_decoder.*with --weights"
+        ):
+            weights.find("taesd")
         with pytest.raises(UserError, match=r"nor diffusion_pytorch_model\.safetensors of madebyollin/taef2"):
             weights.find("taef2")
         save_file(layers, place / weights.DIFFUSERS)
-        for half, path in zip(weights.HALVES, weights.find("taef2"), strict=True):
+        for half, path in zip(pretrained.HALVES, weights.find("taef2"), strict=True):
             made = load_file(path)
             assert path.name == f"taef2_{half}.safetensors" and made.keys() == halves[half].keys()
             assert all(torch.equal(made[key], halves[half][key]) for key in made)
@@ -120,11 +124,11 @@ def test_an_autoencoder_is_taken_from_diffusers_layout(random_autoencoder: Path,
 
 
 def test_one_slug_a_weight_with_timms_default_tag_or_without():
-    assert slug("vit_small_patch14_dinov2.lvd142m") == slug("vit_small_patch14_dinov2")
-    assert slug("resnet50.fb_swsl_ig1b_ft_in1k") != slug("resnet50")
+    assert dataset("vit_small_patch14_dinov2.lvd142m") == dataset("vit_small_patch14_dinov2")
+    assert dataset("resnet50.fb_swsl_ig1b_ft_in1k") != dataset("resnet50")
 
 
 def test_slugs_of_weights_fit_and_differ():
     long = "vit_large_patch14_reg4_dinov2_with_a_long_name.lvd142m"
-    slugs = {slug(name) for name in (long, long + "b", "vit.a", "vit_b.a")}
+    slugs = {dataset(name) for name in (long, long + "b", "vit.a", "vit_b.a")}
     assert len(slugs) == 4 and all(6 <= len(slug) <= 50 for slug in slugs)

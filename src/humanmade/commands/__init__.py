@@ -23,7 +23,7 @@ import click
 
 from humanmade import __version__
 from humanmade.commands._verb import SECTIONS, Verb
-from humanmade.errors import Interrupted, KaggleError, UserError, did_you_mean
+from humanmade.errors import COMPLAINT, Interrupted, KaggleError, UserError, did_you_mean
 
 
 class Verbs(click.Group):
@@ -131,4 +131,4 @@ def _complain(text: str, ended: bool = False) -> None:
 
         if not team().fail():
             return
-    print(f"humanmade: {text}", file=sys.stderr)
+    print(f"{COMPLAINT}{text}", file=sys.stderr)

@@ -12,7 +12,7 @@ from torch import nn
 
 from humanmade.errors import UserError
 from humanmade.images.decode import Picture
-from humanmade.pretrained import folders
+from humanmade.pretrained import HALVES, folders, half_file
 from humanmade.training.device import Machine
 
 STRIDE = 8
@@ -96,8 +96,8 @@ def load_autoencoder(name: str) -> LatentAutoencoder:
         UserError: the files are nowhere, or do not fit.
     """
     places, halves = folders(), {}
-    for half in ("encoder", "decoder"):
-        file_name = f"{name}_{half}.safetensors"
+    for half in HALVES:
+        file_name = half_file(name, half)
         place = next((place for place in places if (place / file_name).is_file()), None)
         if place is None:
             raise UserError(
