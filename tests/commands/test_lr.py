@@ -7,6 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
+from humanmade import pretrained
 from humanmade.commands import main
 from humanmade.errors import UserError
 from humanmade.evaluation import rate_test
@@ -94,3 +95,9 @@ def test_a_recipe_that_trains_no_network_is_refused(recipe: str, says: str, caps
     assert main(["lr", recipe]) == 2
     told = capsys.readouterr()
     assert says in told.err and told.err.count("\n") == 1 and not told.out
+
+
+def test_missing_weights_are_said_before_any_data_is_read(capsys, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(pretrained, "_hub_answers", lambda: False)
+    assert main(["lr", "convnext_tiny", "--data", "nowhere"]) == 2
+    assert capsys.readouterr().err.startswith("humanmade: no weights for convnext_tiny.fb_in22k_ft_in1k in ")

@@ -22,7 +22,7 @@ from humanmade.errors import UserError
 from humanmade.evaluation import canaries, distance
 from humanmade.evaluation.collect import collect, count_sources
 from humanmade.images import views
-from humanmade.progress import warn
+from humanmade.progress import stage, warn
 from humanmade.recipe import Recipe
 from humanmade.run import ALL, Run
 from humanmade.scores import Scores
@@ -129,10 +129,12 @@ def _welcome_back(current: Run, detector: Detector, budget: Budget) -> None:
 def _measure_the_whole(current: Run, folds: Folds, table: pd.DataFrame, budget: Budget) -> None:
     """Measure what the forecast and the canaries need beside the folds, as far as there is time."""
     try:
-        distance.measure_once(current, folds, table, budget)
+        with stage("distance of the test set"):
+            distance.measure_once(current, folds, table, budget)
     except OutOfTimeError:
         warn("the time budget is used up; the forecast does not know how far the test set is")
     try:
-        canaries.measure_once(current, folds, budget)
+        with stage("canaries"):
+            canaries.measure_once(current, folds, budget)
     except OutOfTimeError:
         warn("the time budget is used up; the run goes without canaries")
