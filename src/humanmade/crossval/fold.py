@@ -80,14 +80,11 @@ def train_fold(job: Job, key: int | str, to_come: int, predict: bool = True) -> 
     seen = sum(fit["pictures"] for fit in fits)
     facts |= {"seconds": seconds, "images_per_second": seen / max(training, 1e-9), "stages": stages}
     files.write_json(folder / run.DONE, facts)
-    if isinstance(key, int):
+    said = f"trained on all {len(train)} rows"
+    if "auc" in facts:
+        said = f"F1 {facts['f1']:.3f}, AUC {facts['auc']:.3f}"
         with closing(Curves(folder)) as curves:
-            curves.add(key, {f"fold/{name}": facts[name] for name in ("auc", "f1", "logloss")})
-    said = (
-        f"F1 {facts['f1']:.3f}, AUC {facts['auc']:.3f}"
-        if "auc" in facts
-        else f"trained on all {len(train)} rows"
-    )
+            curves.add(int(key), {f"fold/{name}": facts[name] for name in ("auc", "f1", "logloss")})
     after = f"; about {duration(seconds * to_come)} for {to_come} more" if to_come else ""
     print(f"fold {key}: {said}, {duration(seconds)}{after}", flush=True)
 
