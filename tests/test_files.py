@@ -150,6 +150,25 @@ def test_a_folder_is_held_by_one_process(tmp_path: Path):
     assert not folder.exists(), "where nothing was written, nothing stays"
 
 
+def test_a_folder_that_comes_and_goes_is_held_by_one_process_at_a_time(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(time, "sleep", lambda _: os.sched_yield())
+    children = []
+    for _ in range(3):
+        children.append(os.fork())
+        if not children[-1]:
+            code = 1
+            try:
+                for _ in range(300):
+                    with files.held(tmp_path / "r", "training here", lambda: None):
+                        (tmp_path / "inside").touch(exist_ok=False)
+                        (tmp_path / "inside").unlink()
+                code = 0
+            finally:
+                os._exit(code)
+    assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0, 0, 0]
+    assert not (tmp_path / "r").exists()
+
+
 @pytest.mark.parametrize(
     ("content", "says"),
     [

@@ -217,17 +217,16 @@ def blend(
     """
     from humanmade.data import manifest
     from humanmade.evaluation import blend, worth
-    from humanmade.evaluation.member import read_member
 
     files.refuse_existing(Path(out), force)
     if threshold is not None and prevalence is not None:
         raise UserError("--threshold: cuts at a logit and --prevalence by rank; leave one of them out")
-    made = blend.Blend([read_member(str(name)) for name in runs], method)
+    made = blend.Blend([blend.read_member(str(name)) for name in runs], method)
     logits = made.test
     folders, problem = _shared_folders([member.run for member in made.members if member.run], data)
     if folders:
-        logits = blend.in_order(logits, manifest.load(folders, pictures=False))
-    labels, lines = blend.submit(made, logits, Path(out), prevalence, threshold)
+        logits = worth.in_order(logits, manifest.load(folders, pictures=False))
+    labels, lines = worth.submit(made, logits, Path(out), prevalence, threshold)
     lines += worth.lines(made, dict(zip(logits.index, labels, strict=True)))
     if problem:
         lines.append(f"not checked against a test.csv: {problem}")

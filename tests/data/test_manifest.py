@@ -106,6 +106,17 @@ def test_a_folder_without_tables_is_refused(tmp_path: Path):
         manifest.load([tmp_path / "absent"])
 
 
+def test_a_folder_of_two_forms_or_without_rows_is_refused(competition_folder: MakeFolder):
+    folder = competition_folder(pairs=2, test=1)
+    (folder / "manifest.csv").write_text("path,label\n")
+    with pytest.raises(UserError, match=r"holds both manifest.csv and train.csv; keep one of them"):
+        manifest.load([folder])
+    (folder / "train.csv").unlink()
+    (folder / "test.csv").unlink()
+    with pytest.raises(UserError, match=r"manifest.csv: has no rows"):
+        manifest.load([folder])
+
+
 @pytest.mark.parametrize(("label", "says"), [("0", "all 4 train rows have label 0"), ("1", "have label 1")])
 def test_one_class_cannot_be_trained_on(manifest_folder: MakeFolder, label: str, says: str):
     table = manifest.load([rewrite(manifest_folder(pairs=2), label=label)])

@@ -12,11 +12,12 @@ from timm.optim import create_optimizer_v2
 from humanmade import detectors, places
 from humanmade import recipe as recipes
 from humanmade.data import inventory, manifest
-from humanmade.detectors.network import Network
+from humanmade.detectors.network import CHECKPOINT, Network
 from humanmade.detectors.weights import create_backbone
 from humanmade.errors import UserError
 from humanmade.schema import BackboneRecipe, NetworkRecipe
 from humanmade.training.budget import Budget
+from humanmade.training.checkpoint import load_weights, save_weights
 from tests.conftest import MakeFolder
 
 
@@ -91,6 +92,15 @@ def test_a_checkpoint_of_another_preprocessing_is_refused(
         network(tiny_network, "image_size=48").logits(tmp_path, rows, ["identity"])
 
 
+def test_a_checkpoint_that_lacks_a_layer_is_refused(rows: pd.DataFrame, tiny_network: Path, tmp_path: Path):
+    network(tiny_network, "epochs=1").fit(rows, rows[:0], 0, tmp_path, Budget())
+    tensors, facts = load_weights(tmp_path / CHECKPOINT)
+    tensors.popitem()
+    save_weights(tmp_path / CHECKPOINT, tensors, facts)
+    with pytest.raises(UserError, match=r"model.safetensors: damaged \("):
+        network(tiny_network).logits(tmp_path, rows, ["identity"])
+
+
 def test_a_checkpoint_from_other_pretrained_weights_is_refused(
     rows: pd.DataFrame, tiny_network: Path, tmp_path: Path
 ):
@@ -131,6 +141,7 @@ def test_layer_decay_reaches_every_depth(tiny_network: Path, backbone: str):
 CPU = [name for name in recipes.shipped() if name.endswith("_cpu") and name != "robust_cpu"] + ["demo"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CPU)
 def test_recipes_for_the_processor_take_three_real_steps(name: str, rows: pd.DataFrame, tmp_path: Path):
     # Weights that no package ships are not here.

@@ -41,6 +41,12 @@ def test_selection_is_per_source_and_by_support(monkeypatch: pytest.MonkeyPatch)
     assert ids["human-made", "worst mistakes"] == ["e"] and ids["human-made", "surest hits"] == ["f"]
 
 
+def test_a_logit_of_0_says_human_made():
+    rows = pd.DataFrame({"id": ["a", "b"], "label": [0, 1], "source": "one", "logit": 0.0})
+    chosen = explaining.select(rows).set_index("group")["id"]
+    assert (chosen["surest hits"], chosen["worst mistakes"]) == ("a", "b")
+
+
 @pytest.mark.parametrize("method", choices.MAPS)
 @pytest.mark.parametrize(
     ("backbone", "size"),
@@ -115,6 +121,7 @@ def test_a_sheet_has_a_row_a_source_and_three_columns_a_group(tmp_path: Path):
             "group": ["surest hits", "most doubtful", "worst mistakes"],
             "label": [1, 1, 0],
             "logit": [3.0, 0.1, 2.0],
+            "wrong": [False, False, True],
         }
     )
     shown = [np.full((32, 32, 3), (red, 200, 0), np.uint8) for red in (0, 100, 200)]

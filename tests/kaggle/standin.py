@@ -156,7 +156,7 @@ class StandIn:
         """All that a child process may see; nothing else reaches it."""
         proxy = f"http://127.0.0.1:{self.port}"
         (home / "tmp").mkdir(parents=True, exist_ok=True)
-        passed = {"PATH", "LANG", "HUMANMADE_CACHE", "OMP_NUM_THREADS"}
+        passed = {"PATH", "LANG", "HUMANMADE_CACHE", "OMP_NUM_THREADS", "COVERAGE_PROCESS_CONFIG"}
         return {name: value for name, value in os.environ.items() if name in passed} | {
             "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}",
             "HOME": str(home),

@@ -15,18 +15,16 @@ from humanmade.crossval import plan, ranks
 from humanmade.crossval.fold import Job
 from humanmade.data import folds as folding
 from humanmade.data import manifest
-from humanmade.data.folds import Folds
 from humanmade.detectors.base import Detector
 from humanmade.detectors.embedding import name_sources
 from humanmade.errors import UserError
-from humanmade.evaluation import canaries, distance
-from humanmade.evaluation.collect import collect, count_sources
+from humanmade.evaluation.collect import collect, measure_once
 from humanmade.images import views
-from humanmade.progress import stage, warn
+from humanmade.progress import warn
 from humanmade.recipe import Recipe
 from humanmade.run import ALL, Run
 from humanmade.scores import Scores
-from humanmade.training.budget import Budget, OutOfTimeError
+from humanmade.training.budget import Budget
 from humanmade.training.team import Team, team
 
 
@@ -74,7 +72,7 @@ def _cross_validate(
 ) -> Scores | None:
     budget = options.budget
     stages = {"reading": time.monotonic() - budget.began}
-    data, sources = run.fingerprint(table), count_sources(table)
+    data = run.fingerprint(table)
     if recipe.split == "source":
         with torchrun.first():
             table = name_sources(table)
@@ -101,9 +99,9 @@ def _cross_validate(
     if not torchrun.leads:
         return None
     began, budget.spent = time.monotonic(), 0.0
-    _measure_the_whole(current, folds, table, budget)
+    measure_once(current, folds, table, budget)
     stages["measuring"] = time.monotonic() - began
-    return collect(current, table, folds, data, options.prevalence, sources, stages)
+    return collect(current, table, folds, data, options.prevalence, stages)
 
 
 def _wanted(fold: int | str | None, count: int) -> list[int | str]:
@@ -124,17 +122,3 @@ def _welcome_back(current: Run, detector: Detector, budget: Budget) -> None:
             detector.verify(place)
     listed = ", ".join(map(str, done)) or "none"
     print(f"{current.folder} was started before; finished folds are kept: {listed}", flush=True)
-
-
-def _measure_the_whole(current: Run, folds: Folds, table: pd.DataFrame, budget: Budget) -> None:
-    """Measure what the forecast and the canaries need beside the folds, as far as there is time."""
-    try:
-        with stage("distance of the test set"):
-            distance.measure_once(current, folds, table, budget)
-    except OutOfTimeError:
-        warn("the time budget is used up; the forecast does not know how far the test set is")
-    try:
-        with stage("canaries"):
-            canaries.measure_once(current, folds, budget)
-    except OutOfTimeError:
-        warn("the time budget is used up; the run goes without canaries")

@@ -13,7 +13,7 @@ import pandas as pd
 from humanmade import files, metrics, run
 from humanmade.data.folds import Folds
 from humanmade.detectors.base import Detector
-from humanmade.evaluation import held_out
+from humanmade.evaluation import grid
 from humanmade.evaluation.inference import member_logits
 from humanmade.images.corruptions import CORRUPTIONS
 from humanmade.progress import duration, stage
@@ -35,7 +35,7 @@ class Job:
 
     def shown(self, valid: int, test: int) -> int:
         """How many pictures one training predicts, of so many rows under all views and corruptions."""
-        corrupted = min(valid, held_out.SAMPLE // len(self.folds)) * (1 + len(CORRUPTIONS))
+        corrupted = min(valid, grid.SAMPLE // len(self.folds)) * (1 + len(CORRUPTIONS))
         return (valid + test) * len(self.view_names) + corrupted
 
 
@@ -72,8 +72,8 @@ def train_fold(job: Job, key: int | str, to_come: int, predict: bool = True) -> 
                     facts |= metrics.summary(rows["label"], found[""])
         predicted = time.monotonic()
         if len(valid):
-            with stage(f"forecast of fold {key}"):
-                held_out.measure(detector, places, valid, folder, len(folds), budget)
+            with stage(f"corruptions of fold {key}"):
+                grid.measure(detector, places, valid, folder, len(folds))
         scoring = time.monotonic() - predicted
     stages = {"training": training, "predicting": predicted - fitted, "scoring": scoring}
     seconds = sum(stages.values())

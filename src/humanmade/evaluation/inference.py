@@ -12,10 +12,10 @@ import pandas as pd
 from humanmade import detectors
 from humanmade.detectors.base import Detector, Logits
 from humanmade.errors import UserError
-from humanmade.files import read_csv, read_numbers
+from humanmade.files import read_csv
 from humanmade.images import views
 from humanmade.progress import warn
-from humanmade.run import OOF, PICTURES, Run
+from humanmade.run import PICTURES, Run
 from humanmade.training.team import team
 
 
@@ -66,9 +66,8 @@ def known(current: Run, rows: pd.DataFrame) -> pd.DataFrame:
     pictures = read_csv(current.folder / PICTURES, ("id", "digest"))
     seen = pd.Series("trained on", index=pictures["digest"].drop_duplicates())
     logits, folds = pd.Series(dtype=float), pd.Series(dtype=int)
-    if (current.folder / OOF).is_file():
-        oof = read_numbers(current.folder / OOF, ("id", "logit", "fold")).merge(pictures, on="id")
-        oof = oof.drop_duplicates("digest").set_index("digest")
+    if (oof := current.oof) is not None:
+        oof = oof.merge(pictures, on="id").drop_duplicates("digest").set_index("digest")
         seen[oof.index] = "out of fold"
         logits, folds = oof["logit"], oof["fold"].astype(int)
     first = current.finished()[:1]

@@ -10,12 +10,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from humanmade import files, places, pretrained, yardsticks
+from humanmade import files, places, pretrained
 from humanmade.errors import KaggleError, UserError
 from humanmade.kaggle.client import Client, looks, plain
 from humanmade.progress import Waiting
 
 HALVES = ("encoder", "decoder")
+CONVERTED = "taef2"
+"""The autoencoder whose halves are made of a checkpoint in diffusers' layout."""
 DIFFUSERS = "diffusion_pytorch_model.safetensors"
 """The name of any checkpoint in diffusers' layout."""
 PREPARING_SECONDS = 3600.0
@@ -60,7 +62,7 @@ def find(name: str) -> list[Path]:
     place = next((place for place in pretrained.folders() if all((place / n).is_file() for n in names)), None)
     if place:
         paths = [place / half for half in names]
-    elif name == yardsticks.AUTOENCODER:
+    elif name == CONVERTED:
         paths = _convert(name)
     else:
         paths = [weights.find_weights(name)[0] or _download_weights(name)]
