@@ -10,7 +10,7 @@ def test_a_log_gets_a_line_a_minute_from_all_bars_together(
 ):
     clock = 1000.0
     monkeypatch.setattr(time, "monotonic", lambda: clock)
-    monkeypatch.setattr(time, "time", lambda: clock)  # tqdm's
+    monkeypatch.setattr("tqdm.std.time", lambda: clock)
     monkeypatch.setattr(progress._Lines, "last", 0.0)
     for fold in range(2):
         with progress.stage(f"fold {fold}"):
