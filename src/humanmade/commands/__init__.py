@@ -46,8 +46,8 @@ class Verbs(click.Group):
         """The verb that the first word names, or an error with the nearest one and all others."""
         name, verbs = args[0], self.list_commands(ctx)
         if name not in verbs and not name.startswith("-"):
-            hint = did_you_mean(name, verbs, cutoff=0.6) or ";"
-            raise click.UsageError(f"no verb '{name}'{hint} Verbs are {', '.join(verbs)}.", ctx)
+            hint = did_you_mean(name, verbs, cutoff=0.6) or f"; verbs are {', '.join(verbs)}."
+            raise click.UsageError(f"no verb '{name}'{hint}", ctx)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

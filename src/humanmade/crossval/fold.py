@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,9 +16,10 @@ from humanmade.detectors.base import Detector
 from humanmade.evaluation import grid
 from humanmade.evaluation.inference import member_logits
 from humanmade.images.corruptions import CORRUPTIONS
-from humanmade.progress import duration
+from humanmade.progress import duration, stage
 from humanmade.run import Run
 from humanmade.training.budget import Budget
+from humanmade.training.curves import Curves
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ def train_fold(job: Job, key: int | str, to_come: int, predict: bool = True) -> 
     training = sum(fit["seconds"] for fit in fits)
     places = [place for _, place in members]
     facts: dict[str, Any] = {"fold": key}
-    with budget.predicting():
+    with budget.predicting(), stage(f"fold {key}"):
         fitted = time.monotonic()
         for name, rows in (("oof", valid), ("test", test)):
             if len(rows):
@@ -98,17 +100,18 @@ def train_fold(job: Job, key: int | str, to_come: int, predict: bool = True) -> 
                     facts |= metrics.summary(rows["label"], found[""])
         predicted = time.monotonic()
         if len(valid):
-            grid.measure(detector, places, valid, folder, len(folds))
+            with stage(f"corruptions of fold {key}"):
+                grid.measure(detector, places, valid, folder, len(folds))
         scoring = time.monotonic() - predicted
     stages = {"training": training, "predicting": predicted - fitted, "scoring": scoring}
     seconds = sum(stages.values())
     seen = sum(fit["pictures"] for fit in fits)
     facts |= {"seconds": seconds, "images_per_second": seen / max(training, 1e-9), "stages": stages}
     files.write_json(folder / run.DONE, facts)
-    said = (
-        f"F1 {facts['f1']:.3f}, AUC {facts['auc']:.3f}"
-        if "auc" in facts
-        else f"trained on all {len(train)} rows"
-    )
+    said = f"trained on all {len(train)} rows"
+    if "auc" in facts:
+        said = f"F1 {facts['f1']:.3f}, AUC {facts['auc']:.3f}"
+        with closing(Curves(folder)) as curves:
+            curves.add(int(key), {f"fold/{name}": facts[name] for name in ("auc", "f1", "logloss")})
     after = f"; about {duration(seconds * to_come)} for {to_come} more" if to_come else ""
     print(f"fold {key}: {said}, {duration(seconds)}{after}", flush=True)
