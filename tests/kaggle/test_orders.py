@@ -57,3 +57,16 @@ def test_a_smoke_run_is_two_folds_of_2000_pictures():
     assert Part().smoke("spectrum", ()).options == ("--limit", "2000", "--folds", "2")
     assert Part(folds=3, limit=50).smoke("spectrum", ()).options == ("--limit", "50", "--folds", "3")
     assert Part().smoke("spectrum", ["split=source"]).options == ("--limit", "2000")
+
+
+def test_hours_memory_and_what_is_attached_are_told():
+    told = order(
+        "me", "train", "robust_kaggle", hours=9, resume=True, extra=["more"], models=["a/b/c/d/1"]
+    ).told
+    assert "ends within: 9 hours\n" in told and "takes: 5.5 hours on two T4" in told and "memory: " in told
+    (attached,) = [line for line in told.splitlines() if line.startswith("  attached: ")]
+    every = ["humanmade-weights-taef2", "more", "humanmade-train-robust-kaggle"]
+    assert all(f"me/{name}" in attached for name in every) and "a/b/c/d/1" in attached
+    unknown = order("me", "train", "spectrum").told
+    assert "memory: not known; --smoke tells" in unknown
+    assert order("me", "blend", runs=["a"]).told == "  attached: me/a"

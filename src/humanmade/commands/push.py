@@ -95,7 +95,7 @@ def push(
     if client:
         order = orders.with_ready_datasets(client, orders.order(client.owner, *words))
     folder = bundle.build(order, Path("build"))
-    print(bundle.self_test(folder), flush=True)
+    print(bundle.self_test(folder), order.told, sep="\n", flush=True)
     if client is None:
         print(f"{folder}: built and not pushed (--dry-run)")
         return

@@ -86,6 +86,21 @@ class Order:
         """`owner/slug` of the kernel itself."""
         return f"{self.owner}/{slug(self.kernel, self.recipe, '--limit' in self.options)}"
 
+    @property
+    def told(self) -> str:
+        """In words: the time that it is given and that its recipe takes, memory, and what is attached."""
+        recipe = recipes.summary(self.recipe) if self.recipe else {}
+        unknown = "not known; --smoke tells" if self.kernel == "train" else ""
+        facts = {
+            "ends within": f"{self.hours:g} hours" * (self.kernel == "train"),
+            "whole recipe takes": recipe.get("time") or unknown,
+            "memory": recipe.get("memory") or unknown,
+            "attached": ", ".join(
+                filter(None, (*self.weights, *self.models, *self.extra, *self.runs, self.resume))
+            ),
+        }
+        return "\n".join(f"  {word}: {fact}" for word, fact in facts.items() if fact)
+
     def check(self) -> None:
         """Refuse what would only fail on Kaggle.
 
