@@ -99,7 +99,7 @@ def folds_of_a_probe(data: Path, rounds: int) -> list[Row]:
 
     However few pictures there are, a head takes some tenths of a second: of few the ratio is large.
     """
-    rows = table(data, 640)
+    rows = table(data, 1_300)
     made = folds.make(rows, 5, 0, "pairs")
 
     def ours() -> float:

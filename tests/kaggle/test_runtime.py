@@ -324,4 +324,4 @@ def test_a_small_run_has_a_name_of_its_own_and_foretells_the_whole_one(
     said = capsys.readouterr().out.strip().splitlines()[-3:]
     assert all(line.startswith("the whole run: ") for line in said)
     assert "(20 train and 4 test over 12 and 4), 1 folds at a time" in said[1]
-    assert said[2].endswith("min for 3 folds")
+    assert said[2].startswith("the whole run: about ") and said[2].endswith(" for 3 folds")
