@@ -121,6 +121,7 @@ def test_names_that_toml_must_quote_survive(tmp_path: Path):
 def test_a_recipe_names_the_weights_it_needs():
     assert recipes.load("probe_dinov2_s").pretrained_weights() == ["vit_small_patch14_dinov2"]
     assert recipes.load("resnet_cpu").pretrained_weights() == [], "it starts from random ones"
+    assert recipes.load("reconstruction").pretrained_weights() == ["taef2"]
     assert recipes.load("robust_cpu").pretrained_weights() == ["tf_efficientnet_lite0", "taef2"]
 
 

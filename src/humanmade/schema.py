@@ -164,6 +164,10 @@ class LinearHeadRecipe(PictureRecipe):
     after drawn histories of compression and scaling, both members of a pair alike."""
 
 
+class FrozenRecipe(TensorRecipe, LinearHeadRecipe):
+    """Keys of the detectors with a linear head on what a frozen network computes."""
+
+
 class TrainedRecipe(TensorRecipe):
     """Keys of the detectors that the training loop trains."""
 
@@ -220,7 +224,7 @@ class NetworkRecipe(BackboneRecipe, TrainedRecipe):
     augment: Augment = Augment()
 
 
-class ProbeRecipe(BackboneRecipe, LinearHeadRecipe):
+class ProbeRecipe(BackboneRecipe, FrozenRecipe):
     """A frozen timm backbone with a linear head on pooled features of several depths."""
 
     detector: Literal["probe"] = "probe"
@@ -236,6 +240,18 @@ class SpectrumRecipe(LinearHeadRecipe):
     detector: Literal["spectrum"] = "spectrum"
 
 
+class ReconstructionRecipe(FrozenRecipe):
+    """What a pretrained autoencoder does to a picture, with a linear head."""
+
+    detector: Literal["reconstruction"] = "reconstruction"
+    image_size: SizeOf8 = 224
+    autoencoder: str = "taef2"
+    """`<name>_encoder.safetensors` and `<name>_decoder.safetensors`."""
+
+    def pretrained_weights(self) -> list[str]:
+        return list(dict.fromkeys([self.autoencoder, *super().pretrained_weights()]))
+
+
 class VaeRecipe(TrainedRecipe, LinearHeadRecipe):
     """A variational autoencoder of human-made pictures, its errors calibrated by a linear head."""
 
@@ -243,7 +259,7 @@ class VaeRecipe(TrainedRecipe, LinearHeadRecipe):
     image_size: SizeOf8 = 224
 
 
-Single: TypeAlias = NetworkRecipe | ProbeRecipe | SpectrumRecipe | VaeRecipe
+Single: TypeAlias = NetworkRecipe | ProbeRecipe | SpectrumRecipe | ReconstructionRecipe | VaeRecipe
 """What can stand in an ensemble."""
 
 

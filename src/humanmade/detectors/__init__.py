@@ -11,6 +11,7 @@ REGISTRY = {
     "network": "humanmade.detectors.network:Network",
     "probe": "humanmade.detectors.probe:Probe",
     "spectrum": "humanmade.detectors.spectrum:Spectrum",
+    "reconstruction": "humanmade.detectors.reconstruction:Reconstruction",
     "vae": "humanmade.detectors.vae:VaeDetector",
     "ensemble": "humanmade.detectors.ensemble:Ensemble",
 }

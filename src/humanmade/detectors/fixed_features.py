@@ -5,18 +5,25 @@ from __future__ import annotations
 import json
 from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 
+from humanmade.data.loader import worker_count
 from humanmade.detectors import heads
 from humanmade.detectors.base import Logits, PictureDetector
-from humanmade.detectors.features import FeatureStore
+from humanmade.detectors.features import Features, FeatureStore, NotFiniteError
+from humanmade.errors import UserError
 from humanmade.files import write_text
 from humanmade.images.views import expand
-from humanmade.schema import LinearHeadRecipe
+from humanmade.progress import warn_once
+from humanmade.schema import FrozenRecipe, LinearHeadRecipe
 from humanmade.training.budget import Budget
+from humanmade.training.device import Machine
 
 
 class FixedFeatures(PictureDetector):
@@ -60,3 +67,45 @@ class FixedFeatures(PictureDetector):
         head = heads.load_head(folder, self.facts)
         self.compute(rows, views)
         return np.column_stack([heads.linear_logits(head, self.store.get(rows, view)) for view in views])
+
+
+class FrozenFeatures(FixedFeatures):
+    """Features that a frozen network computes: in half precision, but where that overflows."""
+
+    recipe: FrozenRecipe
+    batch: int
+    """Pictures that go through the network at once."""
+
+    def __init__(self, recipe: FrozenRecipe) -> None:
+        super().__init__(recipe)
+        self.machine = Machine.pick(recipe.precision)
+
+    @abstractmethod
+    def extract(self, pixels: torch.Tensor) -> Features:
+        """Features (n, dimensions) of pictures (n, 3, size, size) uint8."""
+
+    @cached_property
+    def store(self) -> FeatureStore:
+        """Features of pictures, kept on disk."""
+        key = json.dumps([self.facts, str(self.machine.dtype), self.machine.device.type], sort_keys=True)
+        return FeatureStore(key, self.frame, self.batch, worker_count(self.recipe.workers), self.extract)
+
+    def compute(self, rows: pd.DataFrame, views: Sequence[str], budget: Budget | None = None) -> None:
+        """Compute the features that are missing.
+
+        Of a network whose numbers half precision cannot hold, all are computed again in float32, and
+        kept under that name.
+
+        Raises:
+            UserError: in float32 they are not finite either.
+        """
+        try:
+            super().compute(rows, views, budget)
+        except NotFiniteError:
+            name = self.recipe.name
+            if self.machine.dtype == torch.float32:
+                raise UserError(f"{name}: features are not finite, even in fp32; use other weights") from None
+            warn_once(f"{name}: features overflow in half precision; they are computed in fp32")
+            self.machine = replace(self.machine, dtype=torch.float32)
+            del self.store
+            super().compute(rows, views, budget)

@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
-import pandas as pd
 import torch
 
-from humanmade.data.loader import worker_count
 from humanmade.detectors.base import Maps
-from humanmade.detectors.features import Features, FeatureStore, NotFiniteError
-from humanmade.detectors.fixed_features import FixedFeatures
+from humanmade.detectors.features import Features
+from humanmade.detectors.fixed_features import FrozenFeatures
 from humanmade.detectors.folding import folded
 from humanmade.detectors.heads import load_head
 from humanmade.detectors.weights import create_backbone, input_facts
-from humanmade.errors import UserError
-from humanmade.progress import warn_once
 from humanmade.recipe import require
 from humanmade.schema import ProbeRecipe
-from humanmade.training.budget import Budget
 from humanmade.training.checkpoint import digest
-from humanmade.training.device import Machine
 
 
-class Probe(FixedFeatures):
+class Probe(FrozenFeatures):
     """Logistic regression on the features of a frozen backbone."""
 
     recipe: ProbeRecipe
@@ -36,35 +27,7 @@ class Probe(FixedFeatures):
 
     def __init__(self, recipe: ProbeRecipe) -> None:
         super().__init__(recipe)
-        self.machine = Machine.pick(recipe.precision)
-
-    @cached_property
-    def store(self) -> FeatureStore:
-        """Features of pictures, kept on disk."""
-        recipe = self.recipe
-        key = json.dumps([self.facts, str(self.machine.dtype), self.machine.device.type], sort_keys=True)
-        workers = worker_count(recipe.workers)
-        return FeatureStore(key, self.frame, recipe.inference_batch, workers, self.extract)
-
-    def compute(self, rows: pd.DataFrame, views: Sequence[str], budget: Budget | None = None) -> None:
-        """Compute the features that are missing.
-
-        Of a network whose numbers half precision cannot hold, all are computed again in float32, and
-        kept under that name.
-
-        Raises:
-            UserError: in float32 they are not finite either.
-        """
-        try:
-            super().compute(rows, views, budget)
-        except NotFiniteError:
-            name = self.recipe.name
-            if self.machine.dtype == torch.float32:
-                raise UserError(f"{name}: features are not finite, even in fp32; use other weights") from None
-            warn_once(f"{name}: features overflow in half precision; they are computed in fp32")
-            self.machine = replace(self.machine, dtype=torch.float32)
-            del self.store
-            super().compute(rows, views, budget)
+        self.batch = recipe.inference_batch
 
     @property
     def backbone(self) -> torch.nn.Module:
