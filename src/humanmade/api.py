@@ -59,9 +59,9 @@ class Trained(Run):
         """
         from humanmade.data import inventory, manifest
         from humanmade.evaluation import inference
-        from humanmade.training.team import team
+        from humanmade.training.distributed import process_group
 
-        with team().first():
+        with process_group().first():
             rows = inventory.attach(manifest.to_predict(self.data_folders(_paths(data))), skip_broken)
         manifest.check_test_readable(rows)
         return rows[["id"]].assign(logit=inference.run_logits(self, rows))

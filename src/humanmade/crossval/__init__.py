@@ -25,7 +25,7 @@ from humanmade.recipe import Recipe
 from humanmade.run import ALL, Run
 from humanmade.scores import Scores
 from humanmade.training.budget import Budget
-from humanmade.training.team import Team, team
+from humanmade.training.distributed import ProcessGroup, process_group
 
 
 @dataclass(frozen=True)
@@ -61,14 +61,14 @@ def cross_validate(recipe: Recipe, table: pd.DataFrame, current: Run, options: O
     manifest.check_trainable(table)
     manifest.check_test_readable(table)
     with contextlib.ExitStack() as stack:
-        if team().leads:
+        if process_group().leads:
             stack.enter_context(files.held(current.folder, "training here"))
             files.sweep(current.folder)
-        return _cross_validate(recipe, table, current, options, team())
+        return _cross_validate(recipe, table, current, options, process_group())
 
 
 def _cross_validate(
-    recipe: Recipe, table: pd.DataFrame, current: Run, options: Options, torchrun: Team
+    recipe: Recipe, table: pd.DataFrame, current: Run, options: Options, torchrun: ProcessGroup
 ) -> Scores | None:
     budget = options.budget
     stages = {"reading": time.monotonic() - budget.began}

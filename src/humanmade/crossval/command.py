@@ -13,7 +13,7 @@ from humanmade.evaluation import scorecard
 from humanmade.progress import duration
 from humanmade.run import SUBMISSION, Run
 from humanmade.schema import Recipe
-from humanmade.training.team import team
+from humanmade.training.distributed import process_group
 
 PARTS = ("training", "predicting", "scoring")
 """Of a fold's seconds, as it notes them; scoring is that of corrupted pictures and counterparts."""
@@ -36,7 +36,7 @@ def train(
         limit: a smoke run on about that many rows.
         skip_broken: the largest share of pictures that may be unreadable; True is any.
     """
-    ranks = team()
+    ranks = process_group()
     with ranks.first():
         selection = defaults.data_or_demo(named)
     with ranks.first():

@@ -21,7 +21,7 @@ from humanmade.run import ALL, Run
 from humanmade.scores import WORST, Distance, FoldScores, Scores, parse
 from humanmade.training.budget import Budget, OutOfTimeError
 
-DISTANCE, CANARIES = "outlook.json", "canaries.json"
+DISTANCE, CANARIES = "distance.json", "canaries.json"
 """In the run folder: how far the test set is, and what canaries scored on the run's folds."""
 
 

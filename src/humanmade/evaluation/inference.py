@@ -16,7 +16,7 @@ from humanmade.files import read_csv
 from humanmade.images import views
 from humanmade.progress import warn
 from humanmade.run import PICTURES, Run
-from humanmade.training.team import team
+from humanmade.training.distributed import process_group
 
 
 def run_logits(current: Run, rows: pd.DataFrame) -> Logits:
@@ -32,7 +32,7 @@ def run_logits(current: Run, rows: pd.DataFrame) -> Logits:
         raise UserError(f"{current.folder}: no fold is finished; run cv again to continue it")
     recipe = current.recipe
     detector = detectors.create(recipe)
-    ranks, view_names = team(), views.expand(recipe.views)
+    ranks, view_names = process_group(), views.expand(recipe.views)
     good = ranks.share(rows[~rows["broken"]])
     places = [[place for _, place in current.trainings(key)] for key in done]
     by_place = iter(detector.logits_by([*itertools.chain(*places)], good, view_names))

@@ -26,8 +26,8 @@ from humanmade.training.budget import Budget, Pace
 from humanmade.training.checkpoint import load_state, save_state
 from humanmade.training.curves import Curves
 from humanmade.training.device import Machine, choose_kernels
+from humanmade.training.distributed import sharing
 from humanmade.training.optimiser import prepare
-from humanmade.training.team import sharing
 
 Loss = Callable[[torch.nn.Module, torch.Tensor, torch.Tensor], torch.Tensor]
 """Of a network, pictures (n, 3, height, width) of 0 to 1 and labels (n,)."""
