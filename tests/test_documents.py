@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 import shlex
 import shutil
@@ -78,7 +79,9 @@ def kit_command(line: str) -> tuple[str, ...]:
     if words[0] != "make":
         return tuple(words)
     asked = ["make", "--dry-run", "--old-file", ".venv/.ready", "RUN_KIT=humanmade", *words[1:]]
-    done = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=False)
+    # Not what `make test ARGS=...` hands down to the makes below it.
+    outside = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "ARGS")}
+    done = subprocess.run(asked, cwd=ROOT, env=outside, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{line}: {done.stderr}"
     ours = [made for made in done.stdout.splitlines() if made.startswith("humanmade ")]
     message = next((word.removeprefix("MSG=") for word in words if word.startswith("MSG=")), "")

@@ -71,8 +71,8 @@ def test_alone_it_lists_the_verbs_by_the_part_of_the_day(capsys):
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["evalute"], "no verb 'evalute'; did you mean 'evaluate'? Verbs are audit, bench,"),
-        (["nonsense"], "no verb 'nonsense'; Verbs are audit, bench,"),
+        (["evalute"], "no verb 'evalute'; did you mean 'evaluate'? See humanmade --help"),
+        (["nonsense"], "no verb 'nonsense'; verbs are audit, bench,"),
         (["cv", "--prevalance", "0.5"], "No such option '--prevalance'. Did you mean '--prevalence'?"),
         (["cv", "--nonsense"], "No such option '--nonsense'"),
         (["cv", "--prevalence", "1.5"], "'--prevalence': '1.5' is not a share between 0 and 1."),

@@ -31,7 +31,7 @@ def measure_once(current: Run, folds: Folds, table: pd.DataFrame, budget: Budget
 
     def far() -> dict[str, Any] | None:
         found = distance.measure(folds.rows, test, budget)
-        return {"test": asdict(found)} if found else None
+        return asdict(found) if found else None
 
     def dumb() -> dict[str, Any]:
         budget.check()
@@ -51,14 +51,13 @@ def measure_once(current: Run, folds: Folds, table: pd.DataFrame, budget: Budget
             warn(f"the time budget is used up; the run goes without {what}")
 
 
-def _kept(current: Run, name: str, kind: Any, key: str = "") -> Any:
+def _kept(current: Run, name: str, kind: Any) -> Any:
     """What `measure_once` found; None where it did not come to it."""
     path = current.folder / name
     if not path.is_file():
         return None
     advice = f"remove {path} and run cv again"
-    found = files.read_json(path, (key,) if key else (), advice)
-    return parse(kind, found[key] if key else found, path, advice)
+    return parse(kind, files.read_json(path, (), advice), path, advice)
 
 
 def collect(
@@ -91,7 +90,7 @@ def collect(
         for name in [f"oof_{member}.csv" for member in current.recipe.member_names]:
             _write_oof(current, folds, _held_out(current, folds, scored, name), name)
         scores = _with_folds(scores, current, oof, held_out)
-        far = _kept(current, DISTANCE, Distance, "test")
+        far = _kept(current, DISTANCE, Distance)
         lacking = ["embeddings"] if not far and distance.enough(folds.rows, test[~test["broken"]]) else []
         scores = replace(scores, distance=far, lacking=lacking)
         # Without test rows it is for a test set that shares nothing with the training set.
