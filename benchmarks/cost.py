@@ -15,6 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import nn
@@ -25,10 +26,10 @@ from benchmarks import photographs
 from benchmarks.compare import one_core
 from humanmade import recipe as recipes
 from humanmade.data.loader import TrainingDataset, ViewDataset
-from humanmade.detectors.latent import LatentAutoencoder
+from humanmade.detectors.autoencoder import LatentAutoencoder
 from humanmade.detectors.spectrum import statistics
 from humanmade.detectors.weights import create_backbone
-from humanmade.evaluation.held_out import SAMPLE, SCALES
+from humanmade.evaluation.grid import SAMPLE
 from humanmade.images import views
 from humanmade.images.augment import Augmentation
 from humanmade.images.corruptions import CORRUPTIONS
@@ -55,6 +56,9 @@ BACKWARD = 3
 """Forward passes that a training step costs."""
 COUNT = 12
 """Pictures that a measurement reads."""
+LIBRARIES, GROWTH = 3.0, 1.15
+"""Gigabytes of a process without a head, judged, and how much a head grows it, as a share of its float32
+matrix (`python -m benchmarks.heads`)."""
 
 
 @dataclass
@@ -110,7 +114,33 @@ def _add(spent: Cost, recipe: Recipe) -> None:
         spent.add(seen * len(learned) * operations, share, seen * _seconds(recipe, learned))
         spent.add(TEST * len(shown) * operations, share, TEST * _seconds(recipe, shown))
     grid = ("identity", *CORRUPTIONS)
-    spent.add(SAMPLE * (len(grid) + 2 * len(SCALES)) * operations, share, SAMPLE * _seconds(recipe, grid))
+    spent.add(SAMPLE * len(grid) * operations, share, SAMPLE * _seconds(recipe, grid))
+
+
+def memory(recipe: Recipe) -> float:
+    """Gigabytes of memory of a process, there being one a card: of an ensemble, of its largest member."""
+    if isinstance(recipe, EnsembleRecipe):
+        return max(map(memory, recipe.members.values()))
+    if not isinstance(recipe, LinearHeadRecipe):
+        return LIBRARIES
+    made = recipe.counterparts.photos if recipe.counterparts.scales else 0
+    rows = (TRAIN * (recipe.folds - 1) // recipe.folds + made) * len(views.expand(recipe.histories))
+    return LIBRARIES + rows * _values(recipe) * 4 * GROWTH / 1e9
+
+
+def _values(recipe: LinearHeadRecipe) -> int:
+    """Features of one view."""
+    if not isinstance(recipe, ProbeRecipe):
+        return len(statistics(np.zeros((recipe.image_size, recipe.image_size, 3), np.uint8)))
+    size = recipe.image_size
+    with torch.device("meta"):
+        network: Any = create_backbone(recipe.backbone, False, size, 0).eval()
+        last, maps = network.forward_intermediates(
+            torch.empty(1, 3, size, size), indices=recipe.layers or None
+        )
+        output = network.forward_head(last, pre_logits=True)
+    pooled = 1 if recipe.pool == "mean" else 2
+    return int(output.shape[1] + pooled * sum(depth.shape[1] for depth in maps))
 
 
 def _forward(recipe: PictureRecipe) -> tuple[float, float]:
@@ -177,14 +207,16 @@ def main() -> None:
     """Print a line a recipe: all that are cut for two cards, by default."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.cost", description=__doc__)
     parser.add_argument("recipe", nargs="*")
-    print("| recipe | petaflop | minutes of the cards | minutes of the processor | what binds | hours |")
-    print("|---|---|---|---|---|---|")
+    print("| recipe | petaflop | minutes of the cards | of the processor | binds | hours | GB a process |")
+    print("|---|---|---|---|---|---|---|")
     for name in parser.parse_args().recipe or _for_two_cards():
-        spent = cost(recipes.load(name))
+        recipe = recipes.load(name)
+        spent, gigabytes = cost(recipe), memory(recipe)
         binds = "cards" if spent.cards > spent.processor else "decoding"
         minutes = f"{spent.cards / 60:.0f} | {spent.processor / 60:.0f}"
         print(
-            f"| `{name}` | {spent.operations / 1e15:.1f} | {minutes} | {binds} | {spent.total / 3600:.1f} |",
+            f"| `{name}` | {spent.operations / 1e15:.1f} | {minutes} | {binds} | {spent.total / 3600:.1f}"
+            f" | {gigabytes:.0f} |",
             flush=True,
         )
 

@@ -19,7 +19,7 @@ from humanmade import recipe as recipes
 from humanmade.data import folds, inventory, manifest
 from humanmade.data.loader import ViewDataset
 from humanmade.detectors import counterparts
-from humanmade.detectors.latent import load_autoencoder
+from humanmade.detectors.autoencoder import load_autoencoder
 from humanmade.detectors.network import Network
 from humanmade.detectors.probe import Probe
 from humanmade.detectors.weights import create_backbone
@@ -99,7 +99,7 @@ def folds_of_a_probe(data: Path, rounds: int) -> list[Row]:
 
     However few pictures there are, a head takes some tenths of a second: of few the ratio is large.
     """
-    rows = table(data, 640)
+    rows = table(data, 1_300)
     made = folds.make(rows, 5, 0, "pairs")
 
     def ours() -> float:

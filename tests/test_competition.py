@@ -39,12 +39,29 @@ def test_the_unnamed_column_under_pandas_name_or_absent(competition_folder: Make
     assert manifest.load([folder])["pair"].tolist() == expected
 
 
+def make_odd(table: Path, *numbers: int) -> None:
+    """Give the rows that begin at these lines the labels of their partners."""
+    lines = table.read_text().splitlines()
+    for number in numbers:
+        lines[number] = lines[number][:-1] + lines[number + 1][-1]
+    table.write_text("\n".join(lines) + "\n")
+
+
+def test_one_odd_pair_is_taken_apart(competition_folder: MakeFolder, capsys):
+    folder = competition_folder(pairs=4)
+    before = manifest.load([folder])
+    make_odd(folder / "train.csv", 3)
+    after = manifest.load([folder])
+    assert "lines 4 and 5 should be a photo and its generated counterpart" in capsys.readouterr().err
+    train = after[after["split"] == "train"]
+    assert (train["pair"] == "").tolist() == [False] * 2 + [True] * 2 + [False] * 4
+    assert after["pair"][train.index[4:]].equals(before["pair"][train.index[4:]])
+
+
 def test_rows_that_are_no_pairs_are_refused(competition_folder: MakeFolder):
     folder = competition_folder(pairs=4)
-    lines = (folder / "train.csv").read_text().splitlines()
-    lines[3] = lines[3][:-1] + lines[4][-1]
-    (folder / "train.csv").write_text("\n".join(lines) + "\n")
-    with pytest.raises(UserError, match="lines 4 and 5 should be a photo and its generated counterpart"):
+    make_odd(folder / "train.csv", 3, 5)
+    with pytest.raises(UserError, match=r"lines 4 and 5 should be a photo .* 2 of 4 pairs"):
         manifest.load([folder])
 
 
@@ -102,7 +119,7 @@ def test_groups_are_read_from_beside_the_tables(competition_folder: MakeFolder):
 def test_a_path_that_leaves_the_folder(competition_folder: MakeFolder):
     folder = competition_folder(pairs=2, test=1)
     edit(folder / "test.csv", "test_data_v2/", "../test_data_v2/")
-    with pytest.raises(UserError, match=r"row '\.\./test_data_v2"):
+    with pytest.raises(UserError, match=r"test\.csv: line 2, path '\.\./test_data_v2"):
         manifest.load([folder])
 
 

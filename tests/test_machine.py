@@ -1,4 +1,7 @@
 import os
+import platform
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -17,3 +20,24 @@ def test_cores_memory_and_every_gpu_are_named(monkeypatch: pytest.MonkeyPatch):
     assert (found["CPU cores"], found["memory"]) == ("7", "1.5 GiB")
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     assert machine.facts()["GPU"] == "none" and machine.facts()["system"]
+
+
+ARRAYS = """
+import resource, sys
+import numpy as np
+if "images" in sys.argv: import humanmade.images
+def ask(): return [np.ones(1_000_000, np.uint8) for _ in range(8)]
+ask()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(50): ask()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is told")
+def test_a_picture_takes_the_memory_of_the_one_before():
+    faults = [
+        int(subprocess.run([sys.executable, "-c", ARRAYS, *asked], capture_output=True, check=True).stdout)
+        for asked in ((), ("images",))
+    ]
+    assert faults[0] > 5_000 and faults[1] < 500, f"pages asked for anew: {faults}"

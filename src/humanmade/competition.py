@@ -27,6 +27,8 @@ METRICS = {"f1": "F1", "auc": "AUC"}
 """Keys of scores in `scores.json` that a leaderboard may be of, with their names."""
 GROUPS = "groups.csv"
 """Beside the tables, `id,group`: pictures that folds must not part."""
+MOST_ODD = 0.01
+"""Share of the pairs that may carry one label; more means that the table is in another order."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,7 @@ def holds_pictures(folder: Path) -> bool:
 
 
 def read(folder: Path, pictures: Path) -> pd.DataFrame:
-    """Rows of the competition with `name, path, label, split, source, repo, pair, group`.
+    """Rows of the competition with `name, root, label, split, pair, group`, numbered in each table anew.
 
     Labels found beside the tables are not used: a file with the test's labels is warned of and
     left alone, a label column in the test table is refused.
@@ -139,9 +141,9 @@ def read(folder: Path, pictures: Path) -> pd.DataFrame:
     parts = [_read_train(folder / CURRENT.train_table)]
     if (folder / CURRENT.test_table).is_file():
         parts.append(_read_test(folder / CURRENT.test_table))
-    rows = pd.concat(parts, ignore_index=True)
+    rows = pd.concat(parts)
     groups = _read_groups(folder / GROUPS, rows["name"]) if (folder / GROUPS).is_file() else ""
-    return rows.assign(root=str(pictures), group=groups, source="", repo="")
+    return rows.assign(root=str(pictures), group=groups)
 
 
 def _read_train(path: Path) -> pd.DataFrame:
@@ -149,19 +151,32 @@ def _read_train(path: Path) -> pd.DataFrame:
     rows = table[[*CURRENT.train_columns]].set_axis(["name", "label"], axis=1).assign(split="train", pair="")
     if CURRENT.pairs:
         rows["pair"] = CURRENT.pairs(path, table)
-        _check_pairs(path, rows)
+        _unpair_odd(path, rows)
     return rows
 
 
-def _check_pairs(path: Path, rows: pd.DataFrame) -> None:
+def _unpair_odd(path: Path, rows: pd.DataFrame) -> None:
+    """Take pairs that carry one label apart, in place, with a warning.
+
+    Raises:
+        UserError: more than one of them, and more than `MOST_ODD`: the table's order is not the maker's.
+    """
     pairs = rows.groupby("pair", sort=False)["label"].agg(["size", "nunique"])
-    wrong = pairs.index[(pairs["size"] == 2) & (pairs["nunique"] == 1)]
-    if len(wrong):
-        lines = [int(line) + 2 for line in rows.index[rows["pair"] == wrong[0]]]
+    odd = pairs.index[(pairs["size"] == 2) & (pairs["nunique"] == 1)]
+    if not len(odd):
+        return
+    lines = [int(line) + 2 for line in rows.index[rows["pair"] == odd[0]]]
+    what = (
+        f"{path}: lines {lines[0]} and {lines[1]} should be a photo and its generated counterpart but carry "
+        "one label"
+    )
+    if len(odd) > max(1, MOST_ODD * len(pairs)):
         raise UserError(
-            f"{path}: lines {lines[0]} and {lines[1]} should be a photo and its generated "
-            "counterpart but carry one label; rows 2k and 2k+1 are pairs, so restore the file's order"
+            f"{what}, and so {len(odd)} of {len(pairs)} pairs; rows 2k and 2k+1 are pairs, so restore the "
+            "file's order"
         )
+    warn(f"{what}; {len(odd)} of {len(pairs)} pairs are taken apart")
+    rows.loc[rows["pair"].isin(odd), "pair"] = ""
 
 
 def _read_test(path: Path) -> pd.DataFrame:

@@ -108,6 +108,8 @@ def _locked(lock: Path) -> IO[str] | None:
     make_folder(lock.parent)
     try:
         file = lock.open("a+")
+    except FileNotFoundError:
+        return None  # the last holder removed the empty folder meanwhile
     except OSError as error:
         raise _unwritable(lock, error) from None
     try:
@@ -117,12 +119,13 @@ def _locked(lock: Path) -> IO[str] | None:
         if error.errno in (errno.EACCES, errno.EAGAIN):
             file.close()
             return None
-    if not lock.exists() or not os.path.samestat(os.fstat(file.fileno()), lock.stat()):
-        file.close()  # the last holder removed it meanwhile
-        return _locked(lock)
-    file.truncate(0)
-    print(os.getpid(), end="", file=file, flush=True)
-    return file
+    with contextlib.suppress(FileNotFoundError):
+        if os.path.samestat(os.fstat(file.fileno()), lock.stat()):
+            file.truncate(0)
+            print(os.getpid(), end="", file=file, flush=True)
+            return file
+    file.close()  # the last holder removed it meanwhile
+    return _locked(lock)
 
 
 def sweep(folder: Path) -> None:
@@ -140,6 +143,8 @@ def make_folder(path: Path) -> Path:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
+        if isinstance(error, FileExistsError) and not os.path.lexists(path):
+            return make_folder(path)  # it was there, and its last holder removed it
         raise UserError(f"{path}: cannot be made ({error.strerror}); choose another place") from None
     return path
 

@@ -1,10 +1,26 @@
-"""The machine that a run was made on."""
+"""The machine that a run was made on, and how its memory is used."""
 
 from __future__ import annotations
 
+import ctypes
 import os
 import platform
 from collections import Counter
+
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+"""Of `mallopt`, in glibc's malloc.h."""
+
+
+def keep_freed_memory() -> None:
+    """Let glibc keep the memory of freed arrays for the next ones, 64 MiB at most; elsewhere do nothing.
+
+    By itself it gives those of a picture back to the system again and again, and every page that is asked
+    for anew costs: a third of the time of the spectrum statistics. Arrays above 32 MiB are given back still.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        libc = ctypes.CDLL(None)
+        libc.mallopt(_MMAP_THRESHOLD, 32 * 2**20)
+        libc.mallopt(_TRIM_THRESHOLD, 64 * 2**20)
 
 
 def facts() -> dict[str, str]:

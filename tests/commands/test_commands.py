@@ -71,8 +71,8 @@ def test_alone_it_lists_the_verbs_by_the_part_of_the_day(capsys):
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["evalute"], "no verb 'evalute'; did you mean 'evaluate'? Verbs are audit, bench,"),
-        (["nonsense"], "no verb 'nonsense'; Verbs are audit, bench,"),
+        (["evalute"], "no verb 'evalute'; did you mean 'evaluate'? See humanmade --help"),
+        (["nonsense"], "no verb 'nonsense'; verbs are audit, bench,"),
         (["cv", "--prevalance", "0.5"], "No such option '--prevalance'. Did you mean '--prevalence'?"),
         (["cv", "--nonsense"], "No such option '--nonsense'"),
         (["cv", "--prevalence", "1.5"], "'--prevalence': '1.5' is not a share between 0 and 1."),
@@ -122,6 +122,15 @@ def test_the_shell_completes_verbs_options_and_choices():
         command = [sys.executable, "-m", "humanmade"]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
         assert done.stdout == f"plain,{expected}\n"
+
+
+def test_a_reader_that_went_away_is_no_error():
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "humanmade", "recipes"]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_given_weights_are_looked_for_while_the_verb_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -206,6 +206,7 @@ def test_a_damaged_package_is_not_run(tmp_path: Path):
     )
 
 
+@pytest.mark.slow
 def test_the_self_test_imports_everything_from_the_script_alone(tmp_path: Path):
     said = self_test(build(REQUEST, tmp_path))
     modules = len(list(bundle.ROOT.rglob("*.py")))

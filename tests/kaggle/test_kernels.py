@@ -334,4 +334,5 @@ def test_a_dry_run_needs_neither_account_nor_network(kit: Kit, standin: StandIn)
     bare = {"KAGGLE_USERNAME": "", "KAGGLE_KEY": ""}
     said = kit(*PUSH, "--dry-run", **bare)
     assert "build/kernels/humanmade-train-spectrum: built and not pushed (--dry-run)" in said
+    assert "  ends within: 2 hours\n" in said
     assert standin.calls == []

@@ -48,6 +48,7 @@ def test_at_home_it_explores_the_demo(tiny_probe: Path, monkeypatch: pytest.Monk
     assert len(test) == 24 and test["label"].sum() == 12 and len(list(Path("maps").glob("*.png"))) == 4
 
 
+@pytest.mark.slow
 def test_pushed_it_runs_and_is_pulled(kit: Kit, standin: StandIn, tmp_path: Path):
     open_competition(standin, tmp_path / "kaggle")
     kit.module = "humanmade"

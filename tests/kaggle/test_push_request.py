@@ -36,7 +36,7 @@ def test_a_request_names_owners_and_finds_the_weights_that_its_recipe_wants():
     train = PushRequest("train", "vit", "me")
     assert len(train.run_id) == 16 and train.run_id != PushRequest("train", "vit", "me").run_id
     assert len(train.recipe_weights) == 1 and train.datasets[:1] == [*train.recipe_weights]
-    assert train.datasets[1:] == ["me/humanmade-weights-tf-efficientnet-lite0", "me/humanmade-weights-taef2"]
+    assert train.datasets[1:] == ["me/humanmade-weights-tf-efficientnet-lite0"]
     predict = PushRequest("predict", "vit", "me", attach=("c", "you/d"))
     assert predict.datasets == [*train.recipe_weights, "me/c", "you/d"]
     assert predict.owned(("a", "you/b")) == ("me/a", "you/b")
@@ -57,3 +57,16 @@ def test_a_smoke_run_is_two_folds_of_2000_pictures():
     assert CvOptions().smoke("spectrum", ()).words == ("--limit", "2000", "--folds", "2")
     assert CvOptions(folds=3, limit=50).smoke("spectrum", ()).words == ("--limit", "50", "--folds", "3")
     assert CvOptions().smoke("spectrum", ["split=source"]).words == ("--limit", "2000")
+
+
+def test_hours_memory_and_what_is_attached_are_told():
+    models = ("a/b/c/d/1",)
+    whole = PushRequest(
+        "train", "robust_kaggle", "me", hours=9, resume=True, extra=("more",), models=models
+    ).told
+    assert "ends within: 9 hours\n" in whole and "takes: 5.5 hours on two T4" in whole and "memory: " in whole
+    (attached,) = [line for line in whole.splitlines() if line.startswith("  attached: ")]
+    every = ["humanmade-weights-taef2", "more", "humanmade-train-robust-kaggle"]
+    assert all(f"me/{name}" in attached for name in every) and "a/b/c/d/1" in attached
+    assert "memory: not known; --smoke tells" in PushRequest("train", "spectrum", "me").told
+    assert PushRequest("blend", "", "me", runs=("a",)).told == "  attached: me/a"

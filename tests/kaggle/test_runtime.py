@@ -96,7 +96,7 @@ def test_the_pushed_train_script_runs_on_two_ranks(root: Path, tiny_network: Pat
         env=environment,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -111,7 +111,7 @@ def push(
     if client:
         request = push_request.with_ready_datasets(client, replace(request, owner=client.owner))
     folder = bundle.build(request, Path("build"))
-    print(bundle.self_test(folder), flush=True)
+    print(bundle.self_test(folder), request.told, sep="\n", flush=True)
     if client is None:
         print(f"{folder}: built and not pushed (--dry-run)")
         return

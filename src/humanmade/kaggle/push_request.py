@@ -105,6 +105,20 @@ class PushRequest:
         known = dict.fromkeys([*self.recipe_weights, *self.forecast_weights, *self.owned(self.attach)])
         return [reference for reference in known if reference not in self.absent]
 
+    @property
+    def told(self) -> str:
+        """In words: the time that it is given and that its recipe takes, memory, and what is attached."""
+        recipe = recipes.summary(self.recipe) if self.recipe else {}
+        unknown = "not known; --smoke tells" if self.kernel == "train" else ""
+        attached = [*self.datasets, *self.models, *self.owned((*self.extra, *self.runs))]
+        facts = {
+            "ends within": f"{self.hours:g} hours" * (self.kernel == "train"),
+            "whole recipe takes": recipe.get("time") or unknown,
+            "memory": recipe.get("memory") or unknown,
+            "attached": ", ".join([*attached, *[self.reference] * self.resume]),
+        }
+        return "\n".join(f"  {word}: {fact}" for word, fact in facts.items() if fact)
+
     def owned(self, names: Iterable[str]) -> tuple[str, ...]:
         """`owner/slug` of what was named so, or by its slug alone."""
         return tuple(name if "/" in name else f"{self.owner}/{name}" for name in names)

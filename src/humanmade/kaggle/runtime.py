@@ -15,7 +15,7 @@ from pathlib import Path
 
 from humanmade import files, places, run
 from humanmade import recipe as recipes
-from humanmade.data.choice import Choice, data_or_demo
+from humanmade.data.defaults import Choice, data_or_demo
 from humanmade.errors import COMPLAINT, UserError
 from humanmade.kaggle import SMALL, archives, whole_run
 from humanmade.kaggle.inputs import Inputs

@@ -8,13 +8,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from humanmade import files, places, pretrained, yardsticks
+from humanmade import files, places, pretrained
 from humanmade.errors import KaggleError, UserError
 from humanmade.kaggle import slug
 from humanmade.kaggle.client import Client, plain
 from humanmade.pretrained import HALVES, half_file
 from humanmade.progress import Waiting
 
+CONVERTED = "taef2"
+"""The autoencoder whose halves are made of a checkpoint in diffusers' layout."""
 DIFFUSERS = "diffusion_pytorch_model.safetensors"
 """The name of any checkpoint in diffusers' layout."""
 PREPARING_SECONDS = 3600.0
@@ -73,14 +75,14 @@ def _convert(name: str) -> list[Path]:
     from safetensors import SafetensorError
     from safetensors.torch import load_file, save_file
 
-    from humanmade.detectors import latent
+    from humanmade.detectors.autoencoder import LatentAutoencoder
 
     searched, made = (
         pretrained.folders(),
         [places.cache("weights") / half_file(name, half) for half in HALVES],
     )
     # Others of the family have one layout, so that nothing would tell whose a file of that name is.
-    known = [place / DIFFUSERS for place in searched if name == yardsticks.AUTOENCODER]
+    known = [place / DIFFUSERS for place in searched if name == CONVERTED]
     path = next(filter(Path.is_file, known), None)
     if path is None:
         other = f", nor {DIFFUSERS} of madebyollin/{name} (MIT)" if known else ""
@@ -89,7 +91,7 @@ def _convert(name: str) -> list[Path]:
             f"with --weights. Looked in: {', '.join(map(str, searched))}"
         )
     halves: dict[str, dict[str, Any]] = {half: {} for half in HALVES}
-    network = latent.LatentAutoencoder()
+    network = LatentAutoencoder()
     try:
         for key, tensor in load_file(path).items():
             half, _, layer, rest = key.split(".", 3)
