@@ -61,7 +61,7 @@ def test_one_odd_pair_is_taken_apart(competition_folder: MakeFolder, capsys):
 def test_rows_that_are_no_pairs_are_refused(competition_folder: MakeFolder):
     folder = competition_folder(pairs=4)
     make_odd(folder / "train.csv", 3, 5)
-    with pytest.raises(UserError, match="lines 4 and 5 should be a photo .* 2 of 4 pairs"):
+    with pytest.raises(UserError, match=r"lines 4 and 5 should be a photo .* 2 of 4 pairs"):
         manifest.load([folder])
 
 
