@@ -17,11 +17,11 @@ export MSG
 
 .DEFAULT_GOAL := help
 .PHONY: help cv data audit push status pull weights show lr evaluate predict compare blend check submit scores explain report bench demo
-.PHONY: notebook test twin soak speed fuzz mutants lint clean
+.PHONY: notebook test test-slow twin soak speed fuzz mutants lint clean
 
 help:  ## this list
 	@echo "make TARGET [RECIPE=...] [DATA='folder ...'] [ARGS='more options of the command']"
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
 $(READY): pyproject.toml
 	@echo "making the environment in $(VENV) (a few minutes, once)"
@@ -97,8 +97,11 @@ notebook: $(VENV)/.notebook  ## open the exploration in JupyterLab: explore.ipyn
 demo: $(READY)  ## write the embedded demo competition into OUT (default build/demo)
 	@$(RUN_KIT) demo $(or $(OUT),build/demo)
 
-test: $(READY)  ## the tests, a process a core
-	@$(VENV)/bin/python -m pytest -n auto --dist worksteal $(ARGS)
+test: $(READY)  ## the tests, a process a core, but for the slow ones
+	@$(VENV)/bin/python -m pytest -n auto --dist worksteal -m 'not slow' $(ARGS)
+
+test-slow: $(READY)  ## the slow tests, which try again at length what others try in small
+	@$(VENV)/bin/python -m pytest -n auto --dist worksteal -m slow $(ARGS)
 
 $(TWIN)/.ready: kernels/constraints.txt $(READY)
 	@echo "making a twin of Kaggle's image in $(TWIN) (its versions; torch is shared with $(VENV))"
@@ -127,4 +130,4 @@ lint: $(READY)  ## ruff and mypy
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy
 
 clean:  ## remove the environment and build products; runs and data stay
-	rm -rf $(VENV) $(TWIN) build dist
+	rm -rf $(VENV) $(TWIN) build dist .coverage*

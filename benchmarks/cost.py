@@ -26,10 +26,10 @@ from benchmarks import photographs
 from benchmarks.compare import one_core
 from humanmade import recipe as recipes
 from humanmade.data.loader import TrainingDataset, ViewDataset
-from humanmade.detectors.latent import LatentAutoencoder
+from humanmade.detectors.autoencoder import LatentAutoencoder
 from humanmade.detectors.spectrum import statistics
 from humanmade.detectors.weights import create_backbone
-from humanmade.evaluation.held_out import SAMPLE, SCALES
+from humanmade.evaluation.grid import SAMPLE
 from humanmade.images import views
 from humanmade.images.augment import Augmentation
 from humanmade.images.corruptions import CORRUPTIONS
@@ -114,7 +114,7 @@ def _add(spent: Cost, recipe: Recipe) -> None:
         spent.add(seen * len(learned) * operations, share, seen * _seconds(recipe, learned))
         spent.add(TEST * len(shown) * operations, share, TEST * _seconds(recipe, shown))
     grid = ("identity", *CORRUPTIONS)
-    spent.add(SAMPLE * (len(grid) + 2 * len(SCALES)) * operations, share, SAMPLE * _seconds(recipe, grid))
+    spent.add(SAMPLE * len(grid) * operations, share, SAMPLE * _seconds(recipe, grid))
 
 
 def memory(recipe: Recipe) -> float:

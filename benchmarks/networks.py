@@ -19,7 +19,7 @@ from humanmade import recipe as recipes
 from humanmade.data import folds, inventory, manifest
 from humanmade.data.loader import ViewDataset
 from humanmade.detectors import counterparts
-from humanmade.detectors.latent import load_autoencoder
+from humanmade.detectors.autoencoder import load_autoencoder
 from humanmade.detectors.network import Network
 from humanmade.detectors.probe import Probe
 from humanmade.detectors.weights import create_backbone

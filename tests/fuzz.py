@@ -48,12 +48,13 @@ with (
     from humanmade.data import manifest
     from humanmade.errors import KaggleError, UserError
     from humanmade.evaluation import blend, compare, significance
-    from humanmade.evaluation.member import read_member
+    from humanmade.evaluation.blend import read_member
     from humanmade.images.decode import BrokenPictureError, decode
     from humanmade.images.facts import shown_facts, stored_facts
-    from humanmade.kaggle import download, outputs, packing
+    from humanmade.kaggle import archives as packed_folders
+    from humanmade.kaggle import download, outputs
     from humanmade.run import Run
-    from humanmade.scores import CorruptedScores, FoldScores, Forecast, Scores, Shift, Steadiness
+    from humanmade.scores import CorruptedScores, Distance, FoldScores, Forecast, Scores, Steadiness
 
 OWN_ERRORS = (UserError, KaggleError, BrokenPictureError)
 FOUND = Path(__file__).parents[1] / "build/fuzz"
@@ -171,7 +172,7 @@ def _read_all() -> None:
     member, other = read_member("r"), read_member("other.csv")
     blended = blend.Blend([member, other], "mean").test
     assert np.isfinite(blended).all()
-    significance.held_out(run)
+    assert run.oof is not None and run.test is not None
     rows = ledger.read()
     ledger.record(rows)
     compare.report([run, Run.find("s")], rows)
@@ -208,7 +209,7 @@ def _good_run() -> dict[Path, bytes]:
             sources={"a": 0.9, "worst": 0.8},
             corrupted={name: CorruptedScores(0.8, 0.7) for name in ("jpeg50", "mean", "worst")},
             steadiness=Steadiness(0.5, 0.1),
-            shifted=Shift(1, 0.5),
+            distance=Distance(0.7, 0.1),
             forecast=Forecast(0.7, 0.6, 0.5, 0.9),
         ).write(folder / "scores.json")
     files.write_csv(Path("other.csv"), tested[::-1])
@@ -237,7 +238,7 @@ def archive(data: bytes) -> None:
             told = dict(json.loads(content))
         except (ValueError, TypeError, RecursionError):
             return  # the client makes one line of it
-        listing = outputs.read_listing(told, "me/kernel")
+        listing = outputs.read(told, "me/kernel")
         assert all(not name.startswith("/") and ".." not in name.split("/") for name in listing.files)
         return
     shutil.rmtree("out", ignore_errors=True)
@@ -251,9 +252,9 @@ def archive(data: bytes) -> None:
         packed.write_bytes(content)
     try:
         if kind == 2:
-            download._unpack(packed, {"train.csv": folder / "train.csv"}, "tables")
+            download._unpack(packed, folder, ["train.csv"], "tables")
         else:
-            packing.unpack(packed, folder)
+            packed_folders.unpack(packed, folder)
     finally:
         assert [path.name for path in Path("out").iterdir()] == ["inner"], "something landed outside"
 

@@ -3,12 +3,14 @@
 `python -m tests.soak --rounds 3` trains each kind of detector on a few pictures, ends it at random moments
 (Ctrl-C, the end of a session, a pulled plug), starts the same command again until it is done, and compares
 the bytes. Two processes of torchrun lose one of them in the same way. After every blow each table, JSON file
-and safetensors file of the run folder must be whole. It prints one row of a table a round.
+and safetensors file of the run folder must be whole. It prints one row of a table a round, whatever happens
+in it: what failed is named there, and its log goes to stderr.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import itertools
 import json
 import math
@@ -57,6 +59,10 @@ CHILDREN.set_forkserver_preload(
 )
 
 
+class UnexpectedError(Exception):
+    """A start that ended otherwise than it should: how, and in further lines its log."""
+
+
 @dataclass(frozen=True)
 class Start:
     """How one start of a command ended."""
@@ -64,6 +70,8 @@ class Start:
     seconds: float
     code: int
     text: str
+    struck: bool = False
+    """Whether the blow fell before it ended by itself."""
 
     @property
     def said(self) -> list[str]:
@@ -110,11 +118,14 @@ def alone(folder: Path, words: Sequence[str], cache: str, blow: int = 0, after: 
     process = CHILDREN.Process(target=_command, args=(folder, words, log, environment))
     process.start()
     process.join(min(after, PATIENCE))
-    if process.is_alive():
-        os.kill(process.pid or 0, blow or signal.SIGKILL)
+    if struck := process.is_alive() and after < PATIENCE:
+        os.kill(process.pid or 0, blow)
         process.join(PATIENCE)
-    code, text = process.exitcode, log.read_text(errors="replace") if log.exists() else ""
-    return Start(time.monotonic() - began, -signal.SIGKILL if code is None else code, text)
+    text = log.read_text(errors="replace") if log.exists() else ""
+    if process.exitcode is None:
+        process.kill()
+        raise UnexpectedError(f"it did not end in {PATIENCE:.0f} s\n{text}")
+    return Start(time.monotonic() - began, process.exitcode, text, struck)
 
 
 def in_two(folder: Path, words: Sequence[str], cache: str, blow: int = 0, after: float = math.inf) -> Start:
@@ -131,14 +142,30 @@ def in_two(folder: Path, words: Sequence[str], cache: str, blow: int = 0, after:
             env=environment,
         )
         try:
-            process.wait(min(after, PATIENCE))
-        except subprocess.TimeoutExpired:
-            listed = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True)
-            ranks = [int(pid) for pid in listed.stdout.split()]
-            if ranks:
-                os.kill(random.Random(after).choice(ranks), blow)
-        code = process.wait(PATIENCE)
-    return Start(time.monotonic() - began, code, log.read_text(errors="replace"))
+            struck = after < PATIENCE and _outlives(process, after) and _strike(process, blow, after)
+            if _outlives(process, PATIENCE):
+                text = log.read_text(errors="replace")
+                raise UnexpectedError(f"it did not end in {PATIENCE:.0f} s\n{text}")
+        finally:
+            process.terminate()  # torchrun ends its processes then
+            process.wait()
+    return Start(time.monotonic() - began, process.returncode, log.read_text(errors="replace"), struck)
+
+
+def _outlives(process: subprocess.Popen[bytes], seconds: float) -> bool:
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(seconds)
+    return process.returncode is None
+
+
+def _strike(launcher: subprocess.Popen[bytes], blow: int, seed: float) -> bool:
+    """End one of the processes that torchrun started; whether there was one."""
+    listed = subprocess.run(["pgrep", "-P", str(launcher.pid)], capture_output=True, text=True)
+    ranks = [int(pid) for pid in listed.stdout.split()]
+    with contextlib.suppress(IndexError, ProcessLookupError):  # none has begun, or it ended meanwhile
+        os.kill(random.Random(seed).choice(ranks), blow)
+        return True
+    return False
 
 
 def check_whole(out: Path) -> None:
@@ -160,7 +187,7 @@ def train(start: Callable[..., Start], folder: Path, words: Sequence[str]) -> tu
     start(folder, ["--version"], "none")  # the first start of all is slower
     done = start(folder, [*words, "--out", "whole"], "whole-cache")
     if done.code:
-        raise SystemExit(done.text)
+        raise UnexpectedError(f"exit code {done.code} of an undisturbed run\n{done.text}")
     results = [
         (folder / "whole" / name).read_bytes() for name in RESULTS if (folder / "whole" / name).exists()
     ]
@@ -195,7 +222,7 @@ def disturb(
     Where it was done before `fewest` blows fell, the training is begun anew.
 
     Raises:
-        SystemExit: a start ended otherwise than by what ended it.
+        UnexpectedError: a start ended otherwise than by what ended it.
     """
     results, length = whole
     out, moments, ends, same = folder / "disturbed", list[float](), list[str](), True
@@ -204,8 +231,10 @@ def disturb(
         latest = 0.3 if len(moments) < fewest else 0.6 + 0.2 * (len(moments) - fewest)
         blow, after = next(blows), rng.uniform(0.05, latest) * length
         done = start(folder, [*words, "--out", str(out)], "disturbed-cache", blow, after)
-        if done.fell or len(done.said) > 1 or done.code not in (0, 1 if start is in_two else 0, 130, -blow):
-            raise SystemExit(f"exit code {done.code} after signal {blow} at {after:.1f} s:\n{done.text}")
+        expected = {0, 1 if start is in_two else 130, -blow} if done.struck else {0}
+        if done.fell or len(done.said) > 1 or done.code not in expected:
+            how = f"after signal {blow} at {after:.1f} s" if done.struck else "by itself"
+            raise UnexpectedError(f"exit code {done.code} {how}\n{done.text}")
         check_whole(out)
         ends.append(f"{done.code}{' and one line' * len(done.said)}")
         if done.code:
@@ -217,6 +246,47 @@ def disturb(
     return Round(moments, ends, same)
 
 
+def row(*cells: str) -> None:
+    """Print a row of the table."""
+    print(f"| {' | '.join(cells)} |", flush=True)
+
+
+@contextlib.contextmanager
+def told(*cells: str) -> Iterator[None]:
+    """Whatever ends what is done in the block, print a row of it, and its log; a stop goes on stopping."""
+    try:
+        yield
+    except BaseException as error:
+        how, _, log = str(error).partition("\n")
+        row(*cells, f"{type(error).__name__}: {how}", "NO")
+        print(log, file=sys.stderr, flush=True)
+        if not isinstance(error, Exception):
+            raise
+
+
+def soak(folder: Path, kind: str, rounds: int, rng: random.Random) -> int:
+    """Disturb one kind of training, so many rounds a signal; how many ended as they should."""
+    start = alone if kind in RECIPES else in_two
+    recipe = kind if kind in RECIPES else "network"
+    more = SHARED if kind == "one fold shared" else ()
+    words = ["cv", f"{recipe}.toml", "--data", "data", "--folds", "2", *more]
+    good, whole = 0, None
+    with told(kind, "none", "undisturbed"):
+        whole = train(start, folder, words)
+    for blow in BLOWS if kind in RECIPES else (signal.SIGKILL,):
+        for _ in range(rounds if whole else 0):
+            assert whole
+            with told(kind, blow.name, f"of {whole[1]:.1f}"):
+                made = disturb(start, folder, words, whole, itertools.repeat(blow), rng)
+                moments = ", ".join(f"{moment:.1f}" for moment in made.moments)
+                ends = "; ".join(dict.fromkeys(made.ends))
+                row(kind, blow.name, f"{moments} of {whole[1]:.1f}", ends, "yes" if made.same else "NO")
+                good += made.same
+            for left in ("disturbed", "disturbed-cache"):
+                shutil.rmtree(folder / left, ignore_errors=True)
+    return good
+
+
 def main() -> None:
     """Run the soak and print its table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
@@ -224,32 +294,14 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--kinds", nargs="*", default=[*RECIPES, "two folds at once", "one fold shared"])
     chosen = parser.parse_args()
-    rng, failed = random.Random(chosen.seed), False
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    rng = random.Random(chosen.seed)
     print("| detector | signal | moments (s) | ended how | bytes equal |\n|---|---|---|---|---|", flush=True)
     with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
-        make_world(folder)
-        for kind in chosen.kinds:
-            start = alone if kind in RECIPES else in_two
-            recipe = kind if kind in RECIPES else "network"
-            more = SHARED if kind == "one fold shared" else ()
-            words = ["cv", f"{recipe}.toml", "--data", "data", "--folds", "2", *more]
-            whole = train(start, folder, words)
-            for blow in BLOWS if kind in RECIPES else (signal.SIGKILL,):
-                for _ in range(chosen.rounds):
-                    made = disturb(start, folder, words, whole, itertools.repeat(blow), rng)
-                    moments = ", ".join(f"{moment:.1f}" for moment in made.moments)
-                    ends = "; ".join(dict.fromkeys(made.ends))
-                    cells = (
-                        kind,
-                        blow.name,
-                        f"{moments} of {whole[1]:.1f}",
-                        ends,
-                        "yes" if made.same else "NO",
-                    )
-                    print(f"| {' | '.join(cells)} |", flush=True)
-                    failed |= not made.same
-    sys.exit(failed)
+        make_world(Path(scratch))
+        good = [soak(Path(scratch), kind, chosen.rounds, rng) for kind in chosen.kinds]
+    signals = sum(len(BLOWS) if kind in RECIPES else 1 for kind in chosen.kinds)
+    sys.exit(sum(good) < signals * chosen.rounds)
 
 
 if __name__ == "__main__":

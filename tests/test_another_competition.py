@@ -134,12 +134,12 @@ def test_its_data_is_downloaded_and_found_in_a_kernel(
 ):
     fetched = []
 
-    def fetch(client: object, to: Path, slug: str, *rest: object) -> Path:
-        fetched.append(slug)
-        with zipfile.ZipFile(tmp_path / f"{slug}.zip", "w") as archive:
+    def fetch(client: object, to: Path, function: object, what: str, *rest: object) -> Path:
+        fetched.append(what)
+        with zipfile.ZipFile(tmp_path / "made.zip", "w") as archive:
             for path in folder.rglob("*.*"):
                 archive.write(path, f"some/folder/{path.relative_to(folder)}")
-        return tmp_path / f"{slug}.zip"
+        return tmp_path / "made.zip"
 
     monkeypatch.setattr(download, "_fetch", fetch)
     monkeypatch.setattr(download, "_require_space", lambda *_: None)
@@ -147,5 +147,5 @@ def test_its_data_is_downloaded_and_found_in_a_kernel(
     said = download.download(type("Client", (), {"api": type("Api", (), dict.fromkeys(
         ("competition_download_files", "dataset_download_files")))}), place)  # fmt: skip
     assert said == f"{place}: complete; 14 train pictures, {EXAM} test pictures"
-    assert fetched == [ANOTHER.slug, "real-or-rendered-pictures"]
-    assert Inputs(tmp_path / "input", tmp_path).data() == ["--data", str(place)]
+    assert fetched == [ANOTHER.slug, ANOTHER.dataset]
+    assert Inputs(tmp_path / "input", tmp_path).data() == [place]

@@ -119,7 +119,7 @@ def test_groups_are_read_from_beside_the_tables(competition_folder: MakeFolder):
 def test_a_path_that_leaves_the_folder(competition_folder: MakeFolder):
     folder = competition_folder(pairs=2, test=1)
     edit(folder / "test.csv", "test_data_v2/", "../test_data_v2/")
-    with pytest.raises(UserError, match=r"row '\.\./test_data_v2"):
+    with pytest.raises(UserError, match=r"test\.csv: line 2, path '\.\./test_data_v2"):
         manifest.load([folder])
 
 

@@ -33,6 +33,7 @@ NOT_RUN = {
     "weights": "asks Kaggle; tests/kaggle/test_weights.py",
     "bench": "takes hours, and its data is not in the repository",
     "make test": "is what runs this",
+    "make test-slow": "is what runs this",
     "make speed": "takes long, and measures",
     "make soak": "takes long; tests/crossval/test_kills.py",
     "make fuzz": "takes long; tests/test_fuzz.py",
@@ -43,7 +44,7 @@ NOT_RUN = {
 
 FENCED = re.compile(r"(?ms)^```(\w*)\n(.*?)^```$")
 INLINE = re.compile(r"`((?:humanmade|make|torchrun|python -m) [^`]+)`")
-TARGET = re.compile("make ([a-z]+)")
+TARGET = re.compile("make ([a-z-]+)")
 TINY = {"demo": TINY_NETWORK, "convnext_tiny": TINY_NETWORK, "probe_lite0": TINY_PROBE}
 """Recipes that the documents name, as small as the test wants them: what is tried is the commands."""
 
@@ -106,8 +107,8 @@ def test_every_command_parses(document: Path):
 
 
 def test_targets_that_are_named_are_there():
-    named = {name for document in DOCUMENTS for name in re.findall("`make ([a-z]+)`", document.read_text())}
-    targets = set(re.findall(r"(?m)^([a-z]+):.*##", (ROOT / "Makefile").read_text()))
+    named = {name for document in DOCUMENTS for name in re.findall("`make ([a-z-]+)`", document.read_text())}
+    targets = set(re.findall(r"(?m)^([a-z-]+):.*##", (ROOT / "Makefile").read_text()))
     assert {"cv", "notebook", "twin"} <= named <= targets
 
 

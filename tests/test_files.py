@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from humanmade import files, ledger, recipe, submission
-from humanmade.detectors import latent
+from humanmade.detectors import counterparts
 from humanmade.errors import UserError
 from humanmade.shards import Shards
 from humanmade.training import checkpoint
@@ -87,7 +87,9 @@ WRITERS: dict[str, Callable[[Path, int], object]] = {
     "scores.json": lambda path, value: files.write_json(path, {"auc": value}),
     "recipe.toml": lambda path, value: recipe.save(recipe.load("probe_lite0", [f"folds={value}"]), path),
     "shard.safetensors": lambda path, value: write_shard(path.parent, value),
-    "counterpart.png": lambda path, value: latent.save_picture(path, np.full((8, 8, 3), value, np.uint8)),
+    "counterpart.png": lambda path, value: counterparts.save_picture(
+        path, np.full((8, 8, 3), value, np.uint8)
+    ),
     "ledger.csv": lambda path, value: ledger.record([{"ref": "1", "public": str(value)}], path),
     "submission.csv": lambda path, value: submission.write(path, ["a", "b"], np.array([0, value % 2])),
 }
@@ -148,6 +150,25 @@ def test_a_folder_is_held_by_one_process(tmp_path: Path):
     with files.held(folder, "training here"):
         assert (folder / ".lock0").read_text() == str(os.getpid())
     assert not folder.exists(), "where nothing was written, nothing stays"
+
+
+def test_a_folder_that_comes_and_goes_is_held_by_one_process_at_a_time(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(time, "sleep", lambda _: os.sched_yield())
+    children = []
+    for _ in range(3):
+        children.append(os.fork())
+        if not children[-1]:
+            code = 1
+            try:
+                for _ in range(300):
+                    with files.held(tmp_path / "r", "training here", lambda: None):
+                        (tmp_path / "inside").touch(exist_ok=False)
+                        (tmp_path / "inside").unlink()
+                code = 0
+            finally:
+                os._exit(code)
+    assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0, 0, 0]
+    assert not (tmp_path / "r").exists()
 
 
 @pytest.mark.parametrize(

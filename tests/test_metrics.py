@@ -152,8 +152,6 @@ def test_auc_inside_repos_is_blind_to_the_offset_between_them():
         "b": 0.0,
     }
     assert metrics.inside_aucs(labels, logits, [""] * 6) == {}
-    assert metrics.worse_of(0.7, {"a": 1.0, "b": 0.0}) == 0.5
-    assert metrics.worse_of(0.4, {"a": 1.0, "b": 0.0}) == 0.4 and metrics.worse_of(0.7, {}) == 0.7
 
 
 def test_every_photo_source_meets_every_generator():

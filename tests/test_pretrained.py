@@ -36,6 +36,12 @@ def test_weights_are_known_by_their_files(name: str, file: str):
     pretrained.require([name])
 
 
+@pytest.mark.parametrize("name", ["/x", "**x", "", "["])
+def test_no_name_is_a_pattern(name: str):
+    with pytest.raises(UserError, match="no weights for"):
+        pretrained.require([name])
+
+
 def test_another_tag_is_another_network():
     put("vit_x.other.safetensors")
     with pytest.raises(UserError, match=r"no weights for vit_x\.tag"):

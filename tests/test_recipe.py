@@ -144,7 +144,7 @@ def test_options_change_a_recipe_last_and_a_source_split_counts_its_own_folds():
 
 
 KAGGLE = [
-    *("convnext_tiny", "efficientnet", "efficientnet_lite0", "resnet", "swin", "vit", "trace_kaggle"),
+    *("convnext_tiny", "efficientnet", "efficientnet_lite0", "resnet", "swin", "vit"),
     *("lora_dinov2", "lora_dinov2_l", "degraded_dinov3_l", "degraded_pe_core_l", "probe_clip_l"),
     *("probe_dinov2_b", "probe_dinov3_b", "probe_dinov3_l", "probe_pe_core_b", "probe_pe_core_l"),
     *("probe_siglip2_b", "robust_kaggle"),

@@ -6,7 +6,7 @@ import pytest
 
 from humanmade import scores
 from humanmade.errors import UserError
-from humanmade.scores import CorruptedScores, Distance, FoldScores, Forecast, Scores, Shift, Steadiness
+from humanmade.scores import CorruptedScores, Distance, FoldScores, Forecast, Scores, Steadiness
 
 FULL = Scores(
     data="abc",
@@ -21,7 +21,7 @@ FULL = Scores(
     corrupted={name: CorruptedScores(0.8, 0.7) for name in ("jpeg50", "mean", "worst")},
     steadiness=Steadiness(math.inf, 0.25),
     canaries={"colour": 0.6},
-    shifted=Shift(2, 1.0, Distance(0.95, 0.4), None),
+    distance=Distance(0.95, 0.4),
     forecast=Forecast(0.7, 0.6, 0.5, 0.9),
     versions={"python": "3.11"},
     commit="c",
@@ -53,10 +53,10 @@ def test_the_file_has_the_keys_of_the_contract(tmp_path: Path):
     assert values["corrupted"]["worst"] == {"auc": 0.8, "f1": 0.7}
     assert values["steadiness"] == {"sensitivity": None, "flips": 0.25}
     assert values["data_folders"] == ["data/one", "two"]
-    assert values["shifted"] == {"sources": 2, "shift": 1.0, "test": {"auc": 0.95, "unlike": 0.4}}
+    assert values["distance"] == {"auc": 0.95, "unlike": 0.4}
     Scores("abc").write(tmp_path / "scores.json")
     values = json.loads((tmp_path / "scores.json").read_text())
-    assert values["steadiness"] == values["shifted"] == {} and values["forecast"] is None
+    assert values["steadiness"] == {} and values["distance"] is values["forecast"] is None
 
 
 def test_the_data_has_a_name():
@@ -66,9 +66,12 @@ def test_the_data_has_a_name():
 
 def test_runs_of_older_kits_are_read(tmp_path: Path):
     bare = scores.read(written(tmp_path))
-    assert bare.steadiness is bare.shifted is bare.forecast is None and bare.prevalence == 0.5
+    assert bare.steadiness is bare.distance is bare.forecast is None and bare.prevalence == 0.5
     older = {"steadiness": {}, "shifted": {}, "canaries": {"lost": None}, "of_a_newer_kit": 1}
     assert math.isnan(scores.read(written(tmp_path, **older)).canaries["lost"])
+    shifted = {"sources": 2, "shift": 0.5, "test": {"auc": 0.7, "unlike": 0.1}, "counterparts": 0.6}
+    assert scores.read(written(tmp_path, shifted=shifted)).shift == pytest.approx(0.5)
+    assert scores.read(written(tmp_path, shifted={"sources": 2, "shift": 1.0})).distance is None
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,5 @@
 """Files from strangers run no code, fill no memory and end in one line; code, archives and HTML have their
-tests where they are read (`training/test_checkpoint`, `kaggle/test_packing`, `evaluation/test_report`)."""
+tests where they are read (`training/test_checkpoint`, `kaggle/test_archives`, `evaluation/test_report`)."""
 
 import ast
 import json
@@ -75,9 +75,9 @@ def test_a_ledger_from_elsewhere(tmp_path: Path):
 
 @pytest.mark.parametrize("part", ["\0b", "b\nc", "\x1b[31m", "x" * 300, " ", "C:\\b"])
 def test_an_outputs_name_is_one_that_a_file_can_have(part: str):
-    told = {"files": {f"runs/r/{part}": "0" * 64}, "unfinished": False}
+    told = {"files": {f"runs/r/{part}": "0" * 64}, "unfinished": False, "run_id": "1"}
     if part == " ":
-        assert outputs.read_listing(told, "me/kernel").files
+        assert outputs.read(told, "me/kernel").files
         return
     with pytest.raises(KaggleError, match="nothing was fetched"):
-        outputs.read_listing(told, "me/kernel")
+        outputs.read(told, "me/kernel")

@@ -71,6 +71,10 @@ def test_a_submission_that_is_not_text(tmp_path: Path):
         submission.check(path, IDS)
 
 
+def test_a_quote_that_never_ends(tmp_path: Path):
+    assert "not a CSV table" in refused(tmp_path, 'id,label\n"a,1\n')
+
+
 def test_a_byte_order_mark_is_named(tmp_path: Path):
     assert "byte-order mark" in refused(tmp_path, "\ufeff" + GOOD)
 

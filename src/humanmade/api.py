@@ -45,10 +45,10 @@ class Trained(Run):
         Raises:
             UserError: no picture can be read, or the run has no out-of-fold logits to calibrate by.
         """
-        from humanmade.data import asked
+        from humanmade.data import named_pictures
         from humanmade.evaluation import inference, verdicts
 
-        return verdicts.verdicts(self, inference.honest_logits(self, asked.rows(_words(pictures))))
+        return verdicts.verdicts(self, inference.honest_logits(self, named_pictures.rows(_words(pictures))))
 
     def logits(self, data: Paths = (), skip_broken: bool = False) -> pd.DataFrame:
         """Logits of data folders, of their test rows where they have any: `id, logit`.
@@ -59,9 +59,9 @@ class Trained(Run):
         """
         from humanmade.data import inventory, manifest
         from humanmade.evaluation import inference
-        from humanmade.training.team import team
+        from humanmade.training.distributed import process_group
 
-        with team().first():
+        with process_group().first():
             rows = inventory.attach(manifest.to_predict(self.data_folders(_paths(data))), skip_broken)
         manifest.check_test_readable(rows)
         return rows[["id"]].assign(logit=inference.run_logits(self, rows))
@@ -85,11 +85,11 @@ class Trained(Run):
         Raises:
             UserError: the detector has no maps, or a file is there.
         """
-        from humanmade.data import asked
+        from humanmade.data import named_pictures
         from humanmade.evaluation import explain, inference
 
         method = explain.map_method(self, method)
-        rows = inference.known(self, asked.rows(_words(pictures)))
+        rows = inference.known(self, named_pictures.rows(_words(pictures)))
         places = explain.map_files(rows["id"].tolist(), Path(out))
         for place in places:
             files.refuse_existing(place, force)
@@ -133,11 +133,11 @@ def cv(
     """
     from humanmade import pretrained
     from humanmade import recipe as recipes
-    from humanmade.data import choice
+    from humanmade.data import defaults
     from humanmade.training.budget import Budget
 
     budget, named = Budget(hours), _paths(data)
-    wanted = recipe or choice.default_recipe(named)
+    wanted = recipe or defaults.default_recipe(named)
     job = recipes.with_options(wanted, _settings(settings), folds=folds, split=split, seed=seed)
     pretrained.require(job.pretrained_weights())
     # What is wrong so far is said before the seconds that training's imports take.
@@ -217,17 +217,16 @@ def blend(
     """
     from humanmade.data import manifest
     from humanmade.evaluation import blend, worth
-    from humanmade.evaluation.member import read_member
 
     files.refuse_existing(Path(out), force)
     if threshold is not None and prevalence is not None:
         raise UserError("--threshold: cuts at a logit and --prevalence by rank; leave one of them out")
-    made = blend.Blend([read_member(str(name)) for name in runs], method)
+    made = blend.Blend([blend.read_member(str(name)) for name in runs], method)
     logits = made.test
     folders, problem = _shared_folders([member.run for member in made.members if member.run], data)
     if folders:
-        logits = blend.in_order(logits, manifest.load(folders, pictures=False))
-    labels, lines = blend.submit(made, logits, Path(out), prevalence, threshold)
+        logits = worth.in_order(logits, manifest.load(folders, pictures=False))
+    labels, lines = worth.submit(made, logits, Path(out), prevalence, threshold)
     lines += worth.lines(made, dict(zip(logits.index, labels, strict=True)))
     if problem:
         lines.append(f"not checked against a test.csv: {problem}")

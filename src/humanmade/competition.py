@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from humanmade.errors import UserError
-from humanmade.files import read_csv
+from humanmade.files import read_csv, refuse_first
 from humanmade.progress import warn
 
 if TYPE_CHECKING:
@@ -98,13 +98,9 @@ def rows_2k(path: Path, table: pd.DataFrame) -> pd.Series[str]:
             )
     else:
         numbers = pd.to_numeric(table[column], errors="coerce")
-        _refuse_first(
-            path,
-            table[column],
-            numbers.isna() | numbers.duplicated() | (numbers % 1 != 0),
-            "row number '{}' is not a whole number or stands twice; the pairs follow from it, so restore the "
-            "original file",
-        )
+        problem = "row number '{}' is not a whole number or stands twice; the pairs follow from it"
+        bad = numbers.isna() | numbers.duplicated() | (numbers % 1 != 0)
+        refuse_first(path, bad, f"{problem}, so restore the original file", table[column])
     return (numbers // 2).astype(int).astype(str)
 
 
@@ -129,7 +125,7 @@ def holds_pictures(folder: Path) -> bool:
 
 
 def read(folder: Path, pictures: Path) -> pd.DataFrame:
-    """Rows of the competition with `name, path, label, split, source, repo, pair, group`.
+    """Rows of the competition with `name, root, label, split, pair, group`, numbered in each table anew.
 
     Labels found beside the tables are not used: a file with the test's labels is warned of and
     left alone, a label column in the test table is refused.
@@ -145,9 +141,9 @@ def read(folder: Path, pictures: Path) -> pd.DataFrame:
     parts = [_read_train(folder / CURRENT.train_table)]
     if (folder / CURRENT.test_table).is_file():
         parts.append(_read_test(folder / CURRENT.test_table))
-    rows = pd.concat(parts, ignore_index=True)
+    rows = pd.concat(parts)
     groups = _read_groups(folder / GROUPS, rows["name"]) if (folder / GROUPS).is_file() else ""
-    return rows.assign(root=str(pictures), group=groups, source="", repo="")
+    return rows.assign(root=str(pictures), group=groups)
 
 
 def _read_train(path: Path) -> pd.DataFrame:
@@ -197,14 +193,7 @@ def _read_test(path: Path) -> pd.DataFrame:
 def _read_groups(path: Path, names: pd.Series[str]) -> pd.Series[str]:
     table = read_csv(path, ("id", "group"))
     ids = table["id"]
-    _refuse_first(path, ids, ids.duplicated(), "id '{}' stands twice")
-    where = " or ".join(CURRENT.tables)
-    unknown = f"id '{{}}' is not in {where}; ids look like '{names.iloc[0]}'"
-    _refuse_first(path, ids, ~ids.isin(names), unknown)
+    refuse_first(path, ids.duplicated(), "id '{}' stands twice", ids)
+    unknown = f"id '{{}}' is not in {' or '.join(CURRENT.tables)}; ids look like '{names.iloc[0]}'"
+    refuse_first(path, ~ids.isin(names), unknown, ids)
     return names.map(table.set_index("id")["group"]).fillna("")
-
-
-def _refuse_first(path: Path, cells: pd.Series[str], bad: pd.Series[bool], problem: str) -> None:
-    if bad.any():
-        line = int(bad.to_numpy().argmax())
-        raise UserError(f"{path}: line {line + 2}: {problem.replace('{}', cells.iloc[line])}")

@@ -5,6 +5,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+COMPLAINT = "humanmade: "
+"""How the last words of a command that failed begin."""
+
 
 class OneLineError(Exception):
     """One clear line for the user, without what a terminal would obey, whatever it quotes."""

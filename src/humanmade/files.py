@@ -108,6 +108,8 @@ def _locked(lock: Path) -> IO[str] | None:
     make_folder(lock.parent)
     try:
         file = lock.open("a+")
+    except FileNotFoundError:
+        return None  # the last holder removed the empty folder meanwhile
     except OSError as error:
         raise _unwritable(lock, error) from None
     try:
@@ -117,12 +119,13 @@ def _locked(lock: Path) -> IO[str] | None:
         if error.errno in (errno.EACCES, errno.EAGAIN):
             file.close()
             return None
-    if not lock.exists() or not os.path.samestat(os.fstat(file.fileno()), lock.stat()):
-        file.close()  # the last holder removed it meanwhile
-        return _locked(lock)
-    file.truncate(0)
-    print(os.getpid(), end="", file=file, flush=True)
-    return file
+    with contextlib.suppress(FileNotFoundError):
+        if os.path.samestat(os.fstat(file.fileno()), lock.stat()):
+            file.truncate(0)
+            print(os.getpid(), end="", file=file, flush=True)
+            return file
+    file.close()  # the last holder removed it meanwhile
+    return _locked(lock)
 
 
 def sweep(folder: Path) -> None:
@@ -140,6 +143,8 @@ def make_folder(path: Path) -> Path:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
+        if isinstance(error, FileExistsError) and not os.path.lexists(path):
+            return make_folder(path)  # it was there, and its last holder removed it
         raise UserError(f"{path}: cannot be made ({error.strerror}); choose another place") from None
     return path
 
@@ -219,14 +224,21 @@ def read_numbers(path: Path, columns: tuple[str, ...], ours: bool = True) -> pd.
         raise UserError(f"{path}: its last line has no end; a whole file ends in a line end")
     for column in table.columns.difference(["id"]):
         table[column] = pd.to_numeric(table[column], errors="coerce")
-        _refuse_first(path, ~np.isfinite(table[column]), f"column '{column}' is not a finite number")
-    _refuse_first(path, table["id"].duplicated(), "this id stands there twice")
+        refuse_first(path, ~np.isfinite(table[column]), f"column '{column}' is not a finite number")
+    refuse_first(path, table["id"].duplicated(), "this id stands there twice")
     return table
 
 
-def _refuse_first(path: Path, bad: pd.Series[bool], what: str) -> None:
+def refuse_first(path: Path, bad: pd.Series[bool], problem: str, cells: pd.Series[str] | None = None) -> None:
+    """Refuse a table for its first bad row, whose one of `cells` stands for the braces in `problem`.
+
+    Raises:
+        UserError: naming the file and the line.
+    """
     if bad.any():
-        raise UserError(f"{path}: line {int(bad.to_numpy().argmax()) + 2}: {what}")
+        row = int(bad.to_numpy().argmax())
+        cell = "" if cells is None else str(cells.iloc[row])
+        raise UserError(f"{path}: line {row + 2}: {problem.replace('{}', cell)}")
 
 
 def _finite(value: Any) -> Any:

@@ -31,9 +31,10 @@ class View:
     logits: Array
     """(pictures, members), each member's divided by its scale."""
 
-    def part(self, chosen: npt.NDArray[np.bool_]) -> View:
-        """Some of the pictures."""
-        return View(self.labels[chosen], self.folds[chosen], self.logits[chosen])
+    def without(self, fold: int) -> View:
+        """The pictures of the other folds, for weights that are honest on this one."""
+        others = self.folds != fold
+        return View(self.labels[others], self.folds[others], self.logits[others])
 
 
 Views = Mapping[str, View]
@@ -78,21 +79,6 @@ def weigh(method: str, views: Views) -> Array:
     else:
         weights = np.ones(count)
     return weights / weights.sum() if weights.sum() > 0 else np.full(count, 1 / count)
-
-
-def weigh_without(fold: int, method: str, views: Views) -> Array:
-    """Weights learned on all folds but one, for an honest look at that one."""
-    return weigh(method, {name: view.part(view.folds != fold) for name, view in views.items()})
-
-
-def nested_score(method: str, views: Views) -> float:
-    """Mean selection score of each fold under weights learned on the others; NaN for one fold."""
-    folds = np.unique(views[CLEAN].folds)
-    scores = []
-    for fold in folds if len(folds) > 1 else []:
-        inside = {name: view.part(view.folds == fold) for name, view in views.items()}
-        scores.append(score(inside, weigh_without(fold, method, views)))
-    return float(np.nanmean(scores)) if np.isfinite(scores).any() else float("nan")
 
 
 def _mean_auc(view: View, weights: Array) -> float:

@@ -52,7 +52,7 @@ class Look:
     rows: Annotated[int, Field(gt=0)]
     auc: Share
     worse: Share
-    """What looks are compared by (`humanmade.metrics.worse_of`)."""
+    """What looks are compared by (`humanmade.evaluation.evaluate.SetScores`)."""
     error: Share
     """Sampling error of `worse`."""
 
@@ -204,15 +204,20 @@ def sentence(seen: Seen) -> str:
 
 
 def count(
-    verb: str, folders: Sequence[Path], rows: pd.DataFrame, run: Run, scores: Mapping[str, Any]
+    verb: str,
+    folders: Sequence[Path],
+    rows: pd.DataFrame,
+    recipe: str,
+    runs: Sequence[Run],
+    scores: Mapping[str, Any],
 ) -> tuple[int | None, str]:
-    """Count a look of one run and put it into words; scores that took minutes are not lost if it fails.
+    """`record` a look and put it into words; scores that took minutes are not lost if that fails.
 
     Returns:
         How many looks at the set there are, None where this one was not counted; and a sentence.
     """
     try:
-        seen = record(verb, folders, rows, run.recipe.name, [run], scores)
+        seen = record(verb, folders, rows, recipe, runs, scores)
     except (UserError, OSError) as error:
         return None, f"not counted as a look: {error}"
     if seen is None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -28,12 +29,15 @@ def auc(labels: npt.ArrayLike, logits: npt.ArrayLike) -> float:
     return float(roc_auc_score(labels, logits)) if len(np.unique(labels)) == 2 else float("nan")
 
 
-def auc_error(auc: float, ones: float, zeros: float) -> float:
-    """Standard error of an AUC measured on that many pictures of each class (Hanley and McNeil 1982)."""
-    ones, zeros = max(1.0, ones), max(1.0, zeros)
+def auc_error(auc: Any, ones: Any, zeros: Any) -> Any:
+    """Standard error of an AUC measured on that many pictures of each class (Hanley and McNeil 1982).
+
+    Each may be a number or a column of them.
+    """
+    ones, zeros = np.maximum(1.0, ones), np.maximum(1.0, zeros)
     first, second = auc / (2 - auc), 2 * auc**2 / (1 + auc)
     variance = auc * (1 - auc) + (ones - 1) * (first - auc**2) + (zeros - 1) * (second - auc**2)
-    return float(np.sqrt(max(0.0, variance) / (ones * zeros)))
+    return np.sqrt(np.maximum(0.0, variance) / (ones * zeros))
 
 
 def tpr_at_fpr(labels: npt.ArrayLike, logits: npt.ArrayLike, fpr: float = 0.01) -> float:
@@ -191,15 +195,6 @@ def _named(labels: npt.ArrayLike, logits: npt.ArrayLike, sources: Sequence[str])
     """`label, logit, source` of the rows with a source."""
     table = pd.DataFrame({"label": np.asarray(labels), "logit": np.asarray(logits), "source": sources})
     return table[table["source"] != ""]
-
-
-def worse_of(pooled: float, inside: Mapping[str, float]) -> float:
-    """A labelled set's number in the protocol: the smaller of the pooled AUC and the mean AUC inside repos.
-
-    The pooled AUC can be had by telling collections apart, the mean inside them by what their fakes share.
-    Where no repo holds both classes it is the pooled one.
-    """
-    return min(pooled, float(np.mean([*inside.values()]))) if inside else pooled
 
 
 def labels_at_prevalence(ids: Sequence[str], logits: npt.ArrayLike, prevalence: float) -> Labels:

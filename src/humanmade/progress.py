@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
 from functools import cache
 from typing import TypeVar
 
 S = TypeVar("S")
 T = TypeVar("T")
 
-LOG_SECONDS = 20.0
+LOG_SECONDS = 60.0
+"""Between two lines of progress in a log."""
+LONGEST_PAUSE = 30.0
+"""Seconds between two looks at something that takes its time."""
+
+_stage: ContextVar[str] = ContextVar("stage", default="")
 
 
 class _Lines:
-    """A text stream that turns a bar's carriage returns into lines."""
+    """A text stream that turns carriage returns into lines, one in `LOG_SECONDS` from all bars together."""
+
+    last = -math.inf
 
     def write(self, text: str) -> int:
-        line = text.strip()
-        if line:
+        line, now = text.strip(), time.monotonic()
+        if line and now - _Lines.last >= LOG_SECONDS:
+            _Lines.last = now
             sys.stderr.write(line + "\n")
         return len(text)
 
@@ -29,25 +40,35 @@ class _Lines:
         sys.stderr.flush()
 
 
+@contextlib.contextmanager
+def stage(name: str) -> Iterator[None]:
+    """Say of each bar in the block what its work is for."""
+    before = _stage.set(f"{name}: ")
+    try:
+        yield
+    finally:
+        _stage.reset(before)
+
+
 def progress(
     items: Iterable[T], what: str, unit: str, total: int | None = None, size: int = 1
 ) -> Iterator[T]:
     """Pass `items` through, showing a bar with a rate; each item counts as `size` units.
 
-    In a log a line appears every 20 seconds instead of a bar that redraws itself.
+    In a log a line appears once a minute instead of a bar that redraws itself.
     """
     from tqdm import tqdm
 
     terminal = sys.stderr.isatty()
     with tqdm(
         total=total,
-        desc=what,
+        desc=_stage.get() + what,
         unit=f" {unit}",
         file=sys.stderr if terminal else _Lines(),
-        mininterval=0.2 if terminal else LOG_SECONDS,
+        mininterval=0.2 if terminal else 1.0,
         delay=0 if terminal else 2,
         dynamic_ncols=terminal,
-        ncols=None if terminal else 80,
+        ncols=None if terminal else 110,
         leave=not terminal,
     ) as bar:
         for item in items:
@@ -97,7 +118,7 @@ def duration(seconds: float) -> str:
 
 
 class Waiting:
-    """A line about something that takes its time: redrawn on a terminal, now and then in a log."""
+    """Looks at what takes its time, and a line about it: redrawn on a terminal, now and then in a log."""
 
     def __init__(self, what: str) -> None:
         self.what = what
@@ -105,12 +126,17 @@ class Waiting:
         self._state = ""
         self._shown = 0.0
 
-    def __enter__(self) -> Waiting:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if sys.stderr.isatty() and self._state:
-            sys.stderr.write("\n")
+    def __iter__(self) -> Iterator[Waiting]:
+        """A turn for each look, with pauses between them: short at first."""
+        pause = 0.5
+        try:
+            while True:
+                yield self
+                time.sleep(pause)
+                pause = min(1.5 * pause, LONGEST_PAUSE)
+        finally:
+            if sys.stderr.isatty() and self._state:
+                sys.stderr.write("\n")
 
     @property
     def seconds(self) -> float:

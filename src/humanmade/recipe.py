@@ -54,10 +54,7 @@ def build(values: Values, where: str) -> Recipe:
     detector = values.get("detector")
     if not isinstance(detector, str) or detector not in KINDS:
         raise UserError(f"{where}: detector = {json.dumps(detector)}; known: {', '.join(KINDS)}")
-    try:
-        return KINDS[detector].model_validate(values)
-    except ValidationError as error:
-        raise UserError(f"{where}: {_complaint(detector, error.errors()[0])}") from None
+    return cast(Recipe, _validated(KINDS[detector], values, where, f"detector '{detector}'"))
 
 
 def change(recipe: R, **values: Any) -> R:
@@ -147,10 +144,11 @@ def _find(name: str, folder: Path = Path()) -> Path:
     """The file of a recipe by name, or by path from `folder`."""
     path = folder / name if name.endswith(".toml") else SHIPPED / f"{name}.toml"
     if not os.path.isfile(path):  # noqa: PTH113 - takes a name that no file could have for a missing file
-        known = [other.name for other in path.parent.glob("*.toml")] if name.endswith(".toml") else shipped()
+        own = [other.name for other in path.parent.glob("*.toml")]
+        known = own if name.endswith(".toml") else [*shipped(), *map(str, Path().glob("*.toml"))]
         near = did_you_mean(Path(name).name, known)
-        choices = f"shipped recipes: {', '.join(shipped())}, or give the path of a .toml file"
-        raise UserError(f"recipe '{name}': not found{near}; {choices}")
+        choices = "; humanmade recipes lists those that there are, or give the path of a .toml file"
+        raise UserError(f"recipe '{name}': not found{near or choices}")
     return path
 
 
@@ -163,15 +161,15 @@ def _read(path: Path) -> Values:
 
 
 def _about(values: Values, path: Path) -> About:
+    return cast(About, _validated(About, values.get("about", {}), str(path), "about", "about."))
+
+
+def _validated(kind: type[Table], values: object, where: str, what: str, prefix: str = "") -> Table:
+    """A table of checked values; errors name where they come from, what the table is, and the key."""
     try:
-        return About.model_validate(values.get("about", {}))
+        return kind.model_validate(values)
     except ValidationError as error:
-        found = error.errors()[0]
-        key = ".".join(["about", *map(str, found["loc"])])
-        known = f"one of about.{', about.'.join(About.model_fields)}"
-        expected = known if found["type"] == "extra_forbidden" else found["msg"]
-        value = json.dumps(found["input"], default=str)
-        raise UserError(f"{path}: {key} = {value}; expected {expected}") from None
+        raise UserError(f"{where}: {_complaint(kind, what, prefix, error.errors()[0])}") from None
 
 
 def _toml_of(path: Path) -> Values:
@@ -233,27 +231,29 @@ def _flat(values: Values, prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield prefix + key, value
 
 
-def _complaint(detector: str, error: ErrorDetails) -> str:
+def _complaint(table: type[Table], what: str, prefix: str, error: ErrorDetails) -> str:
     """One line of pydantic's first error: the key, the value found and what was expected."""
     place = [part for part in error["loc"] if isinstance(part, str)]
-    value, kind, prefix = error["input"], error["type"], ""
-    if place[0] == "members" and len(place) > 3:
-        prefix, detector, place = f"members.{place[1]}: ", place[2], place[3:]
+    value, kind = error["input"], error["type"]
+    if place[:1] == ["members"] and len(place) > 3:
+        prefix, table, place = f"members.{place[1]}: ", KINDS[place[2]], place[3:]
+        what = f"{prefix}detector '{table.model_fields['detector'].default}'"
     key = ".".join(place)
+    name = f"{prefix}{key}".rstrip(".")
     if kind == "extra_forbidden":
-        return f"{prefix}detector '{detector}' has no key '{key}'{_nearest(key, _keys(KINDS[detector]))}"
+        return f"{what} has no key '{key}'{_nearest(key, _keys(table))}"
     if kind == "missing":
-        return f"{prefix}{key} is missing"
+        return f"{name} is missing"
     if kind.startswith("union_tag"):
         tags = error["ctx"].get("expected_tags", "a detector")
-        return f"{prefix}{key}.detector = {json.dumps(value.get('detector'))}; expected {tags}"
+        return f"{name}.detector = {json.dumps(value.get('detector'))}; expected {tags}"
     expected = error["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     if kind in ("model_type", "model_attributes_type", "dict_type"):
         expected = "a table"
     if kind == "too_short":
         expected = f"at least {error['ctx']['min_length']}"
     value = list(value) if isinstance(value, dict) else value
-    return f"{prefix}{key} = {json.dumps(value, default=str)}; expected {expected}"
+    return f"{name} = {json.dumps(value, default=str)}; expected {expected}"
 
 
 def _keys(kind: type[Table]) -> Iterator[str]:
@@ -267,7 +267,9 @@ def _keys(kind: type[Table]) -> Iterator[str]:
 def _nearest(word: str, known: Iterable[str]) -> str:
     names = list(known)
     near = [name for name in names if name.endswith(f".{word}")]
-    return f"; did you mean '{near[0]}'?" if near else did_you_mean(word, names)
+    if near:
+        return f"; did you mean '{near[0]}'?"
+    return did_you_mean(word, names) or f"; it has {', '.join(name for name in names if '.' not in name)}"
 
 
 def with_options(

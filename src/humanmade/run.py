@@ -34,16 +34,7 @@ CORRUPTED = "corrupted.csv"
 """In a fold's folder: logits of a sample of its held-out rows under every corruption."""
 ALL = "all"
 """The fold that trains on everything."""
-PACKAGES = (
-    "torch",
-    "torchvision",
-    "timm",
-    "albumentations",
-    "numpy",
-    "pandas",
-    "scikit-learn",
-    "pillow",
-)
+PACKAGES = ("torch", "torchvision", "timm", "albumentations", "numpy", "pandas", "scikit-learn", "pillow")
 BEGUN = (FOLDS, PICTURES, SCORES)
 """What a run begins with, before its recipe."""
 FINGERPRINTED = ["id", "label", "split", "source", "pair", "group", "digest"]
@@ -97,9 +88,17 @@ class Run:
         return scores.read(self.folder / SCORES)
 
     @property
-    def scale(self) -> float | None:
-        """Standard deviation of the out-of-fold logits; None where there are none or all are equal."""
-        return self.scores.scale or None
+    def oof(self) -> pd.DataFrame | None:
+        """`oof.csv`: `id, label, fold, logit` of what finished folds held out; None where there is none."""
+        path = self.folder / OOF
+        return files.read_numbers(path, ("id", "label", "fold", "logit")) if path.is_file() else None
+
+    @property
+    def test(self) -> pd.Series[float] | None:
+        """`test.csv`: logits of the test rows by id; None where there is none."""
+        path = self.folder / TEST
+        table = files.read_numbers(path, ("id", "logit")) if path.is_file() else None
+        return None if table is None else table.set_index("id")["logit"]
 
     @property
     def assigned(self) -> pd.DataFrame:
@@ -130,13 +129,9 @@ class Run:
         Raises:
             UserError: the file is damaged or lacks an id.
         """
-        path = self.fold(key) / name
-        try:
-            logits = files.read_numbers(path, ("id", "logit")).set_index("id")["logit"].reindex(ids)
-        except UserError as error:
-            raise UserError(f"{error}; {retrain(path)}") from None
+        logits = self._numbers(key, name, "logit").set_index("id")["logit"].reindex(ids)
         if logits.isna().any():
-            lacking = logits.index[logits.isna()]
+            path, lacking = self.fold(key) / name, logits.index[logits.isna()]
             raise UserError(f"{path}: lacks {len(lacking)} ids, '{lacking[0]}' first; {retrain(path)}")
         return logits.to_numpy(dtype=np.float64)
 
@@ -148,15 +143,19 @@ class Run:
         Args:
             labels: of all train rows, by id. A picture that two folds held out stands there twice.
         """
-        tables = []
-        for key in keys:
-            path = self.fold(key) / CORRUPTED
-            try:
-                table = files.read_numbers(path, ("id", "clean"))
-            except UserError as error:
-                raise UserError(f"{error}; {retrain(path)}") from None
-            tables.append(table.assign(label=table["id"].map(labels), fold=key))
+        tables = [
+            table.assign(label=table["id"].map(labels), fold=key)
+            for key in keys
+            for table in [self._numbers(key, CORRUPTED, "clean")]
+        ]
         return pd.concat(tables, join="inner", ignore_index=True) if tables else pd.DataFrame()
+
+    def _numbers(self, key: int | str, name: str, column: str) -> pd.DataFrame:
+        path = self.fold(key) / name
+        try:
+            return files.read_numbers(path, ("id", column))
+        except UserError as error:
+            raise UserError(f"{error}; {retrain(path)}") from None
 
     def fold(self, key: int | str) -> Path:
         """The folder of a fold: 0, 1, ... or `all`."""

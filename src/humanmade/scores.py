@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, TypeAdapter, ValidationError
+from pydantic import AliasChoices, BeforeValidator, Field, TypeAdapter, ValidationError
 
 from humanmade import files
 from humanmade.errors import UserError
@@ -25,6 +25,12 @@ APART = 0.9
 Number = Annotated[float, BeforeValidator(lambda value: math.nan if value is None else value)]
 Ratio = Annotated[float, BeforeValidator(lambda value: math.inf if value is None else value)]
 Absent = BeforeValidator(lambda value: value or None)
+Aliased = Field(validation_alias=AliasChoices("distance", "shifted"))
+
+
+def _of_older_kits(distance: Any) -> Any:
+    """The distance where older runs keep it, beside facts that are not weighed any more."""
+    return distance.get("test") if isinstance(distance, dict) and "auc" not in distance else distance
 
 
 @dataclass(frozen=True)
@@ -79,19 +85,6 @@ class Distance:
 
 
 @dataclass(frozen=True)
-class Shift:
-    """What the forecast knows besides the folds and the corruptions."""
-
-    sources: int = 1
-    """Named generators, or named photo sources, that were trained on: the fewer of them, at least 1."""
-    shift: float = 1.0
-    """Of `test`; without test rows the test set shares nothing."""
-    test: Distance | None = None
-    counterparts: float | None = None
-    """AUC of held-out photos against their counterparts; None where no autoencoder made any."""
-
-
-@dataclass(frozen=True)
 class Forecast:
     """AUC on the test set with its 80 % interval, and F1 when the share `prevalence` is labelled 1."""
 
@@ -131,9 +124,10 @@ class Scores:
     steadiness: Annotated[Steadiness | None, Absent] = None
     canaries: dict[str, Number] = field(default_factory=dict)
     """Fold AUC of each detector that is dumb on purpose."""
-    shifted: Annotated[Shift | None, Absent] = None
+    distance: Annotated[Distance | None, Aliased, BeforeValidator(_of_older_kits)] = None
+    """How far the test set is; None where there is none, or it could not be measured."""
     lacking: list[str] = field(default_factory=list)
-    """Facts that the forecast went without, for want of weights or of time: `embeddings`, `counterparts`."""
+    """What the forecast went without, for want of weights or of time: `embeddings` tell the distance."""
     forecast: Forecast | None = None
     prevalence: float = 0.5
     unfinished: bool = False
@@ -155,6 +149,16 @@ class Scores:
         return f"{names or 'data'} {self.data[:8]}".strip()
 
     @property
+    def shift(self) -> float:
+        """How far the test set is taken to be: wholly, where that is not known."""
+        return self.distance.shift if self.distance else 1.0
+
+    @property
+    def blind(self) -> bool:
+        """Whether the forecast does not know how far the test set is, although it could have been told."""
+        return self.forecast is not None and "embeddings" in self.lacking
+
+    @property
     def corruptions(self) -> dict[str, float]:
         """AUC under each corruption that the held-out pictures were scored under."""
         return {name: score.auc for name, score in self.corrupted.items() if name not in (MEAN, WORST)}
@@ -168,8 +172,6 @@ class Scores:
         """The object of `scores.json`."""
         values = dataclasses.asdict(self)
         values["steadiness"] = values["steadiness"] or {}
-        shift = values["shifted"] or {}
-        values["shifted"] = {key: value for key, value in shift.items() if value is not None}
         if self.forecast:
             del values["forecast"]["submissions"]
         return values

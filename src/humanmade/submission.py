@@ -28,16 +28,12 @@ class Form:
     """What a submission gives of each picture."""
 
     parse: Callable[[str], float]
-    """Reads a cell; a ValueError refuses it."""
+    """Reads a cell; a ValueError or KeyError refuses it."""
     expected: str
     rise: str
     fall: str
-    summary: Callable[[int, float], str]
-    """Of the number of rows and the sum of their values."""
-
-
-def _label(cell: str) -> float:
-    return {"0": 0, "1": 1}[cell]
+    summary: str
+    """Words with the `total` and the `mean` of all values."""
 
 
 def _probability(cell: str) -> float:
@@ -49,18 +45,18 @@ def _probability(cell: str) -> float:
 
 FORMS = {
     "labels": Form(
-        _label,
+        {"0": 0, "1": 1}.__getitem__,
         "0 or 1 (labels, not probabilities or logits)",
         "became 1",
         "became 0",
-        lambda rows, total: f"{rows} rows, {total} labelled 1",
+        "{total:.0f} labelled 1",
     ),
     "probabilities": Form(
         _probability,
         "a probability of 0 to 1 (not a logit)",
         "rose",
         "fell",
-        lambda rows, total: f"{rows} rows, mean probability {total / max(1, rows):.3f}",
+        "mean probability {mean:.3f}",
     ),
 }
 
@@ -143,7 +139,9 @@ def check(path: Path, ids: Sequence[str]) -> dict[str, float]:
 
 def summary(values: Mapping[str, float]) -> str:
     """What a checked submission holds, in words."""
-    return _form().summary(len(values), sum(values.values()))
+    total = sum(values.values())
+    words = _form().summary.format(total=total, mean=total / max(1, len(values)))
+    return f"{len(values)} rows, {words}"
 
 
 def flips(values: Mapping[str, float], against: Mapping[str, float]) -> list[str]:

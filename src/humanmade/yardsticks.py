@@ -4,10 +4,8 @@ from humanmade import recipe
 
 REFERENCE = "probe_lite0"
 """The recipe whose frozen features tell how far the test set is from the training set."""
-AUTOENCODER = "taef2"
-"""What makes the counterparts that held-out photos are told from."""
 
 
 def pretrained_weights() -> list[str]:
     """Names of the pretrained weights without which a forecast lacks a fact."""
-    return [*recipe.load(REFERENCE).pretrained_weights(), AUTOENCODER]
+    return recipe.load(REFERENCE).pretrained_weights()

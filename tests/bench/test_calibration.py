@@ -6,10 +6,10 @@ import pandas as pd
 import pytest
 
 from humanmade.bench import calibration
-from humanmade.bench.calibration import chosen, judge, usable
+from humanmade.bench.calibration import CANDIDATES, RULES, chosen, judge, usable
 from humanmade.commands import main
 from humanmade.errors import UserError
-from humanmade.evaluation.forecast_model import CANDIDATES, RULES, Model, foretold
+from humanmade.evaluation.forecast import Model
 
 WORLDS = ("one", "two", "far", "new")
 
@@ -21,10 +21,9 @@ def table(worlds: tuple[str, ...] = WORLDS, recipes: int = 6, seed: int = 0) -> 
     rows = pd.DataFrame(pairs, columns=["recipe", "trained_on", "set"]).astype({"recipe": str})
     rows["folds"] = rng.uniform(0.7, 0.99, len(rows))
     rows["corrupted"] = rows["folds"] - rng.uniform(0, 0.1, len(rows))
-    rows["counterparts"] = rng.uniform(0.4, 0.6, len(rows))
     rows["sensitivity"] = rng.uniform(0.2, 0.6, len(rows))
     rows["flips"] = rng.uniform(0, 0.3, len(rows))
-    return rows.assign(canary=np.nan, sources=1, shift=1.0, zeros=2000, ones=2000)
+    return rows.assign(canary=np.nan, shift=1.0, zeros=2000, ones=2000)
 
 
 def kept(rows: pd.DataFrame, share: float, seed: int = 1) -> pd.DataFrame:
@@ -47,40 +46,40 @@ def test_steadiness_is_found_where_it_decides():
     rows = usable(unsteady())
     judged = judge(rows).set_index("score")
     model, ranking = chosen(rows, judged.reset_index())
-    assert model.name == "steady" and model.coefficients[0] == pytest.approx(0.8, abs=0.02)
+    assert model.weights == {"steady": pytest.approx(0.8, abs=0.02)}
     assert ranking == model, "the forecast ranks as well as anything"
     assert judged["error"]["steady"] < 0.015 < 0.05 < judged["error"]["shrink"]
-    assert judged["spearman"]["steady"] > 0.9 > 0.6 > judged["spearman"]["folds AUC"]
-    assert judged["first_better"]["steady"] == 1.0 and judged["first_better"]["folds AUC"] == 0.0
+    assert judged["spearman"]["steady"] > 0.9 > 0.6 > judged["spearman"]["shrink"]
+    assert judged["first_better"]["steady"] == 1.0 and judged["first_better"]["shrink"] == 0.0
     assert judged["first_better"]["0.3 folds + 0.7 corrupted"] == 0.0
     assert 0.6 < judged["held"]["steady"] <= 1.0 and 0.02 < judged["width"]["steady"] < 0.06
-    assert list(judged.index) == [*CANDIDATES, *RULES] and judged["coefficients"]["facts"] == 8
+    assert list(judged.index) == [*CANDIDATES, *RULES] and judged["coefficients"]["facts"] == 6
 
 
 def test_shrink_stays_where_nothing_is_better():
     rows = usable(kept(table(), 0.4))
     judged = judge(rows)
     model, ranking = chosen(rows, judged)
-    assert model.name == "shrink" and model.coefficients == (pytest.approx(0.4, abs=0.02),)
+    assert model.weights == {"folds": pytest.approx(0.4, abs=0.02)}
     assert model.half_width == pytest.approx(1.28 * 0.01, rel=0.35)
     assert ranking == model
     better = judged.assign(error=judged["error"].mask(judged["score"] == "facts", judged["error"][1] - 0.004))
-    assert chosen(rows, better)[0].name == "shrink", "a hair's breadth is no reason"
+    assert [*chosen(rows, better)[0].weights] == ["folds"], "a hair's breadth is no reason"
     better = judged.assign(error=0.001)
     better.loc[better["score"] == "shrink", "error"] = 0.2
-    assert chosen(rows, better)[0].name == "constant", "of several better ones the simplest"
+    assert [*chosen(rows, better)[0].weights] == ["one"], "of several better ones the simplest"
 
 
 def test_a_rule_ranks_where_the_forecast_does_not():
     rows = usable(kept(table(), 0.4))
     judged = judge(rows).assign(spearman=0.1)
-    judged.loc[judged["score"] == "corrupted AUC", "spearman"] = 0.13
-    assert chosen(rows, judged)[1] == "corrupted AUC"
+    judged.loc[judged["score"] == "0.3 folds + 0.7 corrupted", "spearman"] = 0.13
+    assert chosen(rows, judged)[1] == Model({"folds": 0.3, "corrupted": 0.7})
     judged.loc[judged["score"] == "shrink", "spearman"] = 0.115
     assert chosen(rows, judged)[1] == chosen(rows, judged)[0], "a tie goes to the forecast"
-    judged.loc[judged["score"] == "traces", "spearman"] = 0.5
+    judged.loc[judged["score"] == "facts", "spearman"] = 0.5
     ranking = chosen(rows, judged)[1]
-    assert isinstance(ranking, Model) and ranking.name == "traces" and len(ranking.coefficients) == 2
+    assert tuple(ranking.weights) == CANDIDATES["facts"] and ranking.half_width > 0
 
 
 def test_a_judged_world_is_never_seen_by_the_fit():
@@ -94,7 +93,7 @@ def test_a_judged_world_is_never_seen_by_the_fit():
         same = both["set"] == "far"
         assert (after[same] == before[same]).all() and (after[~same] != before[~same]).any()
     outside = both.assign(set=both["set"].mask(both.index < 3, "together"), auc=0.9)
-    assert len(usable(outside.drop(columns="facts"))) == len(both) - 3
+    assert len(usable(outside)) == len(both) - 3
 
 
 def test_intervals_are_as_wide_as_worlds_left_out_earlier_missed():
@@ -117,15 +116,13 @@ def test_intervals_are_as_wide_as_worlds_left_out_earlier_missed():
 
 def test_coefficients_are_of_raw_facts_and_of_the_shifted_share():
     rows = usable(table(recipes=30).assign(auc=0.5))
-    truth = Model("facts", (0.05, 0.3, -0.2, 0.1, -0.05, 0.1, 0.0, 0.0), 0.0)
-    exact = usable(rows.assign(shift=np.tile([0.3, 1.0], len(rows) // 2)).drop(columns="facts"))
-    exact["auc"] = [foretold(truth, facts) for facts in exact["facts"]]
-    fitted = Model("facts", calibration.fit("facts", exact), 0.0)
-    missed = [abs(foretold(fitted, facts) - foretold(truth, facts)) for facts in exact["facts"]]
-    assert max(missed) < 0.003
-    share = Model("shrink", (0.4,), 0.0)
-    exact["auc"] = [foretold(share, facts) for facts in exact["facts"]]
-    assert calibration.fit("shrink", exact) == (pytest.approx(0.4),), "near sets do not bias it"
+    truth = Model(dict(zip(CANDIDATES["facts"], (0.05, 0.3, -0.2, -0.05, 0.1, 0.0), strict=True)))
+    exact = usable(rows.assign(shift=np.tile([0.3, 1.0], len(rows) // 2)))
+    exact["auc"] = truth.foretold(exact)
+    assert (calibration.fit("facts", exact).foretold(exact) - truth.foretold(exact)).abs().max() < 0.003
+    exact["auc"] = Model({"folds": 0.4}).foretold(exact)
+    fitted = calibration.fit("shrink", exact)
+    assert fitted.weights == {"folds": pytest.approx(0.4)}, "near sets do not bias it"
 
 
 @pytest.mark.parametrize(
@@ -156,10 +153,7 @@ def test_a_table_is_calibrated_from_the_command_line(tmp_path: Path, capsys):
     shown = capsys.readouterr().out
     assert "72 rows of 6 recipes, each world left out in turn (two, far, new, one)" in shown
     assert "| score | coefficients | error | held | width | spearman | first_better |" in shown
-    assert (
-        "\nMODEL = Model(name='steady', coefficients=(0." in shown
-        and "\nRANKING: Model | str = MODEL\n" in shown
-    )
+    assert "\nMODEL = Model(weights={'steady': 0." in shown and shown.endswith("\nRANKING = MODEL\n")
     assert Path("c.md").read_text() == "# C\n\n" + shown
     infinite = unsteady().astype({"sensitivity": object})
     infinite.loc[0, "sensitivity"] = "inf"
@@ -177,12 +171,10 @@ def test_a_table_is_calibrated_from_the_command_line(tmp_path: Path, capsys):
 
 
 def test_constants_can_be_pasted():
-    model = Model("traces", (0.1, -0.25), 0.0812)
-    first, second = calibration.constants(model, "folds AUC")
-    assert eval(first.partition(" = ")[2]) == model and second == "RANKING: Model | str = 'folds AUC'"
-    single = Model("shrink", (0.2329,), 0.0983)
-    assert eval(calibration.constants(single, single)[0].partition(" = ")[2]) == single
-    assert calibration.constants(model, single)[1] == f"RANKING: Model | str = {single}"
+    rows = kept(table(), 0.4)
+    model, ranking = calibration.report(rows)[-1].splitlines()
+    chosen_model, _ = chosen(usable(rows), judge(usable(rows)))
+    assert eval(model.partition(" = ")[2]) == chosen_model and ranking == "RANKING = MODEL"
 
 
 @pytest.mark.parametrize(

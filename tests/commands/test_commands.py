@@ -124,6 +124,15 @@ def test_the_shell_completes_verbs_options_and_choices():
         assert done.stdout == f"plain,{expected}\n"
 
 
+def test_a_reader_that_went_away_is_no_error():
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "humanmade", "recipes"]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_given_weights_are_looked_for_while_the_verb_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     from humanmade import places
     from humanmade.run import Run

@@ -8,7 +8,7 @@ import pytest
 from humanmade import ledger
 from humanmade.commands import main
 from humanmade.evaluation import forecast
-from humanmade.evaluation.forecast_model import Model
+from humanmade.evaluation.forecast import Model
 
 
 def test_compare_shows_the_leaderboard_and_its_rank_correlation(run: Path, capsys):
@@ -51,9 +51,9 @@ def test_compare_ranks_by_what_ranked_best_elsewhere(run: Path, monkeypatch: pyt
         scores["corrupted"]["mean"]["auc"] = corrupted
         Path(f"runs/{name}/scores.json").write_text(json.dumps(scores))
     for ranking, first, score, said in (
-        ("folds AUC", "tinyprobe", 0.9, "where it is known, else by folds AUC\n"),
-        ("0.3 folds + 0.7 corrupted", "other", 0.835, "else by 0.3 folds + 0.7 corrupted\n"),
-        (Model("corrupted", (0.5,), 0.1), "other", 0.675, "the AUC that 'corrupted' foretells\n"),
+        (Model({"folds": 1.0}), "tinyprobe", 0.9, "where it is known, else by 1 folds\n"),
+        (forecast.RANKING, "other", 0.835, "else by 0.3 folds + 0.7 corrupted\n"),
+        (Model({"corrupted": 0.5}), "other", 0.675, "else by 0.5 corrupted\n"),
     ):
         monkeypatch.setattr(forecast, "RANKING", ranking)
         assert main(["compare"]) == 0

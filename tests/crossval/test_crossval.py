@@ -16,6 +16,7 @@ from humanmade.detectors.network import Network
 from humanmade.evaluation import inference
 from humanmade.training.loop import Trainer
 from tests.conftest import MakeFolder
+from tests.training.test_curves import points
 
 
 def cv(*arguments: object) -> int:
@@ -45,6 +46,9 @@ def test_a_run_folder_is_complete(tiny_network: Path, competition_folder: MakeFo
         assert key in scores
     promised = {"fold", "f1", "auc", "logloss", "seconds", "images_per_second"}
     assert set(scores["folds"][0]) == promised
+    drawn = points(run / "fold2")
+    assert drawn["train/loss"], "TensorBoard shows the training, and what came of it"
+    assert drawn["fold/auc"] == [(2, pytest.approx(scores["folds"][2]["auc"]))]
     assert main(["check", str(run / "submission.csv"), "--data", str(folder)]) == 0
     out = capsys.readouterr().out
     assert "answering 1 everywhere scores F1 0.667" in out and "3 labelled 1" in out

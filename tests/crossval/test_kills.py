@@ -4,15 +4,14 @@ import hashlib
 import itertools
 import os
 import random
+import re
 import signal
+import threading
 import time
 from pathlib import Path
 
-import pytest
-
 from humanmade import files
 from humanmade.commands import main
-from humanmade.errors import UserError
 from tests import soak
 from tests.conftest import MakeFolder
 
@@ -49,50 +48,58 @@ def test_two_processes_on_one_run_folder(
     assert not list(Path("r").rglob(".*")), "and what it left half written is gone"
 
 
-def test_a_second_process_waits_for_features_and_uses_them(
-    tiny_probe: Path, manifest_folder: MakeFolder, tmp_path: Path
+STAGES = ("reading pictures", "making counterparts", "computing features")
+
+
+def test_a_second_process_waits_for_what_both_need_and_uses_it(
+    tiny_probe: Path, manifest_folder: MakeFolder, tmp_path: Path, autoencoder_weights: Path
 ):
     data = manifest_folder(pairs=8)
-    words = ["cv", str(tiny_probe), "--data", str(data), "--out"]
-    processes, environment = [], {"HUMANMADE_CACHE": str(tmp_path / "shared")}
+    words = ["cv", str(tiny_probe), "--data", str(data), "--set", "counterparts.scales=[1.0]", "--out", "r"]
+    environment = {"HUMANMADE_CACHE": str(tmp_path / "shared"), "HUMANMADE_WEIGHTS": str(autoencoder_weights)}
+    processes, both = [], soak.CHILDREN.Barrier(2)
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
-        arguments = (tmp_path / name, [*words, "r"], tmp_path / name / "log.txt", environment)
+        arguments = (both, tmp_path / name, words, tmp_path / name / "log.txt", environment)
         processes.append(soak.CHILDREN.Process(target=slowly, args=arguments))
         processes[-1].start()
     for process in processes:
         process.join(120)
         assert process.exitcode == 0
     logs = [(tmp_path / name / "log.txt").read_text() for name in ("one", "two")]
-    holders = [f"process {process.pid} is computing features; waiting for its end" for process in processes]
-    assert holders[1] in logs[0] or holders[0] in logs[1], logs
-    computed = [line for log in logs for line in log.splitlines() if line.startswith("computed")]
-    assert computed and len(computed) == len(set(computed)), "nothing twice"
-    assert (tmp_path / "one/r/oof.csv").read_bytes() == (tmp_path / "two/r/oof.csv").read_bytes()
+    for stage in STAGES:
+        holders = [rf"process ({it.pid}|\(which .+\)) is {stage}; waiting for its end" for it in processes]
+        assert bool(re.search(holders[1], logs[0])) != bool(re.search(holders[0], logs[1])), (stage, logs)
+        done = [line for log in logs for line in log.splitlines() if line.startswith(f"done {stage}")]
+        assert len(done) == len(set(done)) >= 4, f"{stage}: nothing twice"
+    for name in ("oof.csv", "folds.csv"):
+        assert (tmp_path / "one/r" / name).read_bytes() == (tmp_path / "two/r" / name).read_bytes()
+    soak.check_whole(tmp_path / "shared")
+    assert not list((tmp_path / "shared").rglob(".*")), "no lock and nothing half written stays"
 
 
-def slowly(*arguments) -> None:
-    """A start whose features take their time, and which says that it computes any."""
+def slowly(both: threading.Barrier, *arguments) -> None:
+    """A start whose stages take their time, and which says what it does in each."""
+    from humanmade.data import inventory
+    from humanmade.detectors import counterparts
     from humanmade.detectors.probe import Probe
 
-    extract = Probe.extract
+    def slow(function, stage, name):
+        begun = threading.Event()
 
-    def slow(self, pixels):
-        time.sleep(0.3)
-        print(f"computed {hashlib.sha256(pixels.numpy().tobytes()).hexdigest()}", flush=True)
-        return extract(self, pixels)
+        def told(*given):
+            if not begun.is_set():
+                begun.set()
+                time.sleep(2)
+            os.write(1, f"done {stage} {name(given)}\n".encode())
+            return function(*given)
 
-    Probe.extract = slow  # type: ignore[method-assign]
+        return told
+
+    inventory._examine = slow(inventory._examine, STAGES[0], lambda given: given[0])
+    counterparts._remake = slow(counterparts._remake, STAGES[1], lambda given: given[1][0].made)
+    Probe.extract = slow(  # type: ignore[method-assign]
+        Probe.extract, STAGES[2], lambda given: hashlib.sha256(given[1].numpy().tobytes()).hexdigest()
+    )
+    both.wait()
     soak._command(*arguments)
-
-
-def test_a_folder_that_nobody_could_write_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    def refuse(*_, **__):
-        raise PermissionError(13, "Permission denied")
-
-    monkeypatch.setattr(Path, "open", refuse)
-    with (
-        pytest.raises(UserError, match=r"\.lock0: cannot be written \(Permission denied\)"),
-        files.held(tmp_path, "x"),
-    ):
-        pass

@@ -96,19 +96,30 @@ def test_a_failing_rank_ends_all_with_one_line(tiny_network: Path, manifest_fold
     assert "cli.py" not in done.stderr, "no traceback of ours"
 
 
-def test_a_killed_rank_ends_all_with_one_line_and_nothing_is_lost(
+def killed_in_the_middle(*arguments: object) -> None:
+    """Kill the second process in a fold's training; the first ends with one line."""
+    killed = torchrun(*arguments, "killed", kill_after=Path("killed/fold0/log.jsonl"))
+    said = [line for line in killed.stderr.splitlines() if line.startswith("humanmade:")]
+    assert killed.returncode == 1 and len(said) == 1, killed.stderr
+    assert "the same command goes on" in said[0]
+    assert str(Path(humanmade.__file__).parent) not in killed.stderr, "no traceback of ours"
+    assert Path("killed/fold0").is_dir() and not Path("killed/fold0/scores.json").exists(), "in the middle"
+
+
+def test_a_killed_rank_ends_all_with_one_line(tiny_network: Path, manifest_folder: MakeFolder):
+    folder = manifest_folder(pairs=9, test=2)
+    killed_in_the_middle(tiny_network, "--data", folder, "--fold", 0, "--set", "epochs=12", "--out")
+
+
+@pytest.mark.slow
+def test_after_a_killed_rank_the_same_command_ends_with_the_same_bytes(
     tiny_network: Path, manifest_folder: MakeFolder
 ):
     folder = manifest_folder(pairs=9, test=2)
     arguments = [tiny_network, "--data", folder, "--fold", 0, "--set", "epochs=12", "--out"]
     whole = torchrun(*arguments, "whole")
     assert whole.returncode == 0, whole.stderr
-    killed = torchrun(*arguments, "killed", kill_after=Path("killed/fold0/log.jsonl"))
-    said = [line for line in killed.stderr.splitlines() if line.startswith("humanmade:")]
-    assert killed.returncode == 1 and len(said) == 1, killed.stderr
-    assert "the same command goes on" in said[0]
-    assert str(Path(humanmade.__file__).parent) not in killed.stderr, "no traceback of ours"
-    assert not Path("killed/fold0/scores.json").exists(), "it was killed in the middle"
+    killed_in_the_middle(*arguments)
     done = torchrun(*arguments, "killed")
     assert done.returncode == 0, done.stderr
     for name in ("oof.csv", "test.csv", "fold0/model.safetensors"):

@@ -74,23 +74,6 @@ def test_an_interrupted_reading_goes_on(manifest_folder: MakeFolder, monkeypatch
     assert len(seen) - again == 3, "the five that were read are not read again"
 
 
-def test_a_picture_that_may_not_be_opened_is_broken(
-    manifest_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch
-):
-    table = manifest.load([manifest_folder(pairs=2)])
-    read = Path.read_bytes
-
-    def refuse(self: Path) -> bytes:
-        if self.name == "000_1.png":
-            raise PermissionError(13, "Permission denied")
-        return read(self)
-
-    monkeypatch.setattr(Path, "read_bytes", refuse)
-    with pytest.raises(UserError, match=r"000_1\.png: Permission denied"):
-        inventory.attach(table)
-    monkeypatch.undo()
-
-
 def test_a_picture_that_vanishes_before_it_is_read_is_broken(manifest_folder: MakeFolder):
     folder = manifest_folder(pairs=2)
     table = manifest.load([folder])

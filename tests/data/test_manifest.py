@@ -71,11 +71,22 @@ def test_extra_rows_are_marked_and_never_test(manifest_folder: MakeFolder):
     assert len(added) == 4 and added["id"].str.startswith("extra:more/").all()
 
 
+def test_extra_rows_are_named_for_the_folder_with_their_table(
+    manifest_folder: MakeFolder, competition_folder: MakeFolder, tmp_path: Path
+):
+    tables = competition_folder("tables", pairs=2)
+    (tmp_path / "pictures").mkdir()
+    for name in ("train_data", "test_data_v2"):
+        (tables / name).rename(tmp_path / "pictures" / name)
+    table = manifest.load([manifest_folder("data", 1)], [tmp_path / "pictures", tables])
+    assert table.loc[table["split"] == "extra", "id"].str.startswith("extra:tables/").all()
+
+
 @pytest.mark.parametrize(
     ("columns", "says"),
     [
-        ({"label": "2"}, "line 2, column label: found 2"),
-        ({"label": ""}, "line 2, column label: found nothing"),
+        ({"label": "2"}, "line 2, column label: found '2'"),
+        ({"label": ""}, "line 2, column label: found ''"),
         ({"path": "../secret.png"}, "leaves the folder"),
         ({"path": "/etc/passwd"}, "leaves the folder"),
         ({"path": "a\\..\\..\\x.png"}, "leaves the folder"),
@@ -104,6 +115,17 @@ def test_a_folder_without_tables_is_refused(tmp_path: Path):
         manifest.load([tmp_path])
     with pytest.raises(UserError, match="no such folder"):
         manifest.load([tmp_path / "absent"])
+
+
+def test_a_folder_of_two_forms_or_without_rows_is_refused(competition_folder: MakeFolder):
+    folder = competition_folder(pairs=2, test=1)
+    (folder / "manifest.csv").write_text("path,label\n")
+    with pytest.raises(UserError, match=r"holds both manifest.csv and train.csv; keep one of them"):
+        manifest.load([folder])
+    (folder / "train.csv").unlink()
+    (folder / "test.csv").unlink()
+    with pytest.raises(UserError, match=r"manifest.csv: has no rows"):
+        manifest.load([folder])
 
 
 @pytest.mark.parametrize(("label", "says"), [("0", "all 4 train rows have label 0"), ("1", "have label 1")])
@@ -237,7 +259,7 @@ def test_whatever_wrote_it_a_manifest_says_the_same(tmp_path: Path):
 
 
 DAMAGES: dict[str, tuple[Callable[[list[list[str]], int], object], str]] = {
-    "label": (lambda rows, at: rows[at].__setitem__(1, "2"), "line {line}, column label: found 2"),
+    "label": (lambda rows, at: rows[at].__setitem__(1, "2"), "line {line}, column label: found '2'"),
     "twice": (lambda rows, at: rows.append(list(rows[at])), "' (train) stands twice"),
     "outside": (
         lambda rows, at: rows[at].__setitem__(0, "a/../../x"),

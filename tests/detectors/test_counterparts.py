@@ -3,17 +3,21 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 from safetensors.torch import save_file
 
 from humanmade import places
 from humanmade import recipe as recipes
+from humanmade.commands import main
 from humanmade.data import folds, inventory, manifest
 from humanmade.data.loader import read_picture
-from humanmade.detectors import counterparts, latent
+from humanmade.detectors import autoencoder, counterparts
+from humanmade.detectors.autoencoder import LatentAutoencoder, load_autoencoder
 from humanmade.errors import UserError
 from humanmade.schema import Counterparts, PictureRecipe
 from humanmade.training.budget import Budget
-from tests.conftest import MakeFolder
+from humanmade.training.device import Machine
+from tests.conftest import MakeFolder, scene
 
 
 @pytest.fixture
@@ -52,7 +56,7 @@ def test_photos_get_counterparts_in_their_own_group(
 def test_of_several_autoencoders_each_makes_its_share_whatever_the_order(
     rows: pd.DataFrame, tiny_probe: Path, autoencoder_weights: Path, tmp_path: Path
 ):
-    small = latent.LatentAutoencoder(4, branched=False)
+    small = LatentAutoencoder(4, branched=False)
     for half in ("encoder", "decoder"):
         shutil.copy(autoencoder_weights / f"taef2_{half}.safetensors", tmp_path)
         save_file(getattr(small, half).state_dict(), tmp_path / f"taesd_{half}.safetensors")
@@ -100,7 +104,7 @@ def test_pictures_are_made_once(
 ):
     keys = asking(tiny_probe, "counterparts.scales=0.5")
     first = counterparts.extend(rows, keys, Budget())
-    monkeypatch.setattr(latent, "_remake", None)  # calling it would fail
+    monkeypatch.setattr(counterparts, "_remake", None)  # calling it would fail
     assert counterparts.extend(rows, keys, Budget()).equals(first)
 
 
@@ -124,3 +128,49 @@ def test_counterparts_and_fakes_weigh_alike(rows: pd.DataFrame, tiny_probe: Path
     assert (counterparts.row_weights(rows) == 1).all(), "without counterparts all rows count alike"
     named = rows.assign(source="counterparts")
     assert (counterparts.row_weights(named) == 1).all(), "a photo source may have that name"
+
+
+def test_bytes_hang_neither_on_threads_nor_on_company(
+    autoencoder_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    machine = Machine(torch.device("cpu"), torch.bfloat16)
+    network = machine.place(load_autoencoder("taef2"))
+    photos = [tmp_path / f"{number}.png" for number in range(3)]
+    for number, path in enumerate(photos):
+        counterparts.save_picture(path, scene(number, (64, 96)))
+    threads: set[int] = set()
+    forward = autoencoder._forward
+    monkeypatch.setattr(
+        autoencoder, "_forward", lambda *args: (threads.add(torch.get_num_threads()), forward(*args))[1]
+    )
+
+    def make(name: str, chosen: list[Path]) -> bytes:
+        jobs = [counterparts.Job(str(path), 1, tmp_path / f"{name}-{path.name}") for path in chosen]
+        counterparts.remake(network, jobs, machine, "made", lambda: None)
+        return jobs[-1].made.read_bytes()
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        assert make("many", photos) == make("few", photos[-1:])
+        assert threads == {1} and torch.get_num_threads() == 2, "what comes after has its threads back"
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_the_verb_writes_pairs_and_goes_on(autoencoder_weights: Path, manifest_folder: MakeFolder, capsys):
+    folder = manifest_folder(pairs=4, sources=["a"])
+    command = ["reconstruct", str(folder), "out", "--weights", str(autoencoder_weights)]
+    assert main([*command, "--limit", "2"]) == 0
+    first = {path.name: path.stat().st_mtime_ns for path in Path("out/images").iterdir()}
+    assert len(first) == 4
+    assert main(command) == 2 and "manifest.csv already" in capsys.readouterr().err
+    Path("out/manifest.csv").unlink()
+    assert main(command) == 0
+    table = pd.read_csv("out/manifest.csv")
+    assert len(table) == 8 and (table.groupby("pair")["label"].apply(sorted).map(tuple) == (0, 1)).all()
+    assert set(table["source"]) == {"photo-a", "reconstruction-taef2"}
+    kept = {path.name: path.stat().st_mtime_ns for path in Path("out/images").iterdir()}
+    assert all(kept[name] == stamp for name, stamp in first.items()), "what was written is kept"
+    sizes = [read_picture(f"out/{path}").shape for path in table["path"]]
+    assert set(sizes) == {(48, 64, 3)}

@@ -99,7 +99,9 @@ def test_an_interrupted_fold_goes_on_with_the_member_it_was_at(
             made.fit(rows, rows[:0], 0, tmp_path / "broken", Budget())
     made.fit(rows, rows[:0], 0, tmp_path / "broken", Budget())
     assert trained == ["first"], "what was finished is not trained again"
-    for path in (path for path in (tmp_path / "whole").rglob("*") if path.is_file()):
+    kept = [path for path in (tmp_path / "whole").rglob("*.*") if path.name != "trained.json"]
+    assert len(kept) >= 3
+    for path in kept:
         assert (tmp_path / "broken" / path.relative_to(tmp_path / "whole")).read_bytes() == path.read_bytes()
 
 
@@ -118,8 +120,16 @@ def test_another_ensembles_folder_is_refused(rows: pd.DataFrame, recipe: Path, t
     ensemble(recipe).fit(rows, rows[:0], 0, tmp_path / "fold0", Budget())
     facts = json.loads((tmp_path / "fold0/fusion.json").read_text())
     (tmp_path / "fold0/fusion.json").write_text(json.dumps(facts | {"members": ["a", "b"]}))
-    with pytest.raises(UserError, match="is of a, b"):
+    with pytest.raises(UserError, match=r"is of \['a', 'b'\], not"):
         ensemble(recipe).verify(tmp_path / "fold0")
+
+
+@pytest.mark.parametrize("damage", [{"scales": [1.0]}, {"weights": ["a", 1]}, {"offset": None}])
+def test_a_damaged_fusion_is_refused(recipe: Path, tmp_path: Path, damage: dict[str, Any]):
+    facts = {"members": ["tinyprobe", "flipped"], "scales": [1, 1], "weights": [1, 1], "offset": 0}
+    (tmp_path / "fusion.json").write_text(json.dumps(facts | damage))
+    with pytest.raises(UserError, match=r"fusion\.json: damaged \(.*run cv again"):
+        ensemble(recipe)._fusion(tmp_path)
 
 
 def test_robust_cpu_tells_pictures_it_has_not_seen(

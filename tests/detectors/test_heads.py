@@ -1,12 +1,15 @@
 import tracemalloc
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from humanmade.detectors import heads
 from humanmade.errors import UserError
 from humanmade.schema import LinearHeadRecipe
+from humanmade.training.checkpoint import save_weights
 
 RNG = np.random.default_rng(0)
 FEATURES = RNG.normal(size=(300, 8)).astype(np.float32)
@@ -100,6 +103,17 @@ def test_a_fit_holds_little_beside_the_features(monkeypatch: pytest.MonkeyPatch,
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 0.3 * features.nbytes
+
+
+@pytest.mark.parametrize("change", [{"weight": None}, {"weight": torch.zeros(7)}, {"more": torch.zeros(8)}])
+def test_a_file_that_is_no_head_is_refused(tmp_path: Path, change: dict[str, torch.Tensor | None]):
+    whole = {name: torch.ones(8) for name in heads.COLUMNS} | {"bias": torch.zeros(())}
+    save_weights(tmp_path / heads.HEAD, whole, {})
+    assert set(heads.load_head(tmp_path, {})) == set(whole)
+    other = {name: tensor for name, tensor in (whole | change).items() if tensor is not None}
+    save_weights(tmp_path / heads.HEAD, other, {})
+    with pytest.raises(UserError, match=r"head\.safetensors: is not a linear head; remove"):
+        heads.load_head(tmp_path, {})
 
 
 def test_groups_that_choose_the_shrinkage_are_whole(monkeypatch: pytest.MonkeyPatch):

@@ -7,8 +7,8 @@ import torch
 
 from humanmade import detectors
 from humanmade import recipe as recipes
-from humanmade.data import folds, inventory, manifest
-from humanmade.detectors.vae import VaeDetector, divergence
+from humanmade.data import folds, inventory, loader, manifest
+from humanmade.detectors.vae import SCALES, VaeDetector, divergence, error_statistics
 from humanmade.training.budget import Budget, OutOfTimeError
 from tests.conftest import MakeFolder
 from tests.training.test_loop import StopAfter
@@ -26,6 +26,20 @@ def test_divergence_of_the_prior_is_zero():
     assert (divergence(mean + 1, log_variance) == 0.5).all()
 
 
+def test_statistics_see_how_large_an_error_is():
+    pixels = torch.rand(3, 3, 32, 32)
+    shown = pixels.clone()
+    shown[1] += 0.1
+    shown[2] += torch.randn(3, 32, 32) * 0.1
+    statistics = error_statistics(pixels, shown)
+    assert statistics.shape == (3, 4 * len(SCALES)) and torch.isfinite(statistics).all()
+    assert statistics[0, 0] < statistics[1, 0], "no error is the least"
+    coarse = 4 * (len(SCALES) - 1)
+    assert statistics[1, coarse] > statistics[2, coarse], (
+        "noise averages away at coarse scales, a shift does not"
+    )
+
+
 def vae(*changes: str) -> VaeDetector:
     small = ["image_size=32", "workers=0", "precision=fp32", "epochs=3", "batch_size=4", "shrinkage=0.1"]
     made = detectors.create(recipes.load("vae", [*small, *changes]))
@@ -33,15 +47,22 @@ def vae(*changes: str) -> VaeDetector:
     return made
 
 
-def test_a_vae_learns_from_photos_alone(rows: pd.DataFrame, tmp_path: Path):
+def test_a_vae_learns_from_photos_alone_and_decodes_once_for_all_views(
+    rows: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     made = vae("epochs=12")
     seen = made.fit(rows, rows[:6], 0, tmp_path, Budget())
     assert seen == 12 * 12, "twelve photos, twelve epochs"
     log = pd.read_json(tmp_path / "log.jsonl", lines=True)
     assert log["loss"].iloc[-1] < 0.8 * log["loss"].iloc[0]
     made.verify(tmp_path)
+    read: list[str] = []
+    decode = loader.read_picture
+    monkeypatch.setattr(loader, "read_picture", lambda path: (read.append(path), decode(path))[1])
     logits = vae("epochs=12").logits(tmp_path, rows, ["identity", "hflip"])
-    assert logits.shape == (24, 2) and np.isfinite(logits).all()
+    assert logits.shape == (24, 2) and np.isfinite(logits).all() and len(read) == len(rows)
+    other = vae("epochs=12").logits(tmp_path, rows, ["hflip"])
+    assert np.allclose(other[:, 0], logits[:, 1], atol=1e-6) and not np.allclose(logits[:, 0], logits[:, 1])
 
 
 def test_an_interrupted_vae_ends_with_the_same_bytes(rows: pd.DataFrame, tmp_path: Path):

@@ -1,3 +1,5 @@
+import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -77,7 +79,9 @@ def test_kaggle_inputs_are_searched(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     deep = tmp_path / "input/datasets/me/weights"
     deep.mkdir(parents=True)
     path.rename(deep / path.name)
-    monkeypatch.setattr(pretrained, "KAGGLE_INPUT", tmp_path / "input")
+    (tmp_path / "input/pictures/train_data").mkdir(parents=True)
+    shutil.copy(deep / path.name, tmp_path / "input/pictures/train_data")
+    monkeypatch.setenv("HUMANMADE_KAGGLE", str(tmp_path))
     assert weights.find_weights("test_vit")[0] == deep / path.name
 
 
@@ -103,9 +107,9 @@ def test_the_packaged_lite_weights_know_a_palace_and_a_daisy(number: int):
 
 
 def test_a_kernels_inputs_are_walked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(pretrained, "KAGGLE_INPUT", tmp_path)
-    (tmp_path / "x").mkdir()
-    (tmp_path / "x/a.safetensors").touch()
-    assert tmp_path / "x" in pretrained.folders()
-    monkeypatch.setattr(Path, "rglob", lambda *_: pytest.fail("walked again"))
-    assert tmp_path / "x" in pretrained.folders()
+    monkeypatch.setenv("HUMANMADE_KAGGLE", str(tmp_path))
+    (tmp_path / "input/x").mkdir(parents=True)
+    (tmp_path / "input/x/a.safetensors").touch()
+    assert tmp_path / "input/x" in pretrained.folders()
+    monkeypatch.setattr(os, "walk", lambda *_, **__: pytest.fail("walked again"))
+    assert tmp_path / "input/x" in pretrained.folders()

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from humanmade import files, fusion, ledger, submission
 from humanmade import recipe as recipes
 from humanmade.errors import UserError
-from humanmade.evaluation.blend import Blend, in_order, submit
-from humanmade.evaluation.member import read_member
+from humanmade.evaluation.blend import Blend, read_member
+from humanmade.evaluation.worth import in_order, submit
 from tests import csvs
 from tests.csvs import dialects, names
 
@@ -102,11 +102,20 @@ def test_weights_are_learned_from_held_out_logits(tmp_path: Path):
     members = [read_member(good), read_member(bad)]
     for method in fusion.LEARNED:
         blend = Blend(members, method)
-        assert blend.weights.tolist() == [1.0, 0.0] and fusion.nested_score(method, blend.views) == 1.0
+        assert blend.weights.tolist() == [1.0, 0.0] and blend.fold_score() == 1.0
         assert blend.test.tolist() == [1.0, 2.0, 3.0, 4.0]
     bare = read_member(csv_of(tmp_path / "x.csv", [1.0, 2.0, 3.0, 4.0]))
     with pytest.raises(UserError, match="is a bare CSV"):
         _ = Blend([members[0], bare], "stack").test
+
+
+def test_a_fold_is_blended_by_weights_that_the_others_taught(tmp_path: Path):
+    """Each member is right in one fold and wrong in the other, so who was right before is wrong now."""
+    first = run_of(tmp_path / "first", [1.0, 2.0, 3.0, 4.0], [-1, 1, 1, -1], 1.0, [0, 0, 1, 1])
+    second = run_of(tmp_path / "second", [1.0, 2.0, 3.0, 4.0], [1, -1, -1, 1], 1.0, [0, 0, 1, 1])
+    for method in fusion.LEARNED:
+        blend = Blend([read_member(first), read_member(second)], method)
+        assert blend.held_out["logit"].tolist() == [1, -1, 1, -1]
 
 
 def test_labels_are_cut_by_rank_at_a_logit_or_out_of_fold(tmp_path: Path):
@@ -131,7 +140,7 @@ def test_a_submission_notes_runs_by_their_own_names(tmp_path: Path):
     ]
     blend, out = Blend([read_member(name) for name in names], "climb"), tmp_path / "s.csv"
     _, lines = submit(blend, blend.test, out, threshold=2.5)
-    assert lines[0] == "weights: good 1.00, bad 0.00; score on the folds left out 1.000"
+    assert lines[0] == "weights: good 1.00, bad 0.00"
     assert lines[1] == f"{out}: 4 rows, 2 labelled 1 (logit above 2.5)"
     noted = ledger.origin(out)
     assert noted and noted["runs"] == ["good", "bad"] and noted["threshold"] == "logit above 2.5"

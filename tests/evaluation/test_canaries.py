@@ -6,8 +6,6 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
 
 from humanmade.commands import main
@@ -136,40 +134,6 @@ def test_folds_without_both_classes_are_passed_over(table: MakeTable):
     found = canaries.measure(rows, [good])
     assert found and canaries.measure(rows, [good, (numbers, zeros), (zeros, numbers)]) == found
     assert canaries.measure(rows, [(numbers, zeros)]) == {}
-
-
-@given(
-    st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=50),
-    st.integers(1, 30),
-    st.randoms(),
-)
-def test_the_sample_is_balanced_and_keeps_pairs_whole(units: list[tuple[bool, bool]], most: int, random):
-    rows = [
-        (f"{number}-{label}", label, f"p{number}")
-        for number, members in enumerate(units)
-        for label in (0, 1)
-        if members[label]
-    ]
-    frame = pd.DataFrame(rows, columns=["id", "label", "pair"])
-    frame = frame.astype({"label": int})
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(canaries, "SAMPLE", 2 * most)
-        part = frame[canaries.chosen(frame)]
-        order = random.sample(range(len(frame)), len(frame))
-        mixed = frame.iloc[order]
-        assert set(mixed[canaries.chosen(mixed)]["id"]) == set(part["id"])
-    per_class = [int((frame["label"] == label).sum()) for label in (0, 1)]
-    assert [int((part["label"] == label).sum()) for label in (0, 1)] == [min(most, *per_class)] * 2
-    full = frame.groupby("pair").size()
-    taken = part.groupby("pair").size()
-    assert (taken == full[taken.index]).all(), "no pair is torn"
-
-
-def test_the_sample_is_not_what_comes_first(monkeypatch: pytest.MonkeyPatch):
-    names = [f"{number:03}" for number in range(200)]
-    rows = pd.DataFrame({"id": names, "label": np.tile([0, 1], 100), "pair": np.repeat(names[:100], 2)})
-    monkeypatch.setattr(canaries, "SAMPLE", 20)
-    assert np.flatnonzero(canaries.chosen(rows)).max() > 100
 
 
 def test_folds_are_the_runs_own(manifest_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch):

@@ -10,7 +10,7 @@ from humanmade.run import Run
 from tests.conftest import MakeFolder
 
 
-@pytest.mark.parametrize("added_before_the_last_fold", [False, True])
+@pytest.mark.parametrize("added_before_the_last_fold", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_a_new_corruption_leaves_older_runs_readable(
     added_before_the_last_fold: bool,
     tiny_probe: Path,

@@ -41,10 +41,16 @@ def test_selection_is_per_source_and_by_support(monkeypatch: pytest.MonkeyPatch)
     assert ids["human-made", "worst mistakes"] == ["e"] and ids["human-made", "surest hits"] == ["f"]
 
 
+def test_a_logit_of_0_says_human_made():
+    rows = pd.DataFrame({"id": ["a", "b"], "label": [0, 1], "source": "one", "logit": 0.0})
+    chosen = explaining.select(rows).set_index("group")["id"]
+    assert (chosen["surest hits"], chosen["worst mistakes"]) == ("a", "b")
+
+
 @pytest.mark.parametrize("method", choices.MAPS)
 @pytest.mark.parametrize(
     ("backbone", "size"),
-    [("test_efficientnet", 64), ("test_vit", 160), ("test_convnext", 64), ("trace_cnn_npr", 32),
+    [("test_efficientnet", 64), ("test_vit", 160), ("test_convnext", 64), ("cifake_cnn", 32),
      ("swin_tiny_patch4_window7_224", 64), ("resnet18", 64)],
 )  # fmt: skip
 def test_every_family_gets_a_map_of_the_pictures_size(backbone: str, size: int, method: str):
@@ -115,6 +121,7 @@ def test_a_sheet_has_a_row_a_source_and_three_columns_a_group(tmp_path: Path):
             "group": ["surest hits", "most doubtful", "worst mistakes"],
             "label": [1, 1, 0],
             "logit": [3.0, 0.1, 2.0],
+            "wrong": [False, False, True],
         }
     )
     shown = [np.full((32, 32, 3), (red, 200, 0), np.uint8) for red in (0, 100, 200)]

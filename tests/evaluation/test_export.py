@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from humanmade.commands import main
-from humanmade.data import asked
+from humanmade.data import named_pictures
 from humanmade.evaluation import inference
 from humanmade.run import Run
 from tests.conftest import MakeFolder, scene
@@ -39,7 +39,7 @@ def test_the_file_gives_the_runs_logits(
         square = square[:, ::-1]  # what its only view shows of it
     (got,) = session.run(None, {"pixels": np.ascontiguousarray(square.transpose(2, 0, 1)[None])})
     Image.fromarray(scene(77, (32, 32))).save("square.png")
-    expected = inference.run_logits(Run.find("r"), asked.rows(["square.png"]))
+    expected = inference.run_logits(Run.find("r"), named_pictures.rows(["square.png"]))
     assert abs(expected[0]) > 0.005, "beyond what is forgiven, or it would say nothing"
     assert got == pytest.approx(expected, abs=1e-3) and got.shape == (1,)
     assert main(["export", "r", "--out", "m.onnx"]) == 2 and "exists" in capsys.readouterr().err

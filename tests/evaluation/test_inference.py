@@ -14,12 +14,12 @@ from humanmade.data.loader import ViewDataset
 from humanmade.detectors.base import Detector, Logits
 from humanmade.evaluation import inference
 from humanmade.run import Run
-from humanmade.training.team import Team
+from humanmade.training.distributed import ProcessGroup
 from tests.conftest import MakeFolder
 
 
 @dataclass
-class Half(Team):
+class Half(ProcessGroup):
     """One rank of two, which met the other one before."""
 
     count: int = 2
@@ -47,7 +47,7 @@ def test_ranks_share_the_rows(tiny_probe: Path, manifest_folder: MakeFolder, mon
     for rank in (0, 1):
         half = Half(rank)
         half.others = {name: known[name] for name in Half(1 - rank).share(rows[~rows["broken"]])["id"]}
-        monkeypatch.setattr(inference, "team", lambda half=half: half)
+        monkeypatch.setattr(inference, "process_group", lambda half=half: half)
         assert np.allclose(inference.run_logits(Run(Path("r")), rows), whole, atol=1e-6)
     assert sum(seen) == 9 and max(seen) < 9
 

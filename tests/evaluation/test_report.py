@@ -1,9 +1,11 @@
 import base64
+import contextlib
 import io
 import os
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -60,6 +62,14 @@ class Outline(HTMLParser):
         return [attributes for name, attributes in self.found if name == tag]
 
 
+@contextlib.contextmanager
+def at(folder: Path) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("HUMANMADE_CACHE", str(folder / "cache"))
+        yield
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A working folder with a data folder and two trained runs."""
@@ -74,13 +84,18 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 f"{number}_{label}.png,{label},{split},p{number},{'gen' if label else 'photo'}-{source}"
             )
     (folder / "pictures" / "manifest.csv").write_text("\n".join(rows) + "\n")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.setenv("HUMANMADE_CACHE", str(folder / "cache"))
+    with at(folder):
         for name, text in (("tinyprobe", TINY_PROBE), ("tiny", TINY_NETWORK)):
             Path(f"{name}.toml").write_text(text)
             assert main(["cv", f"{name}.toml", "--data", "pictures"]) == 0
     return folder
+
+
+@pytest.fixture(scope="module")
+def plain(made: Path) -> str:
+    """The page of those runs, without data."""
+    with at(made):
+        return written()
 
 
 @pytest.fixture
@@ -131,9 +146,10 @@ def test_one_page_holds_everything(runs: Path):
     assert len(page) < 2_000_000 / 10 * 2 + 50_000, "ten runs stay below two megabytes"
 
 
-def test_what_each_run_adds_is_what_blend_and_compare_say(runs: Path, capsys: pytest.CaptureFixture[str]):
-    page = written()
-    table = page[page.index("What each run adds to the mean of all") :].partition("</table>")[0]
+def test_what_each_run_adds_is_what_blend_and_compare_say(
+    runs: Path, plain: str, capsys: pytest.CaptureFixture[str]
+):
+    table = plain[plain.index("What each run adds to the mean of all") :].partition("</table>")[0]
     cells = [re.findall(r"<t[hd][^>]*>([^<]*)</t[hd]>", row) for row in table.split("<tr>")[2:]]
     assert [row[0] for row in cells] == ["tiny", "tinyprobe"]
     capsys.readouterr()
@@ -149,10 +165,9 @@ def test_what_each_run_adds_is_what_blend_and_compare_say(runs: Path, capsys: py
     assert "What each run adds" not in written()
 
 
-def test_the_page_can_be_read_aloud_and_by_keys(runs: Path):
-    page = written()
-    assert written() == page, "the same bytes each time"
-    outline = Outline(page)
+def test_the_page_can_be_read_aloud_and_by_keys(runs: Path, plain: str):
+    assert written() == plain, "the same bytes each time"
+    outline = Outline(plain)
     for landmark in ("header", "nav", "main"):
         assert len(outline.all(landmark)) == 1
     ids = [attributes["id"] for _, attributes in outline.found if "id" in attributes]
@@ -199,9 +214,8 @@ def test_a_run_that_only_started_has_its_place(runs: Path):
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here (apt-get install chromium)")
-def test_a_browser_sorts_and_changes_the_theme(runs: Path):
-    page = written()
-    Path("acted.html").write_text(page.replace("</body>", f"{ACTS}</body>"))
+def test_a_browser_sorts_and_changes_the_theme(plain: str):
+    Path("acted.html").write_text(plain.replace("</body>", f"{ACTS}</body>"))
     command = [str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr"]
     command += ["--window-size=1400,900", "--dump-dom", f"file://{Path('acted.html').resolve()}"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=True)

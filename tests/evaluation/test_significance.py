@@ -37,6 +37,7 @@ def test_a_difference_is_the_mean_of_the_folds_and_has_an_interval_around_it():
     assert differences(sample(bad, 0.5), sample(good, 0.5))["auc"].verdict == "worse"
 
 
+@pytest.mark.slow
 def test_noise_is_told_apart_as_rarely_as_it_says():
     table, wrong = rows(200), 0
     for seed in range(100):

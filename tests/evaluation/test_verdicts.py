@@ -8,7 +8,7 @@ import pytest
 from humanmade.errors import UserError
 from humanmade.evaluation import verdicts
 from humanmade.run import Run
-from humanmade.scores import CorruptedScores, Distance, FoldScores, Scores, Shift, Steadiness
+from humanmade.scores import CorruptedScores, Distance, FoldScores, Scores, Steadiness
 
 
 def written(folder: Path, labels: np.ndarray, logits: np.ndarray, **scores: object) -> Run:
@@ -51,7 +51,7 @@ def test_elsewhere_nothing_is_shared_however_near_the_test_set_is():
         folds=[FoldScores(0, 1.0, 1.0, 0.99, 0.99, 0.1)],
         corrupted={"mean": CorruptedScores(0.9, 0.9)},
         steadiness=Steadiness(0.1, 0.1),
-        shifted=Shift(shift=0.0, test=Distance(0.5, 0.05)),
+        distance=Distance(0.5, 0.05),
     )
     foretold = verdicts.elsewhere(scores, 1000)
     assert foretold and foretold.auc < 0.8 and foretold.low < foretold.auc < foretold.high

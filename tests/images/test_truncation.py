@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
+from PIL import Image
 
-from humanmade.images.decode import BrokenPictureError, decode
-from humanmade.images.truncation import is_truncated_jpeg
+from humanmade.images.decode import BrokenPictureError, decode, upright
+from humanmade.images.truncation import END, lacks_end
 from tests.images.zoo import CODECS, PICTURE, encoded
 
 
@@ -29,8 +30,37 @@ def test_what_is_kept_of_a_cut_file_has_nine_tenths_of_its_rows(codec: str, whit
 
 def test_an_end_is_looked_for_behind_the_header_only():
     data = encoded(PICTURE, "JPEG")
-    assert is_truncated_jpeg(data[:-2]) and not is_truncated_jpeg(data)
-    assert not is_truncated_jpeg(data + bytes(9000)), "what follows an end does not matter"
+    assert lacks_end(data[:-2]) and not lacks_end(data)
+    assert not lacks_end(data + bytes(9000)), "what follows an end does not matter"
     noted = encoded(PICTURE, "JPEG", comment=data)
-    assert is_truncated_jpeg(noted[:-2]) and not is_truncated_jpeg(noted)
-    assert not is_truncated_jpeg(encoded(PICTURE, "PNG")[:-50])
+    assert lacks_end(noted[:-2]) and not lacks_end(noted)
+    assert not lacks_end(encoded(PICTURE, "PNG")[:-50])
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+def test_an_end_put_on_after_the_cut_is_no_end(mode: str):
+    data, kept = encoded(Image.fromarray(PICTURE).convert(mode), "JPEG", quality=90), 0
+    whole = decode(data)
+    assert not upright(data)[1]
+    for size in np.linspace(len(data) // 2, len(data) - 200, 40).astype(int).tolist():
+        try:
+            shown, cut = upright(data[:size] + END)
+        except BrokenPictureError as error:
+            assert "less than 90% of it can be decoded" in str(error) and not kept
+        else:
+            kept += 1
+            assert cut and (np.asarray(shown)[:286] == whole[:286]).all()
+    assert 1 <= kept <= 10
+
+
+@pytest.mark.parametrize("grey", [127, 128])
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": 0, "restart_marker_rows": 1}])
+def test_grey_that_is_in_the_picture_is_no_cut(grey: int, options: dict[str, object]):
+    picture, asked = PICTURE.copy(), 0
+    for rows in range(0, 320, 20):
+        picture[rows:] = grey
+        data = encoded(picture, "JPEG", optimize=rows % 40 == 0, **options)
+        image, cut = upright(data)
+        asked += image.getpixel((479, 319)) == (grey,) * 3
+        assert not cut and (np.asarray(image) == decode(data, trusted=True)).all()
+    assert asked > 10, "of these the other ending is asked"

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageCms, PngImagePlugin, features
 
+from humanmade.images.truncation import END
 from tests.conftest import scene
 
 PICTURE = scene(1, (320, 480))
@@ -104,13 +105,24 @@ def _whole() -> Iterator[tuple[str, bytes]]:
     yield "trailing.jpg", encoded(PICTURE, "JPEG") + bytes(10_000)
     yield "several.jpg", encoded(PICTURE, "MPO", save_all=True, append_images=[Image.fromarray(SMALL)])
     yield "restarts.jpg", encoded(PICTURE, "JPEG", restart_marker_rows=2)
+    grey = PICTURE.copy()
+    grey[200:] = 128  # as libjpeg fills what is missing
+    for mode in ("RGB", "L", "CMYK"):
+        for name in ("baseline", "progressive"):
+            whole = Image.fromarray(grey).convert(mode)
+            options = {**CODECS[name][1], "optimize": True}
+            yield f"whole-grey-{mode}-{name}.jpg", encoded(whole, "JPEG", **options)
 
 
 def _cut() -> Iterator[tuple[str, bytes]]:
     for codec, (kind, options) in CODECS.items():
         data = encoded(PICTURE, kind, **options)
         for tenth in range(1, 10):
-            yield f"cut-{codec}-{tenth}.{ENDINGS.get(kind, kind.lower())}", data[: len(data) * tenth // 10]
+            part = data[: len(data) * tenth // 10]
+            yield f"cut-{codec}-{tenth}.{ENDINGS.get(kind, kind.lower())}", part
+            if kind == "JPEG":
+                last_scan = codec == "progressive" and tenth >= 8
+                yield f"{'last-bits' if last_scan else f'cut-{codec}'}-{tenth}-ended.jpg", part + END
     for codec in ("baseline", "progressive"):
         data = encoded(PICTURE, "JPEG", **CODECS[codec][1])
         yield f"end-{codec}-lost.jpg", data[:-2]
@@ -118,10 +130,12 @@ def _cut() -> Iterator[tuple[str, bytes]]:
         yield f"end-{codec}-98-zeros.jpg", data[: len(data) * 98 // 100].ljust(len(data), b"\0")
         yield f"cut-{codec}-half-zeros.jpg", data[: len(data) // 2].ljust(len(data), b"\0")
         yield f"cut-{codec}-900.jpg", data[:900]
-    for mode in ("L", "CMYK"):
+    for mode in ("L", "RGB", "CMYK"):
         data = encoded(Image.fromarray(PICTURE).convert(mode), "JPEG")
         yield f"end-{mode}.jpg", data[: len(data) * 98 // 100]
         yield f"cut-baseline-{mode}.jpg", data[: len(data) // 2]
+        yield f"end-{mode}-ended.jpg", data[: len(data) * 98 // 100] + END
+        yield f"cut-baseline-{mode}-ended.jpg", data[: len(data) // 2] + END
     white = PICTURE.copy()
     white[200:] = 255
     data = encoded(white, "JPEG", progressive=True)

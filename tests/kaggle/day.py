@@ -23,7 +23,7 @@ from tests.kaggle.standin import ROOT, Json, StandIn, State
 SLUG, DATASET = CURRENT.slug, CURRENT.dataset
 
 
-def open_competition(standin: StandIn, folder: Path, pairs: int = 12, test: int = 8, ranks: int = 1) -> Path:
+def open_competition(standin: StandIn, folder: Path, pairs: int = 12, test: int = 8) -> Path:
     """Make a competition that the stand-in offers, scores, and runs kernels on.
 
     Returns:
@@ -35,7 +35,7 @@ def open_competition(standin: StandIn, folder: Path, pairs: int = 12, test: int 
     standin.archives[DATASET] = zipped({p.relative_to(folder).as_posix(): p.read_bytes() for p in everything})
     truth = {name: 1 - n % 2 for n, name in enumerate((folder / "test.csv").read_text().split()[1:])}
     standin.score = lambda content: (f"{_f1(truth, content):.5f}", "")
-    standin.run_kernel = lambda asked: run_kernel(asked, folder, ranks)
+    standin.run_kernel = lambda asked: run_kernel(asked, folder)
     return folder
 
 

@@ -9,6 +9,6 @@ from humanmade import commands
 from humanmade.kaggle import bundle
 
 if __name__ == "__main__":
-    bundle._script = lambda folder, order: f'RUN_ID = "{order.run_id}"\n'
+    bundle._script = lambda folder, request: f'RUN_ID = "{request.run_id}"\n'
     bundle.self_test = lambda folder: f"{folder}: tested"
     sys.exit(commands.main())

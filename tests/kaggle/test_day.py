@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pandas as pd
+import pytest
 
 from humanmade import ledger
 from tests.conftest import TINY_PROBE
@@ -15,6 +16,7 @@ from tests.kaggle.day import open_competition
 from tests.kaggle.standin import KEY, USER, StandIn
 
 
+@pytest.mark.slow
 def test_the_whole_day_and_no_credential_anywhere(kit: Kit, standin: StandIn, tmp_path: Path):
     open_competition(standin, tmp_path / "kaggle")
     kit.module = "humanmade"

@@ -19,13 +19,13 @@ from safetensors.torch import save_file
 from humanmade import files, ledger
 from humanmade.competition import CURRENT
 from humanmade.errors import KaggleError
-from humanmade.kaggle import bundle, client, download, kernels, landing, submissions, weights
+from humanmade.kaggle import bundle, client, download, kernels, pull, submissions, weights
 from humanmade.kaggle.client import Client
-from humanmade.kaggle.orders import Order
+from humanmade.kaggle.push_request import PushRequest
 from tests.kaggle import standin as standins
 from tests.kaggle.standin import KEY, TOKEN, Dataset, StandIn, State, outputs
 
-ORDER = Order("train", "spectrum", "tester", "feed")
+REQUEST = PushRequest("train", "spectrum", "tester", "feed")
 RUN = {f"runs/spectrum/{name}": name.encode() * 9 for name in ("recipe.toml", "oof.csv", "fold0/scores.json")}
 RUN["runs/spectrum/scores.json"] = b'{"data": "", "folds": []}'
 ZIP = CURRENT.dataset.split("/")[1] + ".zip"
@@ -43,12 +43,12 @@ def data(signed: Client, standin: StandIn) -> None:
 
 def kernel(signed: Client, standin: StandIn) -> None:
     folder = Path("kernel")
-    metadata = bundle._metadata(bundle.ROOT.parents[1] / "kernels/train" / bundle.METADATA, ORDER)
+    metadata = bundle._metadata(bundle.ROOT.parents[1] / "kernels/train", REQUEST)
     files.write_json(folder / bundle.METADATA, metadata)
     files.write_text(folder / metadata["code_file"], "RUN_ID = 'feed'\n")
-    pushed = kernels.push(signed, ORDER, folder)
+    pushed = kernels.push(signed, REQUEST, folder)
     assert "COMPLETE" in kernels.follow(signed, pushed)
-    assert landing.pull(signed, pushed) == ["runs/spectrum: 1 folds"]
+    assert pull.pull(signed, pushed) == ["runs/spectrum: 1 folds"]
     assert {name: Path(name).read_bytes() for name in RUN} == RUN
 
 
@@ -60,7 +60,7 @@ def new_weights(signed: Client, standin: StandIn) -> None:
 
 
 def more_weights(signed: Client, standin: StandIn) -> None:
-    standin.datasets[f"tester/{weights.slug('resnet18')}"] = Dataset({})
+    standin.datasets[f"tester/{weights.dataset('resnet18')}"] = Dataset({})
     new_weights(signed, standin)
 
 
@@ -200,8 +200,8 @@ def test_patience_is_spent_by_silence_and_pauses_not_by_work(kaggle: StandIn, mo
 
 def test_nothing_is_followed_for_ever(kaggle: StandIn, monkeypatch):
     monkeypatch.setattr(kernels, "LONGEST_HOURS", 0)
-    kaggle.kernels[ORDER.reference] = [State("RUNNING")]
-    pushed = kernels.Pushed("train", "spectrum", ORDER.reference, 1, "feed", "http://k", "2026")
+    kaggle.kernels[REQUEST.reference] = [State("RUNNING")]
+    pushed = kernels.Pushed("train", "spectrum", REQUEST.reference, 1, "feed", "http://k", "2026")
     with pytest.raises(KaggleError, match="version 1: has not ended in 0 h; look at http://k"):
         kernels.follow(Client(60), pushed)
 

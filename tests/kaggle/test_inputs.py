@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from humanmade.errors import UserError
-from humanmade.kaggle import packing
+from humanmade.kaggle import archives
 from humanmade.kaggle.inputs import Inputs
 from tests.conftest import MakeFolder
 from tests.kaggle.test_runtime import DATASET, LAYOUTS, mount
@@ -23,8 +23,8 @@ def test_the_data_is_found_wherever_it_is_mounted(
     tmp_path: Path, competition_folder: MakeFolder, layout: str, copies: bool
 ):
     root = mount(tmp_path / "kaggle", competition_folder(pairs=4, test=2), layout, copies)
-    tables, pictures, _ = (str(root / "input" / place) for place in LAYOUTS[layout])
-    wanted = ["--data", pictures] if copies else ["--data", tables, "--data", pictures]
+    tables, pictures, _ = (root / "input" / place for place in LAYOUTS[layout])
+    wanted = [pictures] if copies else [tables, pictures]
     assert Inputs(root / "input", tmp_path).data() == wanted
 
 
@@ -35,7 +35,7 @@ def test_links_are_followed_once(tmp_path: Path, competition_folder: MakeFolder)
     for name in ("a", "b"):
         (root / "input" / name).symlink_to(root / "elsewhere")
     (root / "elsewhere/loop").symlink_to(root / "input")
-    assert Inputs(root / "input", tmp_path).data() == ["--data", str(root / "input/a" / DATASET)]
+    assert Inputs(root / "input", tmp_path).data() == [root / "input/a" / DATASET]
 
 
 def test_missing_data_is_named_with_what_is_there(root: Path, tmp_path: Path, capsys):
@@ -76,26 +76,12 @@ def test_folds_that_were_packed_are_unpacked_though_inputs_are_read_only(tmp_pat
     (run / "fold0/seed1/model").write_text("weights")
     for name in ("recipe.toml", "folds.csv"):
         (run / name).write_text("")
-    packing.pack_folds(run)
+    archives.pack_folds(run)
     for path in (*run.iterdir(), run):
         path.chmod(0o555 if path.is_dir() else 0o444)
     (made,) = Inputs(tmp_path / "kaggle/input", tmp_path).runs_of("tester/one")
     assert (made / "fold0/seed1/model").read_text() == "weights" and not list(made.glob("*.zip"))
     assert all(path.stat().st_mode & 0o200 for path in (made, *made.iterdir()))
-
-
-def test_attached_weights_are_joined_and_a_runs_own_are_not_among_them(tmp_path: Path):
-    inputs = tmp_path / "kaggle/input"
-    assert Inputs(inputs, tmp_path).weights == []
-    attached = ("datasets/o/x/a.safetensors", "y/b.safetensors", "models/o/vit/pytorch/base/1/c.safetensors")
-    for name in (*attached, "z/runs/r/fold0/model.safetensors"):
-        (inputs / name).parent.mkdir(parents=True)
-        (inputs / name).write_text(name)
-    (inputs / "z/runs/r/recipe.toml").write_text("")
-    option, place = Inputs(inputs, tmp_path).weights
-    assert option == "--weights"
-    joined = {path.name: path.read_text() for path in Path(place).iterdir()}
-    assert joined == {Path(name).name: name for name in attached}
 
 
 def test_a_dataset_of_ones_own_is_extra_and_never_the_competition(
@@ -105,10 +91,10 @@ def test_a_dataset_of_ones_own_is_extra_and_never_the_competition(
     inputs = root / "input"
     shutil.copytree(competition_folder("mine", pairs=4, test=2), inputs / "a-copy")
     shutil.copytree(manifest_folder(pairs=2), inputs / "datasets/friend/more/inside")
-    tables, pictures, _ = (str(inputs / place) for place in LAYOUTS["old"])
-    said = Inputs(inputs, tmp_path).data(["tester/a-copy", "friend/more"])
-    assert said[:4] == ["--data", tables, "--data", pictures]
-    extra = [str(inputs / "a-copy"), str(inputs / "datasets/friend/more/inside")]
-    assert said[4:] == ["--extra", extra[0], "--extra", extra[1]]
+    tables, pictures, _ = (inputs / place for place in LAYOUTS["old"])
+    names, attached = ("tester/a-copy", "friend/more"), Inputs(inputs, tmp_path)
+    assert attached.data(names) == [tables, pictures]
+    labelled = [inputs / "a-copy", inputs / "datasets/friend/more/inside"]
+    assert [attached.labelled(name) for name in names] == labelled
     with pytest.raises(UserError, match="friend/other: no such dataset among the inputs"):
-        Inputs(inputs, tmp_path).data(["friend/other"])
+        attached.labelled("friend/other")

@@ -15,7 +15,7 @@ import pytest
 from humanmade import files, ledger
 from humanmade.errors import KaggleError
 from humanmade.kaggle import MACHINE
-from humanmade.kaggle.outputs import read_listing
+from humanmade.kaggle.outputs import read
 from tests.kaggle.conftest import Kit
 from tests.kaggle.standin import Files, Json, StandIn, State, outputs
 
@@ -250,7 +250,7 @@ def test_outputs_stay_in_their_folder(name: str):
     with pytest.raises(
         KaggleError, match=rf"names '{re.escape(name)}', outside of runs/; nothing was fetched"
     ):
-        read_listing(json.loads(text), NAME)
+        read(json.loads(text), NAME)
 
 
 @pytest.mark.parametrize(
@@ -259,18 +259,18 @@ def test_outputs_stay_in_their_folder(name: str):
 )  # fmt: skip
 def test_a_damaged_list_of_outputs_is_refused(text: str):
     with pytest.raises(KaggleError, match=r"outputs.json is damaged"):
-        read_listing(json.loads(text), NAME)
+        read(json.loads(text), NAME)
 
 
 def test_a_list_of_outputs_that_is_none_or_too_large_is_refused(kit: Kit, standin: StandIn):
     kit(*PUSH, "--wait")
     left = standin.kernels[NAME][-1].files
     for content, says in (
-        (b"[1]", "this client does not know Kaggle's answer"),
-        (bytes(2**24 + 1), "has more than"),
+        (b"[1]", f"{NAME}: its outputs.json is damaged; push it again"),
+        (bytes(2**24 + 1), "output outputs.json: has more than"),
     ):
         left["outputs.json"] = content
-        assert f"output outputs.json: {says}" in kit("pull", "train", code=3)
+        assert says in kit("pull", "train", code=3)
 
 
 def test_a_run_that_is_still_going_is_not_pulled(kit: Kit, standin: StandIn):
@@ -313,6 +313,21 @@ def test_a_blend_kernel_leaves_a_submission_with_its_origin(kit: Kit, standin: S
     assert place.read_bytes() == content and noted and noted["runs"] == ["a", "b"]
     place.write_text("mine")
     assert "is another submission" in kit("pull", "blend", code=2) and place.read_text() == "mine"
+
+
+def test_a_refused_submission_lands_no_run_and_force_brings_both(kit: Kit, standin: StandIn):
+    standin.run_kernel = ran(RUN | {"submission.csv": b"id,label\nx,1\n"})
+    kit(*PUSH, "--wait")
+    place = Path("submissions/humanmade-train-spectrum.csv")
+    place.parent.mkdir()
+    place.write_text("mine")
+    assert f"{place}: is another submission" in kit("pull", "train", code=2) and not landed()
+    assert f"{place}: its submission" in kit("pull", "train", "--force")
+    assert landed() == ALL and place.read_bytes() == b"id,label\nx,1\n"
+    place.unlink()
+    note = Path("runs/spectrum/mine.txt")
+    note.write_text("mine")
+    assert kit("pull", "train") == f"{place}: its submission\n" and place.is_file() and note.is_file()
 
 
 def test_a_dry_run_needs_neither_account_nor_network(kit: Kit, standin: StandIn):

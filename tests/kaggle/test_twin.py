@@ -13,7 +13,7 @@ import pytest
 from humanmade.data import demo
 from humanmade.detectors.weights import LITES, find_weights
 from humanmade.kaggle.bundle import build
-from humanmade.kaggle.orders import Order
+from humanmade.kaggle.push_request import PushRequest
 from tests.kaggle.test_runtime import as_input, mount, outputs
 
 TWIN = Path(__file__).parents[2] / ".twin/bin/python"
@@ -66,22 +66,24 @@ def labels(root: Path) -> "pd.Series[int]":
     return pd.read_csv(root / "working/submission.csv").set_index("id")["label"]
 
 
-def script_of(order: Order, out: Path) -> Path:
-    return next(build(order, out).glob("*.py"))
+def script_of(request: PushRequest, out: Path) -> Path:
+    return next(build(request, out).glob("*.py"))
 
 
 def test_the_other_scripts_take_what_train_left(tmp_path: Path, competition_demo: Path):
     root = mount(tmp_path / "kaggle", competition_demo)
     settings, runs = ("image_size=64", "folds=2"), ("tester/first",)
-    trained = run_script(TWIN, root, script_of(Order("train", "spectrum", "tester", "1", settings), tmp_path))
+    trained = run_script(
+        TWIN, root, script_of(PushRequest("train", "spectrum", "tester", "1", settings), tmp_path)
+    )
     as_input(root, "first")
     views = ("views=hflip",)
-    order = Order("predict", "spectrum", "tester", "2", views, runs=runs)
-    predicted = run_script(TWIN, root, script_of(order, tmp_path))
+    request = PushRequest("predict", "spectrum", "tester", "2", views, runs=runs)
+    predicted = run_script(TWIN, root, script_of(request, tmp_path))
     assert {trained["run_id"], predicted["run_id"]} == {"1", "2"}
     as_input(root, "second", "old")
-    order = Order("blend", "", "tester", "3", ("method=rank",), runs=(*runs, "tester/second"))
-    blended = run_script(TWIN, root, script_of(order, tmp_path))
+    request = PushRequest("blend", "", "tester", "3", ("method=rank",), runs=(*runs, "tester/second"))
+    blended = run_script(TWIN, root, script_of(request, tmp_path))
     assert set(blended["files"]) == {"submission.csv", "submission.csv.json"}
     ids = pd.read_csv(competition_demo / "test.csv")["id"]
     assert labels(root).index.tolist() == ids.tolist()
@@ -93,7 +95,7 @@ def test_the_image_gives_the_same_bytes_under_both_layouts_and_our_labels(
 ):
     weights, _ = find_weights(LITES[0])
     assert weights
-    script = script_of(Order("train", recipe, "tester", "feed", settings), tmp_path / "build")
+    script = script_of(PushRequest("train", recipe, "tester", "feed", settings), tmp_path / "build")
     roots = {}
     for name, layout in (("new", "new"), ("old", "old"), ("ours", "new")):
         roots[name] = mount(tmp_path / name, competition_demo, layout)

@@ -7,10 +7,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from humanmade import places
+from humanmade import places, pretrained
 from humanmade.errors import UserError
 from humanmade.kaggle import weights
-from humanmade.kaggle.weights import slug
+from humanmade.kaggle.weights import dataset
 from tests.kaggle.conftest import Kit
 from tests.kaggle.standin import Dataset, StandIn
 
@@ -76,15 +76,14 @@ def test_attached_weights_may_stand_for_those_that_were_not_uploaded(kit: Kit, s
 
 def test_the_forecasts_weights_are_attached_where_they_are(kit: Kit, standin: StandIn):
     push = ("push", "train", "--recipe", "spectrum")
-    lites, taef = (f"tester/humanmade-weights-{name}" for name in ("tf-efficientnet-lite0", "taef2"))
-    standin.datasets[taef] = Dataset({})
+    lites = "tester/humanmade-weights-tf-efficientnet-lite0"
     warned = kit(*push, shown="stderr")
     assert "warning: the forecast goes without tf_efficientnet_lite0, not among your datasets" in warned
     assert "humanmade weights push tf_efficientnet_lite0 uploads" in warned
     standin.datasets[lites] = Dataset({})
     assert "warning" not in kit(*push, "--attach-model", "timm/vit/pyTorch/base/1", shown="stderr")
     first, second = (asked for method, asked in standin.calls if method == "SaveKernel")
-    assert first["datasetDataSources"][1:] == [taef] and second["datasetDataSources"][1:] == [lites, taef]
+    assert first["datasetDataSources"][1:] == [] and second["datasetDataSources"][1:] == [lites]
     assert second["modelDataSources"] == ["timm/vit/pyTorch/base/1"]
     assert "expected owner/model/framework" in kit(*push, "--attach-model", "timm/vit", code=2)
 
@@ -93,13 +92,13 @@ def test_all_that_a_recipe_and_its_forecast_need(kit: Kit, standin: StandIn, fol
     shutil.copy(folder / "resnet18.safetensors", folder / "vit_small_patch14_dinov2.safetensors")
     shutil.copy(folder / "resnet18.safetensors", folder / "tf_efficientnet_lite0.safetensors")
     kit("weights", "push", "--recipe", "probe_dinov2_s", "--weights", folder)
-    wanted = ("vit-small-patch14-dinov2", "tf-efficientnet-lite0", "taef2")
+    wanted = ("vit-small-patch14-dinov2", "tf-efficientnet-lite0")
     assert list(standin.datasets) == [f"tester/humanmade-weights-{name}" for name in wanted]
     assert "name weights, or a recipe" in kit("weights", "push", code=2)
 
 
 def test_an_autoencoder_is_taken_from_diffusers_layout(random_autoencoder: Path, tmp_path: Path):
-    halves = {half: load_file(random_autoencoder / f"taef2_{half}.safetensors") for half in weights.HALVES}
+    halves = {half: load_file(random_autoencoder / f"taef2_{half}.safetensors") for half in pretrained.HALVES}
     layers = {f"encoder.layers.{key}": tensor for key, tensor in halves["encoder"].items()}
     for key, tensor in halves["decoder"].items():
         layer, rest = key.split(".", 1)
@@ -107,10 +106,14 @@ def test_an_autoencoder_is_taken_from_diffusers_layout(random_autoencoder: Path,
     place = tmp_path / "taef2"
     place.mkdir()
     with places.weights_in(place):
+        with pytest.raises(
+            UserError, match=r"no taesd_encoder\.safetensors and taesd_decoder.*with --weights"
+        ):
+            weights.find("taesd")
         with pytest.raises(UserError, match=r"nor diffusion_pytorch_model\.safetensors of madebyollin/taef2"):
             weights.find("taef2")
         save_file(layers, place / weights.DIFFUSERS)
-        for half, path in zip(weights.HALVES, weights.find("taef2"), strict=True):
+        for half, path in zip(pretrained.HALVES, weights.find("taef2"), strict=True):
             made = load_file(path)
             assert path.name == f"taef2_{half}.safetensors" and made.keys() == halves[half].keys()
             assert all(torch.equal(made[key], halves[half][key]) for key in made)
@@ -121,11 +124,11 @@ def test_an_autoencoder_is_taken_from_diffusers_layout(random_autoencoder: Path,
 
 
 def test_one_slug_a_weight_with_timms_default_tag_or_without():
-    assert slug("vit_small_patch14_dinov2.lvd142m") == slug("vit_small_patch14_dinov2")
-    assert slug("resnet50.fb_swsl_ig1b_ft_in1k") != slug("resnet50")
+    assert dataset("vit_small_patch14_dinov2.lvd142m") == dataset("vit_small_patch14_dinov2")
+    assert dataset("resnet50.fb_swsl_ig1b_ft_in1k") != dataset("resnet50")
 
 
 def test_slugs_of_weights_fit_and_differ():
     long = "vit_large_patch14_reg4_dinov2_with_a_long_name.lvd142m"
-    slugs = {slug(name) for name in (long, long + "b", "vit.a", "vit_b.a")}
+    slugs = {dataset(name) for name in (long, long + "b", "vit.a", "vit_b.a")}
     assert len(slugs) == 4 and all(6 <= len(slug) <= 50 for slug in slugs)

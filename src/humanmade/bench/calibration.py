@@ -13,21 +13,34 @@ of a training world and a set; scores within 0.02 of the highest give way to the
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from humanmade import files
+from humanmade import files, metrics
 from humanmade.bench.table import FACTS, JOINED, NAMES, TOGETHER, as_markdown
 from humanmade.errors import UserError
-from humanmade.evaluation import forecast_model
-from humanmade.evaluation.forecast_model import CANDIDATES, RULES, TERMS, Facts, Model
+from humanmade.evaluation import forecast
+from humanmade.evaluation.forecast import TERMS, Model
 from humanmade.metrics import CHANCE
 
+CANDIDATES: Mapping[str, tuple[str, ...]] = {
+    "constant": ("one",),
+    "shrink": ("folds",),
+    "corrupted": ("corrupted",),
+    "steady": ("steady",),
+    "facts": ("one", "folds", "corrupted", "sensitivity", "flips", "canary"),
+}
+"""Terms of each model that is judged."""
+RULES: Mapping[str, Model] = {
+    "0.3 folds + 0.7 corrupted": Model(
+        {"folds": 1 - metrics.SHIFTED_SHARE, "corrupted": metrics.SHIFTED_SHARE}
+    )
+}
+"""Scores that rank runs and foretell no AUC: that by which epochs and blend weights are chosen."""
 DEFAULT = "shrink"
 GAIN = 0.005
 """By how much the error of another candidate must be lower than that of the default."""
@@ -41,8 +54,8 @@ DIGITS = 4
 """Of coefficients and widths that are shipped."""
 FEWEST_RECIPES = 3
 """Recipes on one set that a rank correlation needs."""
-UNKNOWN = ("counterparts", "canary")
-"""Facts that may be unknown."""
+UNKNOWN = "canary"
+"""The fact that may be unknown."""
 MEASURED = ("auc", "zeros", "ones")
 """What a row knows of the set."""
 
@@ -85,20 +98,19 @@ def read(path: Path) -> pd.DataFrame:
 
 
 def usable(table: pd.DataFrame) -> pd.DataFrame:
-    """`recipe, trained_on, set, auc, zeros, ones` of the rows that can be learned from, and their `facts`.
+    """The rows that can be learned from.
 
     Raises:
         UserError: no set can be judged by what other sets and training worlds say.
     """
-    needed = [name for name in FACTS if name not in UNKNOWN]
-    rows = table[table["set"] != TOGETHER].dropna(subset=[*needed, *MEASURED])
+    needed = [name for name in (*FACTS, *MEASURED) if name != UNKNOWN]
+    rows = table[table["set"] != TOGETHER].dropna(subset=needed)
     # A set at no distance is no other world.
     rows = rows[rows["shift"] > 0].reset_index(drop=True)
+    rows = rows.astype(dict.fromkeys((*FACTS, *MEASURED), float))
     count = rows["set"].nunique()
     if count < 2:
         raise UserError(f"--calibrate: {count} judged worlds with fold scores and AUC; at least 2 are needed")
-    facts = [_facts(row) for row in rows[[*FACTS]].astype(float).to_dict("records")]
-    rows = rows.assign(facts=pd.Series(facts, index=rows.index, dtype=object))
     if all(_ignorant(rows, world).empty for world in rows["set"].unique()):
         raise UserError(
             "--calibrate: every row knows every judged world, as the set or as what was trained on; "
@@ -107,19 +119,14 @@ def usable(table: pd.DataFrame) -> pd.DataFrame:
     return rows
 
 
-def _facts(row: Mapping[Hashable, Any]) -> Facts:
-    values: dict[str, Any] = {name: None if np.isnan(row[name]) else row[name] for name in FACTS}
-    return Facts(**values)
-
-
 def _ignorant(rows: pd.DataFrame, world: str) -> pd.DataFrame:
     """The rows that know nothing of a world."""
     trained = [world in text.split(JOINED) for text in rows["trained_on"]]
     return rows[(rows["set"] != world) & ~np.array(trained, dtype=bool)]
 
 
-def fit(name: str, rows: pd.DataFrame) -> tuple[float, ...]:
-    """Coefficients of a candidate, so that `forecast_model.foretold` fits `auc` by least squares.
+def fit(name: str, rows: pd.DataFrame) -> Model:
+    """A candidate whose `foretold` fits `auc` by least squares; nothing is said of its half width.
 
     With s the shift, auc = (1 - s) folds + s model: the target is what the model had to say, and its error
     counts s squared.
@@ -130,35 +137,27 @@ def fit(name: str, rows: pd.DataFrame) -> tuple[float, ...]:
     from sklearn.linear_model import LinearRegression, Ridge
     from sklearn.preprocessing import StandardScaler
 
-    shift = np.array([facts.shift for facts in rows["facts"]])
-    near = (1 - shift) * np.array([facts.folds for facts in rows["facts"]])
-    target = (rows["auc"].to_numpy(dtype=np.float64) - near) / shift - CHANCE
-    terms = np.array([[TERMS[term](facts) for term in CANDIDATES[name]] for facts in rows["facts"]])
-    if name != RIDGE:
-        model = LinearRegression(fit_intercept=False).fit(terms, target, sample_weight=shift**2)
-        return tuple(map(float, model.coef_))
-    scaler = StandardScaler().fit(terms, sample_weight=shift**2)
-    ridge = Ridge(ALPHA).fit(scaler.transform(terms), target, sample_weight=shift**2)
-    coefficients = ridge.coef_ / scaler.scale_
-    # The first term is the constant 1, of no spread.
-    coefficients[0] = ridge.intercept_ - coefficients[1:] @ scaler.mean_[1:]
-    return tuple(map(float, coefficients))
-
-
-def _foretold(name: str, fitting: pd.DataFrame, rows: pd.DataFrame) -> pd.Series[float]:
-    model = Model(name, fit(name, fitting), 0.0)
-    return pd.Series(
-        [forecast_model.foretold(model, facts) for facts in rows["facts"]], rows.index, dtype=float
-    )
+    near = (1 - rows["shift"]) * rows["folds"]
+    target = (rows["auc"] - near) / rows["shift"] - CHANCE
+    terms = np.column_stack([TERMS[term](rows) for term in CANDIDATES[name]])
+    counts = rows["shift"] ** 2
+    if name == RIDGE:
+        scaler = StandardScaler().fit(terms, sample_weight=counts)
+        ridge = Ridge(ALPHA).fit(scaler.transform(terms), target, sample_weight=counts)
+        coefficients = ridge.coef_ / scaler.scale_
+        # The first term is the constant 1, of no spread.
+        coefficients[0] = ridge.intercept_ - coefficients[1:] @ scaler.mean_[1:]
+    else:
+        coefficients = LinearRegression(fit_intercept=False).fit(terms, target, sample_weight=counts).coef_
+    return Model(dict(zip(CANDIDATES[name], coefficients.tolist(), strict=True)))
 
 
 def left_out(name: str, rows: pd.DataFrame) -> pd.Series[float]:
     """AUC foretold of every row by a fit that knows nothing of its set; rows without one are left out."""
     parts = [
-        _foretold(name, fitting, rows[rows["set"] == world])
+        fit(name, fitting).foretold(rows[rows["set"] == world])
         for world in rows["set"].unique()
-        for fitting in [_ignorant(rows, world)]
-        if len(fitting)
+        if len(fitting := _ignorant(rows, world))
     ]
     return pd.concat(parts) if parts else pd.Series(dtype=float)
 
@@ -172,20 +171,25 @@ def fitted(name: str, rows: pd.DataFrame) -> Model:
     """
     from scipy.stats import t
 
-    predicted = left_out(name, rows)
-    predicted = predicted if len(predicted) else _foretold(name, rows, rows)
+    model, predicted = fit(name, rows), left_out(name, rows)
+    predicted = predicted if len(predicted) else model.foretold(rows)
     squares = (rows["auc"].loc[predicted.index] - predicted) ** 2
     squares = squares.groupby(rows["set"]).mean()
-    widen = t.ppf((1 + forecast_model.COVERED) / 2, len(squares))
-    return Model(name, fit(name, rows), float(widen * np.sqrt(squares.mean())))
+    widen = t.ppf((1 + forecast.COVERED) / 2, len(squares))
+    return replace(model, half_width=float(widen * np.sqrt(squares.mean())))
 
 
-def intervals(name: str, rows: pd.DataFrame, predicted: pd.Series[float]) -> npt.NDArray[np.float64]:
+def intervals(name: str, rows: pd.DataFrame, predicted: pd.Series[float]) -> pd.Series[float]:
     """Half widths around left-out predictions, from what the rows that were fitted on say alone."""
     judged = rows.loc[predicted.index]
-    models = {world: fitted(name, _ignorant(rows, world)) for world in judged["set"].unique()}
-    columns = zip(judged["set"], judged["facts"], predicted, judged["zeros"], judged["ones"], strict=True)
-    return np.array([forecast_model.half_width(models[world], *measured) for world, *measured in columns])
+    return pd.concat(
+        [
+            fitted(name, _ignorant(rows, str(world))).interval(
+                part, predicted[part.index], part["zeros"], part["ones"]
+            )
+            for world, part in judged.groupby("set", sort=False)
+        ]
+    )
 
 
 def judge(rows: pd.DataFrame) -> pd.DataFrame:
@@ -215,9 +219,7 @@ def judge(rows: pd.DataFrame) -> pd.DataFrame:
             }
             | _ranks(judged, predicted)
         )
-    for name, rule in RULES.items():
-        ranking = pd.Series([rule(facts) for facts in judged["facts"]], judged.index)
-        scores.append({"score": name, **_ranks(judged, ranking)})
+    scores += [{"score": name, **_ranks(judged, rule.elsewhere(judged))} for name, rule in RULES.items()]
     return pd.DataFrame(scores).astype({"coefficients": "Int64"})
 
 
@@ -239,8 +241,8 @@ def _ranks(rows: pd.DataFrame, scores: pd.Series[float]) -> dict[str, float]:
     return dict(pd.DataFrame(ranks, columns=["spearman", "first_better"], dtype=float).mean())
 
 
-def chosen(rows: pd.DataFrame, judged: pd.DataFrame) -> tuple[Model, Model | str]:
-    """The model that forecasts, and the model or rule that ranks, by the rule above; rounded to ship."""
+def chosen(rows: pd.DataFrame, judged: pd.DataFrame) -> tuple[Model, Model]:
+    """The model that forecasts and the one that ranks, by the rule above; rounded to ship."""
     candidates = judged.dropna(subset=["error"]).set_index("score")
     better = candidates[candidates["error"] < candidates["error"][DEFAULT] - GAIN]
     ordered = better.sort_values(["coefficients", "error"], kind="stable")
@@ -250,12 +252,12 @@ def chosen(rows: pd.DataFrame, judged: pd.DataFrame) -> tuple[Model, Model | str
     model = _rounded(fitted(name, rows))
     if ranked[name] >= ranked[best] - TIE:
         return model, model
-    return model, _rounded(fitted(best, rows)) if best in CANDIDATES else best
+    return model, _rounded(RULES[best] if best in RULES else fitted(best, rows))
 
 
 def _rounded(model: Model) -> Model:
-    coefficients = tuple(np.round(model.coefficients, DIGITS).tolist())
-    return Model(model.name, coefficients, round(model.half_width, DIGITS))
+    weights = {term: round(weight, DIGITS) for term, weight in model.weights.items()}
+    return Model(weights, round(model.half_width, DIGITS))
 
 
 def report(table: pd.DataFrame) -> list[str]:
@@ -270,10 +272,5 @@ def report(table: pd.DataFrame) -> list[str]:
         f"{len(rows)} rows of {recipes} recipes, each world left out in turn ({', '.join(worlds)}); "
         f"the best constant, chosen with all of them seen, errs by {constant:.3f}",
         as_markdown(judged),
-        "\n".join(constants(model, ranking)),
+        f"MODEL = {model!r}\nRANKING = {'MODEL' if ranking == model else repr(ranking)}",
     ]
-
-
-def constants(model: Model, ranking: Model | str) -> Sequence[str]:
-    """Lines for `humanmade.evaluation.forecast`."""
-    return [f"MODEL = {model}", f"RANKING: Model | str = {'MODEL' if ranking == model else repr(ranking)}"]

@@ -7,7 +7,7 @@ and continued like any other, so a table can be stopped and gone on with.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +18,14 @@ from humanmade import recipe as recipes
 from humanmade.bench import calibration, table
 from humanmade.bench.table import COUNTS, NAMES, TOGETHER
 from humanmade.bench.table import columns as columns_of_bench
-from humanmade.bench.worlds import Bench, World, shift, worlds
+from humanmade.bench.worlds import Bench, World, distance_of, worlds
 from humanmade.crossval import Options, cross_validate
 from humanmade.errors import UserError
 from humanmade.evaluation import columns as metric_columns
 from humanmade.evaluation import evaluate as evaluation
-from humanmade.evaluation.forecast import forecast_of
-from humanmade.evaluation.forecast_model import facts_of
+from humanmade.evaluation.forecast import facts_of, forecast_of
 from humanmade.recipe import Recipe
-from humanmade.run import TEST, Run
-from humanmade.scores import Shift
+from humanmade.run import Run
 
 
 def read_lines(recipes_or_files: Sequence[str]) -> list[str]:
@@ -119,10 +117,10 @@ def _measured(
         for run in runs:
             evaluation.warn_of_training_rows(run, judge.rows)
         scores = _mean_scores(runs, world, name, judge.rows)
-        look = looks.record("bench", judge.folders, judge.rows, line, runs, scores)
-        if look:
-            counts[name] = len(look.looks)
-            print(looks.sentence(look), flush=True)
+        number, said = looks.count("bench", judge.folders, judge.rows, line, runs, scores)
+        print(said, flush=True)
+        if number:
+            counts[name] = number
         yield {"recipe": line, "trained_on": world.name, "set": name} | scores
     if len(world.judges) > 1:
         rows = pd.concat([judge.rows for judge in world.judges.values()], ignore_index=True)
@@ -134,17 +132,17 @@ def _mean_scores(runs: Sequence[Run], world: World, name: str, rows: pd.DataFram
     """What runs say of one set and score on it, averaged over trainings that differ in their seed."""
     parts = []
     for run in runs:
-        logits = files.read_numbers(run.folder / TEST, ("id", "logit")).set_index("id")["logit"]
+        logits = run.test
+        assert logits is not None, "a set's rows are test rows"
         judged = evaluation.evaluate(rows, logits[rows["id"]].to_numpy())
         scores = run.scores
         if facts_of(scores):  # else no fold is scored
-            far = shift(world, name, rows)
-            scores = replace(scores, shifted=replace(scores.shifted or Shift(), shift=far))
+            scores = replace(scores, distance=distance_of(world, name, rows))
             scores = replace(scores, forecast=forecast_of(scores, len(rows)))
         facts = facts_of(scores)
         parts.append(
             {
-                **(asdict(facts) if facts else {}),
+                **(facts or {}),
                 **metric_columns.values(scores),
                 **metric_columns.values(judged),
                 "worse_error": judged.worse_error,

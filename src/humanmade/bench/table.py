@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
 from typing import Any
 
 import pandas as pd
 
 from humanmade.evaluation import columns as metric_columns
 from humanmade.evaluation.columns import Metric
-from humanmade.evaluation.forecast_model import Facts
+from humanmade.evaluation.forecast import Facts
 
 NAMES = ("recipe", "trained_on", "set")
 """What a row is of."""
-FACTS = tuple(field.name for field in fields(Facts))
-"""What a model of the forecast weighs (`humanmade.evaluation.forecast_model`)."""
-COUNTS = ("sources", "zeros", "ones", "looks")
+FACTS = tuple(Facts.__annotations__)
+"""What a model of the forecast weighs (`humanmade.evaluation.forecast`)."""
+COUNTS = ("zeros", "ones", "looks")
 """Columns of whole numbers."""
 TOGETHER = "together"
 """The set that is all sets joined."""

@@ -15,6 +15,7 @@ from humanmade.errors import UserError
 from humanmade.evaluation import distance
 from humanmade.evaluation import evaluate as evaluation
 from humanmade.progress import warn_once
+from humanmade.scores import Distance
 
 SHIFTED = "shifted/"
 """Put, with the set's name, before the ids of a set, which may be those of the training set as well."""
@@ -74,7 +75,7 @@ class World:
     table: pd.DataFrame
     """The train rows, and the rows of all sets as unlabelled test rows."""
     judges: dict[str, Judge]
-    shifts: dict[str, float] = field(default_factory=dict)
+    distances: dict[str, Distance | None] = field(default_factory=dict)
     """How far each set is from the train rows, once it was asked for."""
 
 
@@ -130,14 +131,13 @@ def _world(name: str, table: pd.DataFrame, judges: dict[str, Judge]) -> World:
     return World(name, pd.concat(parts, ignore_index=True), prefixed)
 
 
-def shift(world: World, name: str, rows: pd.DataFrame) -> float:
-    """How far a set by itself is from the train rows; wholly, where that cannot be measured."""
-    if name not in world.shifts:
+def distance_of(world: World, name: str, rows: pd.DataFrame) -> Distance | None:
+    """How far a set by itself is from the train rows; None where that cannot be measured."""
+    if name not in world.distances:
         train = world.table[world.table["split"] == "train"]
         try:
-            measured = distance.measure(train, rows)
+            world.distances[name] = distance.measure(train, rows)
         except UserError as error:
             warn_once(f"the forecasts take every set for wholly shifted: {error}")
-            measured = None
-        world.shifts[name] = measured.shift if measured else 1.0
-    return world.shifts[name]
+            world.distances[name] = None
+    return world.distances[name]

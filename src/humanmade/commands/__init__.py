@@ -23,7 +23,7 @@ import click
 
 from humanmade import __version__
 from humanmade.commands._verb import SECTIONS, Verb
-from humanmade.errors import Interrupted, KaggleError, UserError, did_you_mean
+from humanmade.errors import COMPLAINT, Interrupted, KaggleError, UserError, did_you_mean
 
 
 class Verbs(click.Group):
@@ -46,8 +46,8 @@ class Verbs(click.Group):
         """The verb that the first word names, or an error with the nearest one and all others."""
         name, verbs = args[0], self.list_commands(ctx)
         if name not in verbs and not name.startswith("-"):
-            hint = did_you_mean(name, verbs, cutoff=0.6) or ";"
-            raise click.UsageError(f"no verb '{name}'{hint} Verbs are {', '.join(verbs)}.", ctx)
+            hint = did_you_mean(name, verbs, cutoff=0.6) or f"; verbs are {', '.join(verbs)}."
+            raise click.UsageError(f"no verb '{name}'{hint}", ctx)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -125,10 +125,12 @@ def main(words: Sequence[str] | None = None) -> int:
 
 def _complain(text: str, ended: bool = False) -> None:
     """Say why the command ends; of torchrun's processes, the first to fail says it for all."""
-    unknown = ended and "humanmade.training.team" not in sys.modules  # it was ended while torch was imported
+    unknown = (
+        ended and "humanmade.training.distributed" not in sys.modules
+    )  # it was ended while torch was imported
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not unknown:
-        from humanmade.training.team import team
+        from humanmade.training.distributed import process_group
 
-        if not team().fail():
+        if not process_group().fail():
             return
-    print(f"humanmade: {text}", file=sys.stderr)
+    print(f"{COMPLAINT}{text}", file=sys.stderr)

@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeVar, get_args
 
 import click
 from click.core import ParameterSource
+from click.shell_completion import CompletionItem
 
 from humanmade import places
 from humanmade.competition import CURRENT
@@ -171,7 +172,33 @@ def _plain(value: Any) -> Any:
     return value.item() if hasattr(value, "item") else value
 
 
-argument = click.argument
+def _recipes() -> list[str]:
+    from humanmade import recipe
+
+    return recipe.shipped()
+
+
+def _runs() -> list[str]:
+    return sorted(path.parent.name for path in places.COMPARISON.parent.glob("*/recipe.toml"))
+
+
+NAMES = {"recipe": _recipes, "recipes": _recipes, "run_name": _runs, "names": _runs}
+"""What a shell completes, by an argument's name, beside files."""
+
+
+def argument(name: str, completes: str = "", **settings: Any) -> Decorator:
+    """An argument, of `click.argument`; a shell completes it by its name, or by `completes` of `NAMES`."""
+    kind = completes or name
+
+    def complete(context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
+        known = [word for word in NAMES[kind]() if word.startswith(begun)]
+        return [CompletionItem(word) for word in known] or [CompletionItem(begun, type="file")]
+
+    if kind in NAMES:
+        settings.setdefault("shell_complete", complete)
+    return click.argument(name, **settings)
+
+
 force = option("--force", "replace the --out file if it exists")
 patience = option(
     "--patience S", "seconds to go on trying when Kaggle does not answer", SECONDS, default=300.0

@@ -13,10 +13,10 @@ SHEET = Path("build/duplicates.png")
 @as_json
 def audit(data: tuple[Path, ...], out: Path, skip_broken: bool) -> None:
     """Say what gives the label away without a detector."""
-    from humanmade.data import choice, inventory, manifest
+    from humanmade.data import defaults, inventory, manifest
     from humanmade.evaluation import audit as auditing
 
-    table = inventory.attach(manifest.load(choice.data_or_demo(data).folders), skip_broken)
+    table = inventory.attach(manifest.load(defaults.data_or_demo(data).folders), skip_broken)
     result = auditing.audit(table)
     tell(auditing.as_text(result), {**vars(result), "verdict": result.verdict})
     drawn = auditing.draw_duplicates(out, result, table)

@@ -13,10 +13,10 @@ def check(file: Path, data: tuple[Path, ...], against: Path | None) -> None:
     FILE is the submission. Without --data it is checked against the data of the runs that made it.
     """
     from humanmade import ledger, submission
-    from humanmade.data import choice, manifest
+    from humanmade.data import defaults, manifest
 
     runs = ledger.runs_of(file)
-    folders = runs[0].data_folders(data) if runs else choice.data_or_demo(data).folders
+    folders = runs[0].data_folders(data) if runs else defaults.data_or_demo(data).folders
     ids = manifest.submission_ids(manifest.load(folders, pictures=False)).tolist()
     labels = submission.check(file, ids)
     print(f"{file}: good; {submission.summary(labels)} ({sum(labels.values()) / len(labels):.1%})")

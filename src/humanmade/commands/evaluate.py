@@ -56,5 +56,5 @@ def evaluate(
     if out:
         evaluation.save(out, rows, logits)
     values = asdict(scores)
-    number, sentence = looks.count("evaluate", data, rows, run, values)
+    number, sentence = looks.count("evaluate", data, rows, run.recipe.name, [run], values)
     tell(f"{evaluation.as_text(scores)}\n{sentence}", values | {"looks": number, "look": sentence})

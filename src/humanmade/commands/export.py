@@ -14,10 +14,11 @@ def export(run_name: str, out: Path, force: bool) -> None:
     RUN is a run's name or folder.
     """
     from humanmade import files
-    from humanmade.evaluation import export as exporting
     from humanmade.run import Run
 
     run = Run.find(run_name)
     files.refuse_existing(out, force)
+    from humanmade.evaluation import export as exporting
+
     for line in exporting.export(run, out):
         print(line)

@@ -41,15 +41,21 @@ def lr(
 
     RECIPE is a shipped recipe's name or a .toml file. Without --data: the competition in data/, or the demo.
     """
-    from humanmade import files
+    from humanmade import files, pretrained
     from humanmade import recipe as recipes
-    from humanmade.data import choice, inventory, manifest
+    from humanmade.schema import TrainedRecipe
+
+    wanted = recipes.load(recipe, settings)
+    if isinstance(wanted, TrainedRecipe):
+        pretrained.require(wanted.pretrained_weights())
+    # What is wrong so far is said before the seconds that training's imports take.
+    from humanmade.data import defaults, inventory, manifest
     from humanmade.evaluation import rate_test
 
-    job = rate_test.check(recipes.load(recipe, settings))
+    job = rate_test.check(wanted)
     out = out or Path(f"build/lr-{job.name}.png")
     files.refuse_existing(out, force)
-    table = inventory.attach(manifest.load(choice.data_or_demo(data).folders), skip_broken)
+    table = inventory.attach(manifest.load(defaults.data_or_demo(data).folders), skip_broken)
     found = rate_test.run(job, table, steps)
     rate_test.draw(out, found, job)
     said = f"lr = {found.suggestion:.1e} is suggested; {job.name} has {job.lr:.1e} ({out})"

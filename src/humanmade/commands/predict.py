@@ -52,7 +52,7 @@ def predict(
     from humanmade import api, files
     from humanmade.errors import UserError
     from humanmade.evaluation import verdicts
-    from humanmade.training.team import team
+    from humanmade.training.distributed import process_group
 
     if pictures and data:
         raise UserError("predict: name either pictures and folders, or --data D with its --out CSV")
@@ -62,7 +62,7 @@ def predict(
         if in_json() or explain or not out:
             raise UserError("predict: name pictures or folders, or write logits of --data with --out CSV")
         logits = run.logits(data, skip_broken)
-        if team().leads:
+        if process_group().leads:
             _write(out, logits, f"logits of {len(logits)} pictures")
         return
     if in_json() and out:

@@ -13,7 +13,7 @@ def pull(kernel: str, recipe: str, force: bool, patience: float) -> None:
     """
     from humanmade.kaggle import kernels
     from humanmade.kaggle.client import Client
-    from humanmade.kaggle.landing import pull as fetch
+    from humanmade.kaggle.pull import pull as fetch
 
     pushed = kernels.find(kernel, recipe)
     for line in fetch(Client(patience), pushed, force):

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -14,7 +15,7 @@ from humanmade.commands._verb import (
     skip_broken,
     verb,
 )
-from humanmade.kaggle import LONGEST_HOURS
+from humanmade.kaggle import EXPLORED, HOURS, LONGEST_HOURS, SMOKE_FOLDS, SMOKE_HOURS, SMOKE_PICTURES
 
 SESSION = Number(
     float, lambda hours: 0 < hours <= LONGEST_HOURS, f"a number of hours above 0, at most {LONGEST_HOURS:g}"
@@ -24,10 +25,10 @@ SESSION = Number(
 @verb("Kaggle", "humanmade push train --recipe convnext_tiny --wait")
 @argument("kernel", type=click.Choice(["train", "predict", "blend", "explore"]), metavar="KERNEL")
 @option(
-    "--recipe R", "a shipped recipe's name or a .toml file", default="", show_default="explore: probe_lite0"
+    "--recipe R", "a shipped recipe's name or a .toml file", default="", show_default=f"explore: {EXPLORED}"
 )
 @settings
-@option("--hours H", "stop in time to end within H hours", SESSION, default=11.0)
+@option("--hours H", "stop in time to end within H hours", SESSION, default=HOURS)
 @option(
     "--run KERNEL",
     "predict, blend: a kernel, slug or owner/slug, whose outputs are taken up",
@@ -52,7 +53,11 @@ SESSION = Number(
 @option("--folds K", "train: how many folds", COUNT, show_default="the recipe's")
 @option("--seed N", "train: the one seed to train with", SEED)
 @skip_broken("train: leave out any number of pictures that cannot be read, not 1 % at most")
-@option("--smoke", "train: 2,000 pictures, two folds, half an hour at most; says what the whole would take")
+@option(
+    "--smoke",
+    f"train: {SMOKE_PICTURES:,} pictures, {SMOKE_FOLDS} folds, {SMOKE_HOURS} hours at most; says what the "
+    "whole would take",
+)
 @option("--wait", "follow it until it has ended")
 @option("--dry-run", "only build and test the script; needs no account")
 @patience
@@ -80,26 +85,37 @@ def push(
 
     KERNEL is train, predict, blend, or explore: a notebook that looks at the data and at a cheap recipe.
     """
-    from humanmade.kaggle import bundle, kernels, orders
+    from humanmade.kaggle import bundle, kernels, push_request
     from humanmade.kaggle.client import Client, known_owner
 
     if kernel == "explore":
-        recipe = recipe or orders.EXPLORED
-    part = orders.Part(limit, fold, folds, seed, skip_broken)
+        recipe = recipe or EXPLORED
+    options = push_request.CvOptions(limit, fold, folds, seed, skip_broken)
     if smoke:
-        part, hours = part.smoke(recipe, settings), min(hours, orders.SMOKE_HOURS)
-    words = (kernel, recipe, settings, hours, runs, resume, attach, part, extra, models)
-    order = orders.order(known_owner(), *words)
-    bundle.check(order)
+        options, hours = options.smoke(recipe, settings), min(hours, SMOKE_HOURS)
+    request = push_request.PushRequest(
+        kernel,
+        recipe,
+        known_owner(),
+        settings=settings,
+        hours=hours,
+        runs=runs,
+        resume=resume,
+        attach=attach,
+        options=options,
+        extra=extra,
+        models=models,
+    )
+    bundle.check(request)
     client = None if dry_run else Client(patience)
     if client:
-        order = orders.with_ready_datasets(client, orders.order(client.owner, *words))
-    folder = bundle.build(order, Path("build"))
-    print(bundle.self_test(folder), order.told, sep="\n", flush=True)
+        request = push_request.with_ready_datasets(client, replace(request, owner=client.owner))
+    folder = bundle.build(request, Path("build"))
+    print(bundle.self_test(folder), request.told, sep="\n", flush=True)
     if client is None:
         print(f"{folder}: built and not pushed (--dry-run)")
         return
-    pushed = kernels.push(client, order, folder)
+    pushed = kernels.push(client, request, folder)
     print(f"pushed {pushed}: {pushed.url}", flush=True)
     if wait:
         print(kernels.follow(client, pushed))

@@ -8,7 +8,7 @@ TAKES = {"": 0, "show": 1, "diff": 2, "new": 1}
 
 @verb("Train", "humanmade recipes new mine --from probe_lite0")
 @argument("action", required=False, default="", metavar="[show|diff|new]")
-@argument("names", nargs=-1, metavar="[NAME]...")
+@argument("names", completes="recipe", nargs=-1, metavar="[NAME]...")
 @option("--from R", "with new: the recipe to begin from", name="source")
 @option("--for", "list those for this machine alone", ["CPU", "GPU"], name="machine")
 @as_json

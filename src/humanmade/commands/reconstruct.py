@@ -16,8 +16,8 @@ def reconstruct(data: Path, out: Path, autoencoder: str, limit: int | None, skip
     D is a data folder, whose human-made rows are taken; OUT is the data folder to write.
     """
     from humanmade.data import inventory, manifest
-    from humanmade.detectors import latent
+    from humanmade.detectors import counterparts
 
     table = inventory.attach(manifest.load([data]), skip_broken)
-    pairs = latent.write_counterparts(table, limit, out, autoencoder)
+    pairs = counterparts.write_counterparts(table, limit, out, autoencoder)
     print(f"{out}: {len(pairs) // 2} photos with their counterparts, as a data folder with pairs")

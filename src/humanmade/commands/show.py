@@ -40,11 +40,11 @@ def show(
     """
     from humanmade import files
     from humanmade import recipe as recipes
-    from humanmade.data import choice, inventory, manifest
+    from humanmade.data import defaults, inventory, manifest
     from humanmade.evaluation import shown
 
     job = recipes.load(recipe, settings)
     out = out or Path(f"build/show-{job.name}.png")
     files.refuse_existing(out, force)
-    table = manifest.load(choice.data_or_demo(data).folders)
+    table = manifest.load(defaults.data_or_demo(data).folders)
     print(shown.draw(out, job, inventory.attach(table, skip_broken), pictures, draws))

@@ -11,23 +11,21 @@ from pathlib import Path
 import pandas as pd
 
 from humanmade import competition, detectors, files, run
-from humanmade.crossval import plan, ranks
+from humanmade.crossval import ranks
 from humanmade.crossval.fold import Job
 from humanmade.data import folds as folding
 from humanmade.data import manifest
-from humanmade.data.folds import Folds
 from humanmade.detectors.base import Detector
 from humanmade.detectors.embedding import name_sources
 from humanmade.errors import UserError
-from humanmade.evaluation import canaries, distance
-from humanmade.evaluation.collect import collect, count_sources
+from humanmade.evaluation.collect import collect, measure_once
 from humanmade.images import views
 from humanmade.progress import warn
 from humanmade.recipe import Recipe
 from humanmade.run import ALL, Run
 from humanmade.scores import Scores
-from humanmade.training.budget import Budget, OutOfTimeError
-from humanmade.training.team import Team, team
+from humanmade.training.budget import Budget
+from humanmade.training.distributed import ProcessGroup, process_group
 
 
 @dataclass(frozen=True)
@@ -63,18 +61,18 @@ def cross_validate(recipe: Recipe, table: pd.DataFrame, current: Run, options: O
     manifest.check_trainable(table)
     manifest.check_test_readable(table)
     with contextlib.ExitStack() as stack:
-        if team().leads:
+        if process_group().leads:
             stack.enter_context(files.held(current.folder, "training here"))
             files.sweep(current.folder)
-        return _cross_validate(recipe, table, current, options, team())
+        return _cross_validate(recipe, table, current, options, process_group())
 
 
 def _cross_validate(
-    recipe: Recipe, table: pd.DataFrame, current: Run, options: Options, torchrun: Team
+    recipe: Recipe, table: pd.DataFrame, current: Run, options: Options, torchrun: ProcessGroup
 ) -> Scores | None:
     budget = options.budget
     stages = {"reading": time.monotonic() - budget.began}
-    data, sources = run.fingerprint(table), count_sources(table)
+    data = run.fingerprint(table)
     if recipe.split == "source":
         with torchrun.first():
             table = name_sources(table)
@@ -88,7 +86,7 @@ def _cross_validate(
         current.note_folders(options.folders)
     left = [key for key in keys if not current.is_finished(key)] if continued else keys
     if torchrun.leads:
-        print("\n".join(plan.beforehand(job, left, continued)), flush=True)
+        print("\n".join(job.announced(left, continued)), flush=True)
     began = time.monotonic()
     in_time = not left or ranks.prepare(job, torchrun)
     stages["preparing"] = time.monotonic() - began
@@ -101,9 +99,9 @@ def _cross_validate(
     if not torchrun.leads:
         return None
     began, budget.spent = time.monotonic(), 0.0
-    _measure_the_whole(current, folds, table, budget)
+    measure_once(current, folds, table, budget)
     stages["measuring"] = time.monotonic() - began
-    return collect(current, table, folds, data, options.prevalence, sources, stages)
+    return collect(current, table, folds, data, options.prevalence, stages)
 
 
 def _wanted(fold: int | str | None, count: int) -> list[int | str]:
@@ -124,15 +122,3 @@ def _welcome_back(current: Run, detector: Detector, budget: Budget) -> None:
             detector.verify(place)
     listed = ", ".join(map(str, done)) or "none"
     print(f"{current.folder} was started before; finished folds are kept: {listed}", flush=True)
-
-
-def _measure_the_whole(current: Run, folds: Folds, table: pd.DataFrame, budget: Budget) -> None:
-    """Measure what the forecast and the canaries need beside the folds, as far as there is time."""
-    try:
-        distance.measure_once(current, folds, table, budget)
-    except OutOfTimeError:
-        warn("the time budget is used up; the forecast does not know how far the test set is")
-    try:
-        canaries.measure_once(current, folds, budget)
-    except OutOfTimeError:
-        warn("the time budget is used up; the run goes without canaries")

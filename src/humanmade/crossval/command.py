@@ -7,12 +7,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from humanmade import competition
-from humanmade.crossval import Options, cross_validate, plan
-from humanmade.data import choice, inventory, manifest
+from humanmade.crossval import Options, cross_validate
+from humanmade.data import defaults, inventory, manifest
 from humanmade.evaluation import scorecard
-from humanmade.run import Run
+from humanmade.progress import duration
+from humanmade.run import SUBMISSION, Run
 from humanmade.schema import Recipe
-from humanmade.training.team import team
+from humanmade.training.distributed import process_group
+
+PARTS = ("training", "predicting", "scoring")
+"""Of a fold's seconds, as it notes them; scoring is that of corrupted pictures and counterparts."""
 
 
 def train(
@@ -32,9 +36,9 @@ def train(
         limit: a smoke run on about that many rows.
         skip_broken: the largest share of pictures that may be unreadable; True is any.
     """
-    ranks = team()
+    ranks = process_group()
     with ranks.first():
-        selection = choice.data_or_demo(named)
+        selection = defaults.data_or_demo(named)
     with ranks.first():
         table = inventory.attach(manifest.load(selection.folders, extra, limit), skip_broken)
     cross_validate(job, table, run, replace(options, folders=selection.folders))
@@ -43,4 +47,23 @@ def train(
         if selection.hidden and run.finished():
             print(scorecard.lesson(run, selection.hidden))
         real = not selection.hidden and any(map(competition.holds, selection.folders))
-        print("\n".join(plan.afterwards(run, real)))
+        print("\n".join(_afterwards(run, real)))
+
+
+def _afterwards(run: Run, real: bool) -> list[str]:
+    """Where the time of finished folds went, and what to do next.
+
+    Args:
+        real: whether the submission is for the competition, not for the demo.
+    """
+    folds = [run.fold_stages(key) for key in run.finished()]
+    lines = []
+    if folds:
+        spent = [f"{part} {duration(sum(fold[part] for fold in folds))}" for part in PARTS]
+        lines.append(f"time of the folds: {', '.join(spent)}")
+    submission = run.folder / SUBMISSION
+    if real and submission.is_file() and not run.scores.unfinished:
+        lines.append(f"next: humanmade compare, or humanmade submit {submission}")
+    elif folds:
+        lines.append("next: humanmade compare, or humanmade report")
+    return lines

@@ -13,10 +13,10 @@ from humanmade import detectors
 from humanmade.crossval.fold import Job, train_fold
 from humanmade.run import Run
 from humanmade.training.budget import Budget, OutOfTimeError
-from humanmade.training.team import Team, quiet
+from humanmade.training.distributed import ProcessGroup, quiet
 
 
-def prepare(job: Job, ranks: Team) -> bool:
+def prepare(job: Job, ranks: ProcessGroup) -> bool:
     """Let each rank prepare its share of the rows; whether all of them were in time."""
     late = False
     try:
@@ -27,7 +27,7 @@ def prepare(job: Job, ranks: Team) -> bool:
     return not ranks.any(late)
 
 
-def train(job: Job, keys: Sequence[int | str], together: bool, ranks: Team) -> bool:
+def train(job: Job, keys: Sequence[int | str], together: bool, ranks: ProcessGroup) -> bool:
     """Train folds; whether the time was enough for those of this rank.
 
     Args:
@@ -51,7 +51,7 @@ def train(job: Job, keys: Sequence[int | str], together: bool, ranks: Team) -> b
     return True
 
 
-def _share_fold(job: Job, key: int | str, to_come: int, ranks: Team) -> None:
+def _share_fold(job: Job, key: int | str, to_come: int, ranks: ProcessGroup) -> None:
     """Train one fold on all ranks together: the others keep what they write to themselves.
 
     Rank 0 watches the time for all; no rank may leave where another waits for it.

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterable
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import pandas as pd
 
@@ -65,8 +64,7 @@ def plain(folder: Path) -> pd.DataFrame:
             f"{folder}: holds neither manifest.csv (columns path,label) nor the competition's "
             f"{competition.CURRENT.train_table}, nor pictures"
         )
-    table = pd.DataFrame({"name": names, "root": str(folder)})
-    return table.assign(label="", split="test", source="", repo="", pair="", group="")
+    return pd.DataFrame({"name": names, "root": str(folder), "label": "", "split": "test"})
 
 
 def read(folder: Path) -> pd.DataFrame:
@@ -84,49 +82,37 @@ def read(folder: Path) -> pd.DataFrame:
             f"{folder}: holds the competition's pictures but neither {' nor '.join(contest.tables)}"
         )
     rows = plain(folder)
-    names = rows["name"].tolist()
-    places = [_place(name) for name in names]
-    labels, splits = zip(*places, strict=True)
-    if set(labels) == {""}:
-        _say(folder, f"a plain folder of {len(names)} pictures: test rows without labels")
-        return rows
-    _check(folder, names, places)
-    splits = tuple(split or "train" for split in splits)
-    counts = sorted(Counter(zip(splits, labels, strict=True)).items())
-    parts = [f"{count} {split} rows of label {label}" for (split, label), count in counts]
-    _say(folder, f"class folders: {', '.join(parts)}")
-    return rows.assign(label=labels, split=splits)
-
-
-def _place(name: str) -> tuple[str, str]:
-    """The label and the split that the two outermost folders of a picture name; empty where they do not."""
-    outer, inner, *_ = *(part.lower() for part in PurePosixPath(name).parts[:-1]), "", ""
-    if outer in SPLITS:
-        return CLASSES.get(inner, ""), outer
-    label = CLASSES.get(outer, "")
-    return label, inner if label and inner in SPLITS else ""
-
-
-def _check(folder: Path, names: list[str], places: list[tuple[str, str]]) -> None:
-    stray = _first(names, [not label for label, _ in places])
-    if stray:
-        raise UserError(
-            f"{folder}: holds class folders, and {stray} outside of them; expected every picture below one "
-            f"of {', '.join(f'{name}/' for name in CLASSES)}, or a manifest.csv"
-        )
-    if len({label for label, _ in places}) < 2:
-        raise UserError(
-            f"{folder}: {names[0]} lies in a class folder, but there is none of the other class; expected "
-            "both (such as real/ and fake/), or a manifest.csv"
-        )
-    unsplit = _first(names, [not split for _, split in places])
-    if unsplit and any(split for _, split in places):
-        raise UserError(f"{folder}: {unsplit} lies in neither train/ nor test/, while others do; move it")
-
-
-def _first(names: list[str], wrong: Iterable[bool]) -> str | None:
-    return next((name for name, bad in zip(names, wrong, strict=True) if bad), None)
-
-
-def _say(folder: Path, form: str) -> None:
+    parts = rows["name"].str.lower().str.split("/")
+    outer = parts.map(lambda names: names[0] if len(names) > 1 else "")
+    inner = parts.map(lambda names: names[1] if len(names) > 2 else "")
+    above = outer.isin(SPLITS)
+    labels = outer.where(~above, inner).map(CLASSES).fillna("")
+    splits = outer.where(above, inner.where(inner.isin(SPLITS) & (labels != ""), ""))
+    if (labels == "").all():
+        form = f"a plain folder of {len(rows)} pictures: test rows without labels"
+    else:
+        _check(folder, rows["name"], labels, splits)
+        rows = rows.assign(label=labels, split=splits.replace("", "train"))
+        counts = sorted(Counter(zip(rows["split"], rows["label"], strict=True)).items())
+        found = [f"{count} {split} rows of label {label}" for (split, label), count in counts]
+        form = f"class folders: {', '.join(found)}"
     print(f"{folder}: read as {form}", file=sys.stderr, flush=True)
+    return rows
+
+
+def _check(folder: Path, names: pd.Series[str], labels: pd.Series[str], splits: pd.Series[str]) -> None:
+    stray, unsplit = names[labels == ""], names[splits == ""]
+    if len(stray):
+        raise UserError(
+            f"{folder}: holds class folders, and {stray.iloc[0]} outside of them; expected every picture "
+            f"below one of {', '.join(f'{name}/' for name in CLASSES)}, or a manifest.csv"
+        )
+    if labels.nunique() < 2:
+        raise UserError(
+            f"{folder}: {names.iloc[0]} lies in a class folder, but there is none of the other class; "
+            "expected both (such as real/ and fake/), or a manifest.csv"
+        )
+    if 0 < len(unsplit) < len(names):
+        raise UserError(
+            f"{folder}: {unsplit.iloc[0]} lies in neither train/ nor test/, while others do; move it"
+        )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,6 @@ from humanmade.errors import UserError
 from humanmade.images.decode import BrokenPictureError, upright
 from humanmade.images.facts import SHOWN, STORED, shown_facts, stored_facts
 from humanmade.images.hashing import Hashes, phash
-from humanmade.images.truncation import is_truncated_jpeg
 from humanmade.progress import in_threads, warn
 
 COLUMNS = [
@@ -27,7 +26,7 @@ COLUMNS = [
     *STORED,
     *SHOWN,
 ]
-VERSION = 2
+VERSION = 3
 """Raise when the same file would be described otherwise."""
 
 CHUNK = 2048
@@ -59,17 +58,27 @@ def hashes(facts: pd.DataFrame) -> Hashes:
 
 
 def survey(paths: Sequence[str]) -> pd.DataFrame:
-    """Facts of pictures (`COLUMNS`, all text), in any order, read from the cache or the files."""
+    """Facts of pictures (`COLUMNS`, all text), in any order, read from the cache or the files.
+
+    A second process that wants pictures of the same folders waits for the first, and reads what that left.
+    """
     absolute = {path: os.path.abspath(path) for path in dict.fromkeys(paths)}
-    folders = dict.fromkeys(map(os.path.dirname, absolute.values()))
-    caches = {folder: _load_cache(folder) for folder in folders}
-    known = pd.concat(caches.values(), ignore_index=True)
-    stamps = dict(zip(known["path"], zip(known["size"], known["mtime"], strict=True), strict=True))
-    changed = [path for path in absolute.values() if stamps.get(path) != _stamp(path)]
+    caches, changed = _known(absolute.values())
     if changed:
-        in_threads(_examine, changed, "reading pictures", lambda rows: _store(rows, caches), CHUNK)
+        lock = _cache_file(os.path.commonpath(caches)).with_suffix("")
+        with files.held(lock, "reading pictures", lambda: None):
+            caches, changed = _known(absolute.values())
+            in_threads(_examine, changed, "reading pictures", lambda rows: _store(rows, caches), CHUNK)
     facts = pd.concat(caches.values(), ignore_index=True).set_index("path")
     return facts.loc[list(absolute.values())].reset_index(drop=True).assign(path=list(absolute))
+
+
+def _known(paths: Collection[str]) -> tuple[dict[str, pd.DataFrame], list[str]]:
+    """What the caches of the pictures' folders hold, and the pictures that they do not have as they are."""
+    caches = {folder: _load_cache(folder) for folder in dict.fromkeys(map(os.path.dirname, paths))}
+    known = pd.concat(caches.values(), ignore_index=True)
+    stamps = dict(zip(known["path"], zip(known["size"], known["mtime"], strict=True), strict=True))
+    return caches, [path for path in paths if stamps.get(path) != _stamp(path)]
 
 
 def _stamp(path: str) -> tuple[str, str]:
@@ -96,16 +105,14 @@ def _examine(path: str) -> dict[str, str]:
         data = Path(path).read_bytes()
     except OSError as error:
         return row | {"mtime": "", "error": error.strerror or "cannot be opened"}
-    row |= {
-        "digest": hashlib.sha256(data).hexdigest()[:32],
-        "truncated": "1" if is_truncated_jpeg(data) else "",
-    }
+    row["digest"] = hashlib.sha256(data).hexdigest()[:32]
     try:
-        image = upright(data)
+        image, cut = upright(data)
     except BrokenPictureError as error:
         return row | {"error": " ".join(str(error).split()) or "unreadable"}
     grey = image.convert("L")
     row |= {"phash": f"{phash(grey):016x}", "width": str(image.width), "height": str(image.height)}
+    row["truncated"] = "1" if cut else ""
     return row | stored_facts(data) | shown_facts(image, grey)
 
 

@@ -32,7 +32,9 @@ from humanmade.files import read_csv
 from humanmade.progress import warn
 from humanmade.seeding import stable_seed
 
+MANIFEST = "manifest.csv"
 COLUMNS = ["id", "name", "path", "label", "split", "source", "repo", "pair", "group"]
+_TEXTS = ("source", "repo", "pair", "group")
 _LEAVES = r"^[/\\]|^[A-Za-z]:|(?:^|[/\\])\.\.(?:[/\\]|$)|\x00"
 
 
@@ -55,11 +57,14 @@ def load(
     Raises:
         UserError: anything that would make the table wrong, naming file and line.
     """
-    table = _join([_read_folder(*pair) for pair in _match_pictures(folders, pictures)])
+    table = _read(folders, pictures)
     if not keep_test_labels:
         table = _hide_test_labels(table)
     if extra:
-        table = pd.concat([table, _read_extra(extra)], ignore_index=True)
+        # A colon cannot be mistaken for a joined data folder of the same name.
+        more = _read(extra, prefix="extra:")
+        more = more[(more["split"] == "train") & (more["label"] >= 0)].assign(split="extra")
+        table = pd.concat([table, more], ignore_index=True)
         _check_unique(table, "the joined folders")
     if pictures:
         _check_files(table)
@@ -81,8 +86,8 @@ def to_predict(folders: Sequence[Path]) -> pd.DataFrame:
 
     A folder without a table is taken as a folder of pictures.
     """
-    if len(folders) == 1 and folders[0].is_dir() and not _has_table(folders[0]):
-        table = _with_paths(tableless.plain(folders[0])).assign(label=-1)
+    if len(folders) == 1 and folders[0].is_dir() and not has_table(folders[0]):
+        table = complete(tableless.plain(folders[0])).assign(label=-1)
     else:
         table = load(folders)
     test = table[table["split"] == "test"]
@@ -128,92 +133,78 @@ def _match_pictures(folders: Sequence[Path], pictures: bool = True) -> list[tupl
 
 
 def _read_folder(folder: Path, pictures: Path) -> pd.DataFrame:
-    train, test = competition.CURRENT.tables
-    own, contest = (folder / "manifest.csv").is_file(), competition.holds(folder)
+    own, contest = (folder / MANIFEST).is_file(), competition.holds(folder)
+    train, test = (folder / name for name in competition.CURRENT.tables)
     if own and contest:
-        raise UserError(f"{folder}: holds both manifest.csv and {train}; keep one of them")
+        raise UserError(f"{folder}: holds both {MANIFEST} and {train.name}; keep one of them")
     if own:
-        source = folder / "manifest.csv"
-        rows = _read_manifest(source)
+        sources, rows = [folder / MANIFEST], _read_manifest(folder / MANIFEST)
     elif contest:
-        source, rows = folder / train, competition.read(folder, pictures)
+        sources, rows = [train, test], competition.read(folder, pictures)
     else:
-        source, rows = folder, tableless.read(folder)
+        sources, rows = [folder], tableless.read(folder)
     if rows.empty:
-        raise UserError(f"{source}: has no rows")
-    _check_paths(rows, source)
-    rows["label"] = _parse_labels(rows, source)
-    rows = _with_paths(rows)
-    _check_unique(rows, f"{source} and {test}" if contest else str(source))
-    return rows[COLUMNS].assign(folder=str(folder))
+        raise UserError(f"{sources[0]}: has no rows")
+    rows = complete(rows)
+    labels = rows["label"].str.strip().map({"0": 0, "1": 1, "0.0": 0, "1.0": 1, "": -1})
+    _refuse_first(
+        rows,
+        rows["relative"].str.contains(_LEAVES, regex=True) | (rows["relative"] == ""),
+        sources,
+        "path '{relative}' is empty or leaves the folder; expected a path relative to it, without '..'",
+    )
+    _refuse_first(
+        rows,
+        labels.isna() | ((labels == -1) & (rows["split"] != "test")),
+        sources,
+        "column label: found '{label}'; expected 0 (human-made) or 1 (generated)",
+    )
+    rows["label"] = labels.astype(int)
+    _check_unique(rows, " and ".join(map(str, sources)))
+    return rows[COLUMNS]
 
 
-def _with_paths(rows: pd.DataFrame) -> pd.DataFrame:
-    path = rows["root"] + "/" + rows.get("relative", rows["name"])
-    return rows.assign(path=path, id=rows["name"])
+def complete(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows with `name, root, label, split` and what else is known, with all `COLUMNS` and `relative`."""
+    rows = rows.assign(**{column: "" for column in _TEXTS if column not in rows})
+    relative = rows.get("relative", rows["name"])
+    return rows.assign(relative=relative, path=rows["root"] + "/" + relative, id=rows["name"])
 
 
-def _has_table(folder: Path) -> bool:
-    return (folder / "manifest.csv").is_file() or competition.holds(folder)
+def has_table(folder: Path) -> bool:
+    """Whether a folder holds a manifest or the competition's tables."""
+    return (folder / MANIFEST).is_file() or competition.holds(folder)
 
 
 def _read_manifest(path: Path) -> pd.DataFrame:
     table = read_csv(path, ("path", "label"))
-    rows = pd.DataFrame({"relative": table["path"], "label": table["label"]})
+    known = ["label", "split", "root", *_TEXTS]
+    rows = table.reindex(columns=known, fill_value="").assign(relative=table["path"])
     rows["name"] = table.get("id", table["path"])
-    for column in ("split", "source", "repo", "pair", "group"):
-        rows[column] = table.get(column, "")
     rows["split"] = rows["split"].replace("", "train")
-    if (line := _first(~rows["split"].isin(["train", "test"]))) is not None:
-        found = f"line {line + 2}, column split: '{rows['split'].iloc[line]}'"
-        raise UserError(f"{path}: {found}; expected train or test")
-    return _from_roots(rows, table["root"], path) if "root" in table else rows.assign(root=str(path.parent))
+    bad = ~rows["split"].isin(["train", "test"])
+    _refuse_first(rows, bad, [path], "column split: '{split}'; expected train or test")
+    # Paths are relative to a row's root, where it has one, or lie inside it.
+    given = rows["root"] != ""
+    bad = given & ~rows["root"].str.startswith("/")
+    _refuse_first(rows, bad, [path], "column root: '{root}'; expected an absolute folder")
+    rows["root"] = rows["root"].str.rstrip("/").where(given, str(path.parent))
+    inside = zip(rows["relative"], rows["root"], given, strict=True)
+    rows["relative"] = [name.removeprefix(f"{root}/") if its else name for name, root, its in inside]
+    return rows
 
 
-def _from_roots(rows: pd.DataFrame, roots: pd.Series[str], path: Path) -> pd.DataFrame:
-    """Take paths as relative to a row's root, where it has one."""
-    given = roots != ""
-    if (line := _first(given & ~roots.str.startswith("/"))) is not None:
-        found = f"line {line + 2}, column root: '{roots.iloc[line]}'"
-        raise UserError(f"{path}: {found}; expected an absolute folder")
-    root = roots.str.rstrip("/").where(given, str(path.parent))
-    relative = [
-        name.removeprefix(f"{folder}/") if its_own else name
-        for name, folder, its_own in zip(rows["relative"], root, given, strict=True)
-    ]
-    return rows.assign(relative=relative, root=root)
+def _refuse_first(rows: pd.DataFrame, bad: pd.Series[bool], sources: Sequence[Path], problem: str) -> None:
+    """Refuse the first row that is bad, with its columns in the words of the problem.
 
-
-def _check_paths(rows: pd.DataFrame, source: Path) -> None:
-    paths = rows.get("relative", rows["name"])
-    if (line := _first(paths.str.contains(_LEAVES, regex=True) | (paths == ""))) is not None:
-        raise UserError(
-            f"{source}: {_place(rows, line)}path '{paths.iloc[line]}' is empty or leaves the folder; "
-            "expected a path relative to it, without '..'"
-        )
-
-
-def _parse_labels(rows: pd.DataFrame, source: Path) -> pd.Series[int]:
-    """Labels as integers; only test rows may have none."""
-    labels = rows["label"].str.strip().map({"0": 0, "1": 1, "0.0": 0, "1.0": 1, "": -1})
-    if (line := _first(labels.isna() | ((labels == -1) & (rows["split"] != "test")))) is not None:
-        found = rows["label"].iloc[line] or "nothing"
-        raise UserError(
-            f"{source}: {_place(rows, line)}column label: found {found}; expected 0 (human-made) "
-            "or 1 (generated)"
-        )
-    return labels.astype(int)
-
-
-def _first(bad: pd.Series[bool]) -> int | None:
-    """Number of the first row that is bad, if any is."""
-    return int(bad.to_numpy().argmax()) if bad.any() else None
-
-
-def _place(rows: pd.DataFrame, line: int) -> str:
-    # The competition's rows come from two files, train first; a line is named for the first.
-    in_test = rows["split"].iloc[line] == "test" and "relative" not in rows
-    return f"row '{rows['name'].iloc[line]}', " if in_test else f"line {line + 2}, "
+    Args:
+        sources: the one that the rows stand in, or one of the train and one of the test rows.
+    """
+    if bad.any():
+        row = rows[bad].iloc[0]
+        source = sources[-1] if row["split"] == "test" else sources[0]
+        line = f"line {rows.index[bad][0] + 2}, " if source.is_file() else ""
+        raise UserError(f"{source}: {line}{problem.format_map(row)}")
 
 
 def _check_unique(rows: pd.DataFrame, where: str) -> None:
@@ -225,17 +216,19 @@ def _check_unique(rows: pd.DataFrame, where: str) -> None:
         raise UserError(f"{where}: id '{row['id']}' ({row['split']}) stands twice; ids are unique")
 
 
-def _join(parts: list[pd.DataFrame]) -> pd.DataFrame:
-    if not parts:
+def _read(folders: Sequence[Path], pictures: bool = True, prefix: str = "") -> pd.DataFrame:
+    """Rows of folders; of several, or with a prefix, no name can be mistaken for another folder's."""
+    pairs = _match_pictures(folders, pictures)
+    if not pairs:
         raise UserError("no data folder given")
-    if len(parts) > 1:
-        folders = [Path(part["folder"].iloc[0]) for part in parts]
-        parts = [_prefixed(*pair) for pair in zip(parts, folder_names(folders), strict=True)]
-    return pd.concat(parts, ignore_index=True)[COLUMNS]
+    parts = [_read_folder(*pair) for pair in pairs]
+    if prefix or len(parts) > 1:
+        names = folder_names([folder for folder, _ in pairs])
+        parts = [_prefixed(part, prefix + name) for part, name in zip(parts, names, strict=True)]
+    return pd.concat(parts, ignore_index=True)
 
 
 def _prefixed(part: pd.DataFrame, prefix: str) -> pd.DataFrame:
-    """Rows whose names cannot be mistaken for those of another folder."""
     names = {column: prefix + "/" + part[column] for column in ("id", "pair", "group")}
     return part.assign(**{column: name.where(part[column] != "", "") for column, name in names.items()})
 
@@ -253,14 +246,6 @@ def folder_names(folders: Sequence[Path]) -> list[str]:
             return names
     twice = next(folder for number, folder in enumerate(resolved) if folder in resolved[:number])
     raise UserError(f"{twice}: the same folder is given twice; give it once")
-
-
-def _read_extra(folders: Sequence[Path]) -> pd.DataFrame:
-    parts = [_read_folder(*pair) for pair in _match_pictures(folders)]
-    # A colon cannot be mistaken for a joined data folder of the same name.
-    named = zip(parts, folder_names(folders), strict=False)
-    rows = pd.concat([_prefixed(part, "extra:" + name) for part, name in named], ignore_index=True)[COLUMNS]
-    return rows[(rows["split"] == "train") & (rows["label"] >= 0)].assign(split="extra")
 
 
 def _hide_test_labels(table: pd.DataFrame) -> pd.DataFrame:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import ClassVar, Literal, TypeAlias, TypeVar
+from typing import Any, ClassVar, Literal, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,7 @@ import pandas as pd
 import torch
 from torch import nn
 
+from humanmade import files, run
 from humanmade.data.loader import TrainingDataset, ViewDataset, fixed_size, view_batches, worker_count
 from humanmade.detectors import counterparts
 from humanmade.errors import UserError
@@ -22,6 +24,7 @@ from humanmade.recipe import Recipe
 from humanmade.schema import PictureRecipe
 from humanmade.seeding import sample
 from humanmade.training.budget import Budget
+from humanmade.training.checkpoint import Tensors, load_weights
 from humanmade.training.loop import Trainer
 
 Logits = npt.NDArray[np.float64]
@@ -29,6 +32,9 @@ F = TypeVar("F", np.float32, np.float64)
 
 Maps: TypeAlias = Literal["exact", "gradient"]
 """Heat maps (`humanmade.evaluation.explain`) by `PictureDetector.patch_logits` or from `network`."""
+
+TRAINED = "trained.json"
+"""In the folder of a training that is finished."""
 
 WATCHED = 2000
 """Held-out rows that are looked at between epochs, at most; a fold's final scores are of all of them."""
@@ -66,6 +72,24 @@ class Detector(ABC):
             How many pictures went through training, counted once an epoch.
         """
 
+    def fit_once(
+        self, train: pd.DataFrame, valid: pd.DataFrame, seed: int, folder: Path, budget: Budget
+    ) -> dict[str, float]:
+        """`fit`, unless an earlier start finished it in `folder`; the `pictures` and `seconds` that it took.
+
+        Raises:
+            UserError: what the earlier start left is damaged, or was trained otherwise.
+        """
+        note = folder / TRAINED
+        if note.is_file():
+            self.verify(folder)
+        else:
+            files.make_folder(folder)
+            began = time.monotonic()
+            pictures = self.fit(train, valid, seed, folder, budget)
+            files.write_json(note, {"pictures": pictures, "seconds": time.monotonic() - began})
+        return files.read_json(note, ("pictures", "seconds"), run.retrain(note))
+
     @abstractmethod
     def verify(self, folder: Path) -> None:
         """Make sure that `folder` holds what this detector's `fit` would leave.
@@ -94,6 +118,34 @@ def finite(numbers: npt.NDArray[F], what: str) -> npt.NDArray[F]:
     return numbers
 
 
+def saved_tensors(path: Path, facts: dict[str, Any]) -> Tensors:
+    """The tensors of a file of `save_weights`, which must have been written with these facts.
+
+    Raises:
+        UserError: it is damaged, or a fact is another one there.
+    """
+    tensors, known = load_weights(path)
+    for key, value in facts.items():
+        if known.get(key) != value:
+            raise UserError(
+                f"{path}: was trained otherwise ({key}: {known.get(key)} there, {value} now); "
+                "use the same preprocessing and weights, or give another --out"
+            )
+    return tensors
+
+
+def restore(network: nn.Module, path: Path, facts: dict[str, Any]) -> None:
+    """Give a network the weights that `path` holds.
+
+    Raises:
+        UserError: as `saved_tensors`, or they are of another network.
+    """
+    try:
+        network.load_state_dict(saved_tensors(path, facts))
+    except RuntimeError as error:
+        raise UserError(f"{path}: damaged ({str(error).splitlines()[-1].strip()[:200]})") from None
+
+
 def watched(valid: pd.DataFrame) -> pd.DataFrame:
     """The held-out rows that are looked at between epochs: of many a fixed sample, half of each class."""
     if len(valid) <= WATCHED:
@@ -112,6 +164,11 @@ class PictureDetector(Detector):
     def __init__(self, recipe: PictureRecipe) -> None:
         self.recipe = recipe
         self.frame = Frame(recipe.image_size, recipe.crop)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What a trained file's answer depends on beside its own numbers; it travels inside the file."""
+        return {"image_size": self.recipe.image_size, "crop": self.recipe.crop}
 
     def prepare(
         self, training: pd.DataFrame, predicted: pd.DataFrame, views: Sequence[str], budget: Budget

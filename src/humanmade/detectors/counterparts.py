@@ -1,21 +1,29 @@
 """Generated counterparts of the training photos, so that content cannot tell the classes apart.
 
-Each photo, at several scales, is encoded and decoded by a latent autoencoder: a pair that differs in
-the decoder's traces alone (DDA, Chen et al. 2025; AlignedForensics, Rajan et al. 2025).
+Each photo, at several scales, is encoded and decoded by an autoencoder: a pair that differs in the
+decoder's traces alone (DDA, Chen et al. 2025; AlignedForensics, Rajan et al. 2025).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import torch
+from torch import nn
 
 from humanmade import files, places
-from humanmade.data.loader import draw_keys
-from humanmade.detectors.latent import Job, load_autoencoder, remake
+from humanmade.data.loader import draw_keys, read_picture
+from humanmade.detectors.autoencoder import load_autoencoder, reconstructed
+from humanmade.errors import UserError
+from humanmade.images.corruptions import rescale
+from humanmade.images.decode import Picture
+from humanmade.progress import in_threads
 from humanmade.schema import Counterparts
 from humanmade.seeding import sample, stable_seed
 from humanmade.training.budget import Budget
@@ -27,6 +35,12 @@ CODE_VERSION = 3
 
 MADE = "counterparts"
 """Source of the rows made here."""
+
+GROUP = 8
+"""Photos that a thread takes at once where a GPU reconstructs."""
+
+QUALITY = 95
+"""JPEG quality that both members of a written pair get."""
 
 
 def extend(rows: pd.DataFrame, keys: Counterparts, budget: Budget) -> pd.DataFrame:
@@ -76,13 +90,51 @@ def make_pairs(
     folder, placed = places.cache("counterparts") / key, machine.place(network)
     made = []
     for scale in scales:
-        plain, remade = (_side(photos, folder, scale, label) for label in (0, 1))
-        if _jobs(photos, plain, remade, scale):
+        sides = [_side(photos, folder, scale, label) for label in (0, 1)]
+        paths = [photos["path"], *(side["path"] for side in sides)]
+        if _jobs(paths, scale):
             with files.held(folder, "making counterparts", budget.check):
-                jobs = _jobs(photos, plain, remade, scale)
+                jobs = _jobs(paths, scale)
                 remake(placed, jobs, machine, f"counterparts at {scale:g}", budget.check)
-        made += [plain, remade]
+        made += sides
     return pd.concat(made, ignore_index=True)
+
+
+def write_counterparts(table: pd.DataFrame, limit: int | None, out: Path, name: str) -> pd.DataFrame:
+    """Write photos and their generated counterparts, saved alike, as a data folder with pairs.
+
+    An interrupted writing goes on where it was: pictures that are there are kept.
+
+    Args:
+        table: of `humanmade.data.inventory`; its human-made rows are taken, the first `limit` of them.
+        out: the folder to write; its manifest appears last.
+        name: of the autoencoder; the counterparts' source.
+
+    Returns:
+        The manifest.
+
+    Raises:
+        UserError: no row is a readable photo, the folder is complete, or the autoencoder is nowhere.
+    """
+    photos = table[(table["label"] == 0) & ~table["broken"]].head(limit or len(table))
+    if photos.empty:
+        raise UserError("reconstruct: the data has no readable rows with label 0; give a folder with photos")
+    if (out / "manifest.csv").exists():
+        raise UserError(f"{out}: holds a manifest.csv already; give a new folder")
+    machine = Machine.pick()
+    network = machine.place(load_autoencoder(name))
+    files.make_folder(out / "images")
+    photos = photos.drop_duplicates("digest").assign(pair=photos["id"])
+    sides = [
+        photos[["source", "pair"]].assign(path="images/" + photos["digest"] + f"_{label}.jpg", label=label)
+        for label in (0, 1)
+    ]
+    sides[1]["source"] = f"reconstruction-{name}"
+    jobs = _jobs([photos["path"], *(f"{out}/" + side["path"] for side in sides)], 1)
+    remake(network, jobs, machine, "reconstructing", lambda: None)
+    manifest = pd.concat(sides).sort_index(kind="stable")[["path", "label", "source", "pair"]]
+    files.write_csv(out / "manifest.csv", manifest)
+    return manifest
 
 
 def row_weights(rows: pd.DataFrame) -> npt.NDArray[np.float64]:
@@ -111,11 +163,66 @@ def _side(photos: pd.DataFrame, folder: Path, scale: float, label: int) -> pd.Da
     )
 
 
-def _jobs(photos: pd.DataFrame, plain: pd.DataFrame, remade: pd.DataFrame, scale: float) -> list[Job]:
-    """The pictures of both sides that are not there yet."""
-    paths = zip(photos["path"], plain["path"], remade["path"], strict=True)
+def _jobs(paths: Sequence[pd.Series[str]], scale: float) -> list[Job]:
+    """What is not there yet, by the paths of photos' files, of the photos at a scale, of counterparts."""
     return [
-        Job(source, scale, Path(made), Path(beside) if beside != source else None)
-        for source, beside, made in paths
+        Job(photo, scale, Path(made), Path(beside) if beside != photo else None)
+        for photo, beside, made in zip(*paths, strict=True)
         if not (Path(beside).is_file() and Path(made).is_file())
     ]
+
+
+class Job(NamedTuple):
+    """A photo whose counterpart is to be written: its file, how it is scaled, and where the counterpart
+    goes, and beside it, unless its own file serves, the photo."""
+
+    photo: str
+    scale: float
+    made: Path
+    beside: Path | None = None
+
+
+def remake(
+    network: nn.Module, jobs: Sequence[Job], machine: Machine, what: str, check: Callable[[], None]
+) -> None:
+    """Write the counterparts of photos, a thread a processor, each from reading to writing.
+
+    On processors each thread takes a photo alone through its own single-threaded network: faster than a
+    batch through all threads, which wait for each other at every layer, and the bytes hang neither on
+    their number nor on the photo's company. On a GPU `GROUP` photos go together.
+
+    Args:
+        check: asked between photos; it raises to stop.
+    """
+    size = 1 if machine.device.type == "cpu" else GROUP
+    groups = [jobs[start : start + size] for start in range(0, len(jobs), size)]
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # threads that begin from now on get one each
+
+    def write(group: Sequence[Job]) -> None:
+        _remake(network, group, machine)
+
+    try:
+        in_threads(write, groups, what, lambda _: None, 1, check, size)  # no result is left to save
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _remake(network: nn.Module, group: Sequence[Job], machine: Machine) -> None:
+    """Read photos and write them and their counterparts."""
+    photos = [read_picture(job.photo) for job in group]
+    scaled = zip(photos, group, strict=True)
+    photos = [photo if job.scale == 1 else rescale(photo, job.scale) for photo, job in scaled]
+    for photo, made, job in zip(photos, reconstructed(network, photos, machine), group, strict=True):
+        if job.beside:
+            save_picture(job.beside, photo)
+        save_picture(job.made, made)
+
+
+def save_picture(path: Path, picture: Picture) -> None:
+    """Write a picture whole, as PNG or as JPEG by its name."""
+    quality = [cv2.IMWRITE_JPEG_QUALITY, QUALITY] if path.suffix == ".jpg" else []
+    done, data = cv2.imencode(path.suffix, picture[:, :, ::-1], quality)
+    assert done, f"OpenCV lacks {path.suffix}"
+    with files.whole_file(path) as scratch:
+        scratch.write_bytes(data.tobytes())

@@ -29,12 +29,6 @@ def embed(rows: pd.DataFrame, budget: Budget | None = None) -> Embedding:
     return probe.store.get(rows, "identity")
 
 
-def standardised(embedding: Embedding, reference: Embedding) -> Embedding:
-    """Each dimension in units of a reference set's spread around its mean."""
-    spread = reference.std(axis=0)
-    return np.asarray((embedding - reference.mean(axis=0)) / np.where(spread > 0, spread, 1), np.float32)
-
-
 def name_sources(table: pd.DataFrame) -> pd.DataFrame:
     """Give each class of the train rows at least two sources: what looks alike, where the data says less.
 
@@ -53,13 +47,15 @@ def name_sources(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(source=table["source"].mask(table["split"] == "train", made))
 
 
-def made_sources(rows: pd.DataFrame, embedding: Embedding, count: int = 4, seed: int = 0) -> list[str]:
+def made_sources(rows: pd.DataFrame, embedding: Embedding, count: int = 4) -> list[str]:
     """Name a source for each labelled row that has none: clusters of each class's embeddings (k-means).
 
     Where the data does not say where pictures come from, what looks alike is held out together.
     """
     from sklearn.cluster import KMeans
     from sklearn.decomposition import PCA
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
 
     sources = rows["source"].to_numpy(dtype=object)
     for label, name in ((0, "photos"), (1, "generated")):
@@ -67,9 +63,8 @@ def made_sources(rows: pd.DataFrame, embedding: Embedding, count: int = 4, seed:
         if len(chosen) < count:
             continue
         features = embedding[chosen]
-        features = standardised(features, features)
-        dimensions = min(32, *features.shape)
-        reduced = PCA(dimensions, random_state=seed).fit_transform(features)
-        clusters = KMeans(count, n_init=4, random_state=seed).fit_predict(reduced)
-        sources[chosen] = [f"{name}-like-{cluster}" for cluster in clusters]
+        reduce = PCA(min(32, *features.shape), random_state=0)
+        cluster = KMeans(count, n_init=4, random_state=0)
+        clusters = make_pipeline(StandardScaler(), reduce, cluster).fit_predict(features)
+        sources[chosen] = [f"{name}-like-{number}" for number in clusters]
     return [str(source) for source in sources]

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from humanmade import detectors, files, fusion
+from humanmade import detectors, files, fusion, run
 from humanmade.detectors.base import Detector, Logits
 from humanmade.errors import UserError
 from humanmade.images.views import expand
@@ -44,7 +44,10 @@ class Ensemble(Detector):
             member.prepare(training, predicted, expand(member.recipe.views), budget)
 
     def fit(self, train: pd.DataFrame, valid: pd.DataFrame, seed: int, folder: Path, budget: Budget) -> int:
-        seen = self._fit_members(train, valid, seed, folder, budget)
+        seen = 0
+        for name, member in self.members.items():
+            print(f"{folder.name}: member {name}", flush=True)
+            seen += int(member.fit_once(train, valid, seed, folder / name, budget)["pictures"])
         # Scales and the offset need no member's errors: how far logits spread on what the fold trains on,
         # and where they must be cut to call as many of it generated as are. Members that learned from
         # other rows, such as counterparts, have their zeros elsewhere.
@@ -91,23 +94,6 @@ class Ensemble(Detector):
             logits.append(np.column_stack(means))
         return logits
 
-    def _fit_members(
-        self, train: pd.DataFrame, valid: pd.DataFrame, seed: int, folder: Path, budget: Budget
-    ) -> int:
-        """Train every member that an earlier start did not finish."""
-        seen = 0
-        for name, member in self.members.items():
-            done = folder / name / "trained.json"
-            if done.is_file():
-                member.verify(folder / name)
-            else:
-                print(f"{folder.name}: member {name}", flush=True)
-                files.make_folder(folder / name)
-                pictures = member.fit(train, valid, seed, folder / name, budget)
-                files.write_json(done, {"pictures": pictures})
-            seen += int(files.read_json(done, ("pictures",), f"remove {folder}")["pictures"])
-        return seen
-
     def _weights(self, folder: Path, train: pd.DataFrame) -> npt.NDArray[np.float64]:
         """Equal weights (members,), but none for members whose logits tell a file's history.
 
@@ -141,8 +127,15 @@ class Ensemble(Detector):
         Raises:
             UserError: the file is damaged, or of other members.
         """
-        path, numbers = folder / FUSION, ("scales", "weights", "offset")
-        facts = files.read_json(path, ("members", *numbers), f"remove {folder} and run cv again")
+        path, count = folder / FUSION, len(self.members)
+        shapes = {"scales": (count,), "weights": (count,), "offset": ()}
+        facts = files.read_json(path, ("members", *shapes), run.retrain(path))
         if facts["members"] != list(self.members):
-            raise UserError(f"{path}: is of {', '.join(facts['members'])}; give another --out")
-        return {name: np.asarray(facts[name], np.float64) for name in numbers}
+            raise UserError(f"{path}: is of {facts['members']}, not {[*self.members]}; give another --out")
+        try:
+            numbers = {name: np.asarray(facts[name], np.float64).reshape(shapes[name]) for name in shapes}
+            if not all(np.isfinite(values).all() for values in numbers.values()):
+                raise ValueError("not all are finite numbers")
+        except (TypeError, ValueError) as error:
+            raise UserError(f"{path}: damaged ({error}); {run.retrain(path)}") from None
+        return numbers

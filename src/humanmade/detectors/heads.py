@@ -7,20 +7,31 @@ there is one matrix of them, float32, worked on in place and by blocks of rows.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
+import torch
 
 from humanmade.data.folds import stratified_groups
-from humanmade.detectors.base import Logits
+from humanmade.detectors.base import Logits, saved_tensors
+from humanmade.detectors.counterparts import row_weights
 from humanmade.errors import UserError
+from humanmade.run import retrain
 from humanmade.schema import LinearHeadRecipe
+from humanmade.training.checkpoint import save_weights
 
 Tensors: TypeAlias = dict[str, npt.NDArray[np.float64]]
 Matrix: TypeAlias = npt.NDArray[np.float32]
 Vector: TypeAlias = npt.NDArray[np.float64]
 Integers: TypeAlias = npt.NDArray[np.int64]
+
+HEAD = "head.safetensors"
+
+COLUMNS = ("mean", "scale", "weight")
+"""Tensors of a head with a number for each feature."""
 
 INNER_FOLDS = 3
 """Folds of the training rows by which the shrinkage is chosen."""
@@ -30,6 +41,40 @@ CHOOSING = 10_000
 
 BLOCK = 2**20
 """Values that are held in float64 at once (8 MB)."""
+
+
+def fit_and_save(
+    folder: Path,
+    features: Matrix,
+    rows: pd.DataFrame,
+    recipe: LinearHeadRecipe,
+    seed: int,
+    facts: dict[str, Any],
+) -> list[dict[str, float]]:
+    """Fit a head to rows under one history or several, and write it; what each shrinkage scored.
+
+    Args:
+        features: (histories x rows, dimensions), history after history; standardised in place.
+        facts: what the features depend on.
+    """
+    # The histories of a picture are one group, so inner folds keep them together.
+    rows = pd.concat([rows] * (len(features) // len(rows)))
+    labels, groups = rows["label"].to_numpy(), rows["group"].to_numpy()
+    head, log = fit_linear(features, labels, groups, recipe, seed, row_weights(rows))
+    save_weights(folder / HEAD, {name: torch.from_numpy(value) for name, value in head.items()}, facts)
+    return log
+
+
+def load_head(folder: Path, facts: dict[str, Any]) -> Tensors:
+    """Read a head.
+
+    Raises:
+        UserError: it is damaged, or was fitted to features of other facts.
+    """
+    head = {name: tensor.numpy() for name, tensor in saved_tensors(folder / HEAD, facts).items()}
+    if {*head} != {*COLUMNS, "bias"} or len({head[name].shape for name in COLUMNS}) > 1:
+        raise UserError(f"{folder / HEAD}: is not a linear head; {retrain(folder / HEAD)}")
+    return head
 
 
 def fit_linear(
@@ -66,36 +111,27 @@ def fit_linear(
     else:
         model = _logistic(features, labels, weights, c)
         weight, bias = model.coef_[0], model.intercept_[0]
-    tensors = {"mean": mean, "scale": scale, "weight": weight, "bias": bias}
-    return {name: np.asarray(value, np.float64) for name, value in tensors.items()}, log
+    head = {"mean": mean, "scale": scale, "weight": weight, "bias": bias}
+    return {name: np.asarray(value, np.float64) for name, value in head.items()}, log
 
 
 def standardise(features: Matrix, weights: Vector) -> tuple[Vector, Vector]:
-    """Bring columns to weighted mean 0 and deviation 1 in place; the mean and deviation that they had.
+    """Bring columns to weighted mean 0 and deviation 1 in place; the mean and deviation that they had."""
+    from sklearn.preprocessing import StandardScaler
 
-    A column that is constant but for rounding (scikit-learn's rule) keeps its scale.
-    """
-    shares = weights / weights.sum()
-    mean, variance = np.zeros(features.shape[1]), np.zeros(features.shape[1])
+    scaler = StandardScaler()
     for rows in _blocks(features):
-        mean += shares[rows] @ features[rows].astype(np.float64)
+        scaler.partial_fit(features[rows], sample_weight=weights[rows])
     for rows in _blocks(features):
-        variance += shares[rows] @ np.square(features[rows] - mean)
-    rounding = np.finfo(np.float64).eps * len(features)
-    constant = variance <= rounding * variance + (rounding * mean) ** 2
-    scale = np.where(constant, 1.0, np.sqrt(variance))
-    for rows in _blocks(features):
-        features[rows] = (features[rows] - mean) / scale
-    return mean, scale
+        features[rows] = scaler.transform(features[rows])
+    return scaler.mean_, scaler.scale_
 
 
 def _contrast(features: Matrix, labels: Integers, weights: Vector) -> Matrix:
     """Unit vector (dimensions,) from the weighted mean of class 0 to that of class 1."""
     sides = [np.where(labels == label, weights, 0.0) for label in (0, 1)]
     signed = sides[1] / sides[1].sum() - sides[0] / sides[0].sum()
-    contrast = np.zeros(features.shape[1])
-    for rows in _blocks(features):
-        contrast += signed[rows] @ features[rows].astype(np.float64)
+    contrast = signed.astype(np.float32) @ features
     return np.asarray(contrast / max(float(np.linalg.norm(contrast)), 1e-12), np.float32)
 
 

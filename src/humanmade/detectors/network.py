@@ -17,7 +17,7 @@ from torch import nn
 from humanmade import metrics
 from humanmade.data.loader import TrainingDataset
 from humanmade.detectors import lora
-from humanmade.detectors.base import Logits, Maps, PictureDetector, finite, watched
+from humanmade.detectors.base import Logits, Maps, PictureDetector, finite, restore, watched
 from humanmade.detectors.weights import create_backbone, input_facts, pretrained_settings
 from humanmade.errors import UserError
 from humanmade.images.augment import Augmentation
@@ -25,9 +25,9 @@ from humanmade.images.corruptions import SELECTING
 from humanmade.schema import NetworkRecipe
 from humanmade.seeding import stable_seed
 from humanmade.training.budget import Budget
-from humanmade.training.checkpoint import digest, load_weights, save_weights
+from humanmade.training.checkpoint import digest, save_weights
 from humanmade.training.device import Machine
-from humanmade.training.loop import Trainer
+from humanmade.training.loop import STATE, Trainer
 
 CHECKPOINT = "model.safetensors"
 
@@ -46,16 +46,6 @@ class Normalised(nn.Module):
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         return self.backbone((pixels - self.mean) / self.std)
-
-    def no_weight_decay(self) -> set[str]:
-        """Parameters timm exempts from weight decay, by their names here."""
-        exempt: set[str] = getattr(self.backbone, "no_weight_decay", set)()
-        return {f"backbone.{name}" for name in exempt}
-
-    def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
-        """timm's depth of each parameter, for layer-wise learning rates."""
-        matcher = self.backbone.group_matcher(coarse=coarse)  # type: ignore[operator]
-        return {key: _below("backbone.", patterns) for key, patterns in matcher.items()}
 
 
 class Network(PictureDetector):
@@ -81,10 +71,10 @@ class Network(PictureDetector):
         seen = watched(valid)
         views = 1 + len(self._shifts)
         trainer.run(folder, budget, lambda model: self._validate(model, seen), folder.name, len(seen) * views)
-        facts = input_facts(self.recipe) | {"start": self.start}
         lora.merge(trainer.result)
+        facts = self.facts | {"start": self.start}
         save_weights(folder / CHECKPOINT, trainer.result.state_dict(), facts)
-        (folder / "last.pt").unlink(missing_ok=True)
+        (folder / STATE).unlink(missing_ok=True)
         return len(trainer.dataset) * len(trainer.log)
 
     def training_set(self, train: pd.DataFrame, seed: int) -> TrainingDataset:
@@ -103,12 +93,7 @@ class Network(PictureDetector):
         return Trainer(placed, dataset, recipe, self.machine, seed, self._loss)
 
     def verify(self, folder: Path) -> None:
-        _, facts = self.load(folder)
-        if facts.get("start") != self.start:
-            raise UserError(
-                f"{folder / CHECKPOINT}: was trained from other pretrained weights of "
-                f"{self.recipe.backbone}; use the same weights, or give another --out"
-            )
+        self._load(folder, self.facts | {"start": self.start})
 
     def logits(self, folder: Path, rows: pd.DataFrame, views: Sequence[str]) -> Logits:
         return self.logits_by([folder], rows, views)[0]
@@ -118,21 +103,16 @@ class Network(PictureDetector):
         return self._predict(networks, rows, views, "predicting")
 
     def network(self, folder: Path) -> Normalised:
-        return self.load(folder)[0]
+        return self._load(folder, self.facts)
 
-    def load(self, folder: Path) -> tuple[Normalised, dict[str, Any]]:
-        """The trained network and the facts it was saved with."""
-        path = folder / CHECKPOINT
-        tensors, facts = load_weights(path)
-        needed = input_facts(self.recipe)
-        if {key: facts.get(key) for key in needed} != needed:
-            raise UserError(f"{path}: was trained as {facts}, not {needed}")
+    def _load(self, folder: Path, facts: dict[str, Any]) -> Normalised:
         network = self.build(pretrained=False)
-        try:
-            network.load_state_dict(tensors)
-        except RuntimeError as error:
-            raise UserError(f"{path}: damaged ({str(error).splitlines()[-1].strip()[:200]})") from None
-        return network, facts
+        restore(network, folder / CHECKPOINT, facts)
+        return network
+
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        return input_facts(self.recipe)
 
     @cached_property
     def start(self) -> str:
@@ -192,10 +172,3 @@ class Network(PictureDetector):
                     logits = torch.cat([network.eval()(view) for view in shown], dim=1)
                 of_network.append(logits[:count].float().cpu().numpy().astype(np.float64))
         return [finite(np.concatenate(of_network), "logits") for of_network in parts]
-
-
-def _below(prefix: str, patterns: Any) -> Any:
-    """Put a prefix behind the ^ of timm's patterns (a string, or pairs of a string and a depth)."""
-    if isinstance(patterns, str):
-        return patterns.replace("^", "^" + prefix)
-    return [(_below(prefix, pattern), depth) for pattern, depth in patterns]

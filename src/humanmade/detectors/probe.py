@@ -10,8 +10,9 @@ import torch
 
 from humanmade.detectors.base import Maps
 from humanmade.detectors.features import Features
-from humanmade.detectors.fixed import FrozenFeatures, load_head
+from humanmade.detectors.fixed_features import FrozenFeatures
 from humanmade.detectors.folding import folded
+from humanmade.detectors.heads import load_head
 from humanmade.detectors.weights import create_backbone, input_facts
 from humanmade.recipe import require
 from humanmade.schema import ProbeRecipe

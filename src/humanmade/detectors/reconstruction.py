@@ -12,9 +12,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from humanmade.detectors.autoencoder import LatentAutoencoder, load_autoencoder
 from humanmade.detectors.features import Features
-from humanmade.detectors.fixed import FrozenFeatures
-from humanmade.detectors.latent import LatentAutoencoder, load_autoencoder
+from humanmade.detectors.fixed_features import FrozenFeatures
 from humanmade.schema import ReconstructionRecipe
 from humanmade.training.checkpoint import digest
 

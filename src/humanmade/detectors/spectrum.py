@@ -13,7 +13,7 @@ from scipy.fft import dctn
 
 from humanmade.data.loader import worker_count
 from humanmade.detectors.features import FeatureStore
-from humanmade.detectors.fixed import FixedFeatures
+from humanmade.detectors.fixed_features import FixedFeatures
 from humanmade.images.decode import Picture
 from humanmade.images.residuals import HIGH_PASS, Plane, high_pass, luminance, neighbouring_pixels
 from humanmade.schema import SpectrumRecipe
@@ -37,10 +37,6 @@ class Spectrum(FixedFeatures):
         """Statistics of pictures, kept on disk."""
         workers = worker_count(self.recipe.workers)
         return FeatureStore("spectrum 2", self.frame, 32, workers, transform=statistics)
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        return {"image_size": self.recipe.image_size, "crop": self.recipe.crop}
 
 
 def statistics(picture: Picture) -> Vector:

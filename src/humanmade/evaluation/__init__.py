@@ -1,12 +1,12 @@
 """What is known of a run, and of the data, from the ground up.
 
-The scores of a run: `inference` (a run's logits of any rows), `held_out` (a fold's pictures corrupted and
-beside their counterparts), `collect` (the folds' files into one run's), `evaluate` (a labelled set),
-`member` and `blend` (runs into one, scored like a run), `worth` (what that is worth, and what each run adds),
-`significance` (which differences are beyond noise), `columns` (the table of metrics) and what goes through
-it: `scorecard`, `compare` of `entries`, and `report` with its `plots`, `mistakes` and `page`.
+The scores of a run: `inference` (a run's logits of any rows), `grid` (a fold's pictures corrupted),
+`collect` (the folds' files into one run's), `evaluate` (a labelled set), `blend` (runs into one, scored like
+a run), `worth` (what it submits, what that is worth, and what each run adds), `significance` (which
+differences are beyond noise), `columns` (the table of metrics) and what goes through it: `scorecard`,
+`compare` of `entries`, and `report` with its `plots`, `mistakes` and `page`.
 
-The forecast: `distance` (of the test set), `forecast_model` (what detectors keep elsewhere) and `forecast`.
+The forecast: `distance` (of the test set) and `forecast` (what detectors keep elsewhere).
 
 Explaining: `explain`, where a detector looks.
 

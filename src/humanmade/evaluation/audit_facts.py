@@ -10,7 +10,6 @@ from humanmade import metrics
 from humanmade.data.folds import stratified_groups
 from humanmade.images.facts import SHOWN
 
-STORED_NUMBERS = ["width", "height", "area", "aspect", "bytes_per_pixel", "quality", "exif", "profile"]
 STORED_KINDS = ["format", "mode", "tables", "subsampling"]
 
 TELLING = 0.65

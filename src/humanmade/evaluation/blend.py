@@ -6,21 +6,68 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from humanmade import competition, fusion, ledger, metrics, submission
-from humanmade.data import manifest
+from humanmade import competition, files, fusion, metrics
 from humanmade.detectors.base import Logits
 from humanmade.errors import UserError
-from humanmade.evaluation import held_out
+from humanmade.evaluation import grid
 from humanmade.evaluation.forecast import forecast_of
-from humanmade.evaluation.member import Member, corrupted_samples, same_rows, shared_corruptions, view
+from humanmade.fusion import CLEAN
 from humanmade.progress import warn_once
-from humanmade.scores import FoldScores, Scores, Shift
+from humanmade.run import CORRUPTED, TEST, Run
+from humanmade.scores import FoldScores, Scores
+
+
+@dataclass(frozen=True)
+class Member:
+    """One prediction to blend, in units of its own spread."""
+
+    name: str
+    """As the user wrote it."""
+    origin: str
+    """As the ledger writes it: a run's own name."""
+    test: pd.Series[float]
+    """Logits by test id."""
+    run: Run | None = None
+    """None for a bare CSV."""
+    oof: pd.DataFrame | None = None
+    """`label, fold, logit` by id; None for a bare CSV."""
+    folds: pd.DataFrame | None = None
+    corrupted: pd.DataFrame | None = None
+    """`id, label, fold, clean` and a column a corruption by fold and id, of a sample of the held-out rows."""
+
+
+def read_member(name: str) -> Member:
+    """Open a run, or a CSV with `id,logit`, dividing logits by their scale.
+
+    A run's scale is the spread of its out-of-fold logits; a CSV's is its own spread.
+    """
+    if name.endswith(".csv"):
+        logits = files.read_numbers(Path(name), ("id", "logit"), ours=False).set_index("id")["logit"]
+        return Member(name, name, logits / _spread(logits))
+    run = Run.find(name)
+    test, oof, corrupted = run.test, run.oof, None
+    if test is None:
+        raise UserError(f"{name}: has no {TEST}; a blend needs runs that predicted test rows")
+    scale = run.scores.scale or _spread(test)
+    if oof is not None:
+        oof = oof.set_index("id")
+        scored = [key for key in run.finished() if isinstance(key, int)]
+        if scored and all((run.fold(key) / CORRUPTED).is_file() for key in scored):
+            corrupted = run.corrupted(scored, oof["label"]).dropna()
+            corrupted[[CLEAN, *grid.corruptions(corrupted)]] /= scale
+            corrupted = corrupted.set_index(["fold", "id"], drop=False)
+        oof["logit"] /= scale
+    return Member(name, run.name, test / scale, run, oof, run.assigned, corrupted)
+
+
+def _spread(logits: pd.Series[float]) -> float:
+    """Standard deviation of logits, divided first so that huge ones do not overflow; 1 where it is 0."""
+    largest = float(logits.abs().max()) if len(logits) else 0.0
+    return largest * float((logits / largest).std(ddof=0)) or 1.0 if largest else 1.0
 
 
 @dataclass(frozen=True)
@@ -68,33 +115,56 @@ class Blend:
             warn_once(
                 "not all runs were scored on the same corrupted pictures: weights are learned from clean ones"
             )
-        return self._corrupted | {fusion.CLEAN: self._clean}
+        return self._corrupted | {CLEAN: self._clean}
+
+    @cached_property
+    def oof(self) -> list[pd.DataFrame]:
+        """The members' out-of-fold tables, all of the same rows.
+
+        Raises:
+            UserError: a member has none, or members' rows differ.
+        """
+        tables: list[pd.DataFrame] = []
+        for member in self.members:
+            if member.oof is None:
+                raise UserError(f"{member.name}: is a bare CSV; this needs runs with their oof.csv")
+            if tables and not member.oof.index.equals(tables[0].index):
+                raise UserError(f"{member.name}: other folds are finished than in {self.members[0].name}")
+            tables.append(member.oof)
+        return tables
 
     @cached_property
     def _clean(self) -> fusion.View:
-        return view(same_rows(self.members), "logit")
+        return _view(self.oof, "logit")
 
     @cached_property
     def _corrupted(self) -> dict[str, fusion.View]:
         """The members' views of a sample of the held-out rows, as they are too; empty where they differ."""
-        samples = corrupted_samples(self.members)
-        names = [fusion.CLEAN, *shared_corruptions(samples)] if samples else []
-        return {name: view(samples, name) for name in names}
+        samples = [member.corrupted for member in self.members if member.corrupted is not None]
+        alike = all(table.index.equals(samples[0].index) for table in samples)
+        if len(samples) < len(self.members) or not alike:
+            return {}
+        union = dict.fromkeys(name for table in samples for name in grid.corruptions(table))
+        shared = [name for name in union if all(name in table for table in samples)]
+        if len(shared) < len(union):
+            lacking = ", ".join(name for name in union if name not in shared)
+            warn_once(f"not all runs were scored under {lacking}: weights are learned from the others")
+        return {name: _view(samples, name) for name in (CLEAN, *shared)}
 
     @cached_property
     def scorable(self) -> bool:
         """Whether all members have out-of-fold logits of the same rows."""
         try:
-            return bool(same_rows(self.members))
+            return bool(self.oof)
         except UserError:
             return False
 
     @cached_property
     def held_out(self) -> pd.DataFrame:
         """`id, label, fold, logit, group` of the out-of-fold rows, each fold under weights of the others."""
-        first, assigned = same_rows(self.members)[0], self.members[0].folds
+        assigned = self.members[0].folds
         assert assigned is not None, "a run has folds"
-        rows = first[["label", "fold"]].assign(logit=self._nested(self._clean)).reset_index()
+        rows = self.oof[0][["label", "fold"]].assign(logit=self._nested(self._clean)).reset_index()
         return rows.merge(assigned[["id", "group"]], on="id", validate="1:1")
 
     def oof_threshold(self) -> tuple[float, float]:
@@ -115,27 +185,28 @@ class Blend:
     def scores(self) -> Scores | None:
         """What `scores.json` would say of it; None but for several runs of the same data and folds."""
         runs = [member.run for member in self.members if member.run]
-        if len(runs) < max(2, len(self.members)) or not self.scorable:
-            return None
         members = [run.scores for run in runs]
-        if len({member.data for member in members}) > 1:
+        several = len(runs) == len(self.members) > 1 and self.scorable
+        if not several or len({member.data for member in members}) > 1:
             return None
         first, corrupted = members[0], pd.DataFrame()
         if self._corrupted:
-            sample = corrupted_samples(self.members)[0][["id", "label", "fold"]].reset_index(drop=True)
-            corrupted = sample.assign(**{name: self._nested(seen) for name, seen in self._corrupted.items()})
+            sample = self.members[0].corrupted
+            assert sample is not None, "all have one"
+            logits = {name: self._nested(seen) for name, seen in self._corrupted.items()}
+            corrupted = sample[["id", "label", "fold"]].assign(**logits).reset_index(drop=True)
         blended = Scores(
             data=first.data,
             data_folders=first.data_folders,
             recipe=f"{self.method} of {', '.join(run.name for run in runs)}",
-            shifted=replace(first.shifted or Shift(), counterparts=None),
+            distance=first.distance,
             lacking=first.lacking,
             prevalence=first.prevalence,
             unfinished=any(member.unfinished for member in members),
         )
         folds = _fold_scores(self.held_out, [fold for member in members for fold in member.folds])
         by_fold = runs[0].recipe.split == "source"
-        blended = held_out.scored(blended, folds, self.held_out, corrupted, by_fold)
+        blended = grid.scored(blended, folds, self.held_out, corrupted, by_fold)
         return replace(blended, forecast=forecast_of(blended, len(self.test)))
 
     def _fused(self, logits: Logits) -> Logits:
@@ -146,7 +217,10 @@ class Blend:
         """Weights learned on all folds but one, by that one."""
         # By source, a fold may hold out nothing first: it is among the corrupted rows alone.
         folds = {int(fold) for seen in self.views.values() for fold in np.unique(seen.folds)}
-        return {fold: fusion.weigh_without(fold, self.method, self.views) for fold in sorted(folds)}
+        return {
+            fold: fusion.weigh(self.method, {name: seen.without(fold) for name, seen in self.views.items()})
+            for fold in sorted(folds)
+        }
 
     def _nested(self, seen: fusion.View) -> Logits:
         """Fused logits, each fold's under weights that are learned on the others: an honest estimate."""
@@ -157,6 +231,12 @@ class Blend:
             inside = seen.folds == fold
             logits[inside] = fusion.combine(seen.logits[inside], weights)
         return logits
+
+
+def _view(tables: Sequence[pd.DataFrame], name: str) -> fusion.View:
+    """The column `name` of the members' tables of the same rows."""
+    labels, folds = (tables[0][column].to_numpy(dtype=np.int64) for column in ("label", "fold"))
+    return fusion.View(labels, folds, np.column_stack([table[name] for table in tables]))
 
 
 def _check_alike(first: Member, other: Member) -> None:
@@ -186,49 +266,3 @@ def _fold_scores(rows: pd.DataFrame, spent: Sequence[FoldScores] = ()) -> list[F
         )
         for key, part in rows.groupby("fold")
     ]
-
-
-def in_order(logits: pd.Series[float], table: pd.DataFrame) -> pd.Series[float]:
-    """Bring logits into the order of a manifest's test rows, under the ids that a submission writes.
-
-    Raises:
-        UserError: there are no test rows, or one has no logit.
-    """
-    ids = table.loc[table["split"] == "test", "id"]
-    missing = ids[~ids.isin(logits.index)]
-    if len(missing):
-        raise UserError(f"blend: {len(missing)} test ids have no logit, '{missing.iloc[0]}' first")
-    return logits.reindex(ids).set_axis(manifest.submission_ids(table))
-
-
-def submit(
-    blend: Blend,
-    logits: pd.Series[float],
-    out: Path,
-    prevalence: float | None = None,
-    threshold: float | str | None = None,
-) -> tuple[npt.NDArray[Any], list[str]]:
-    """Write a blend's logits as a checked submission, with the note of its origin and its scores.
-
-    Args:
-        prevalence: by which labels are cut by rank; the competition's by default.
-        threshold: the logit to cut at instead, or `oof` for the one where out-of-fold F1 is best.
-
-    Returns:
-        What is submitted (rows,), and what it is made of and holds, in lines.
-    """
-    nested, ids, names = "", [*logits.index], [member.origin for member in blend.members]
-    if isinstance(threshold, str):
-        threshold, score = blend.oof_threshold()
-        nested = f", nested out-of-fold F1 {score:.3f}"
-    prevalence = competition.CURRENT.prevalence if prevalence is None else prevalence
-    values, how = submission.answer(ids, logits, prevalence, threshold)
-    how += nested
-    submission.write(out, ids, values)
-    ledger.note_origin(out, names, blend.method, how, blend.fold_score(), blend.scores)
-    lines = [f"{out}: {submission.summary(dict(zip(ids, values, strict=True)))} ({how})"]
-    if blend.method in fusion.LEARNED:
-        nested_score = fusion.nested_score(blend.method, blend.views)
-        shares = ", ".join(f"{name} {weight:.2f}" for name, weight in zip(names, blend.weights, strict=True))
-        lines.insert(0, f"weights: {shares}; score on the folds left out {nested_score:.3f}")
-    return values, lines

@@ -13,27 +13,17 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from humanmade import files
 from humanmade.data.canaries import Check, numbers
 from humanmade.data.folds import Folds, stratified_groups
-from humanmade.data.loader import pair_keys
-from humanmade.errors import UserError
+from humanmade.evaluation import grid
 from humanmade.evaluation.audit_facts import TELLING
 from humanmade.evaluation.distance import FEWEST
-from humanmade.progress import warn
-from humanmade.run import Run
-from humanmade.scores import parse
-from humanmade.seeding import stable_seed
-from humanmade.training.budget import Budget
 
 SAMPLE = 2000
 """Pictures that canaries see at most: half of each class."""
 
 SHRINKAGE = 0.1
 """C of the logistic regressions, whose features are standardised."""
-
-CANARIES = "canaries.json"
-"""In the run folder: what they scored on the run's folds."""
 
 SHORTCUTS = {
     "colour": ("the colour histogram", "colour"),
@@ -51,35 +41,9 @@ Part = tuple[Rows, Rows]
 """Numbers of rows to learn from, and of those that are held out."""
 
 
-def measure_once(current: Run, folds: Folds, budget: Budget) -> None:
-    """Measure the canaries once a run, on its folds.
-
-    Raises:
-        OutOfTimeError: the budget is used up; what was seen of the pictures is kept in the cache.
-    """
-    path = current.folder / CANARIES
-    try:
-        if not path.is_file():
-            budget.check()
-            files.write_json(path, of_folds(folds, budget.check))
-    except UserError as error:
-        warn(f"the run goes without canaries: {error}")
-
-
-def kept(current: Run) -> dict[str, float]:
-    """What `measure_once` found; empty where it did not come to it."""
-    path = current.folder / CANARIES
-    if not path.is_file():
-        return {}
-    advice = f"remove {path} and run cv again"
-    aucs: dict[str, float] = parse(dict[str, float], files.read_json(path, (), advice), path, advice)
-    return aucs
-
-
 def of_folds(folds: Folds, check: Check | None = None) -> dict[str, float]:
     """`measure` on a run's own folds, of the data's own rows: extra rows are left out."""
-    rows = folds.rows[: len(folds.table)]
-    rows = rows[chosen(rows)]
+    rows = grid.sample(folds.rows[: len(folds.table)], SAMPLE, "canaries")
     held_out = folds.held_out[:, rows.index]
     parts = [
         (np.flatnonzero(rows.index.isin(folds.training(fold).index)), np.flatnonzero(held_out[fold]))
@@ -90,9 +54,8 @@ def of_folds(folds: Folds, check: Check | None = None) -> dict[str, float]:
 
 def of_groups(rows: pd.DataFrame, groups: npt.NDArray[np.int64]) -> dict[str, float]:
     """`measure` where there is no run: in three folds of its own, which keep groups (rows,) whole."""
-    taken = chosen(rows)
-    rows, groups = rows[taken], groups[taken]
-    labels = rows["label"].to_numpy()
+    rows = grid.sample(rows.assign(group=groups), SAMPLE, "canaries")
+    labels, groups = rows["label"].to_numpy(), rows["group"].to_numpy()
     if min(len(np.unique(groups[labels == label])) for label in (0, 1)) < 3:
         return {}
     return measure(rows, stratified_groups(labels, groups, 3, 0))
@@ -105,7 +68,7 @@ def measure(rows: pd.DataFrame, parts: Sequence[Part], check: Check | None = Non
     classes on both sides are passed over.
 
     Args:
-        rows: labelled, with `path` and `digest`; few enough to be read (`chosen`).
+        rows: labelled, with `path` and `digest`; few enough to be read.
         parts: the folds, as numbers of rows.
 
     Returns:
@@ -128,21 +91,6 @@ def measure(rows: pd.DataFrame, parts: Sequence[Part], check: Check | None = Non
         model = make_pipeline(StandardScaler(), regression)
         aucs[name] = float(np.mean(cross_val_score(model, features, labels, cv=whole, scoring="roc_auc")))
     return aucs
-
-
-def chosen(rows: pd.DataFrame) -> npt.NDArray[np.bool_]:
-    """Which labelled rows (rows,) canaries see: `SAMPLE` at most, as many of each class, pairs kept whole.
-
-    Whole pairs come first; which they are does not hang on the order of the rows.
-    """
-    keys = pd.Series(pair_keys(rows), index=rows.index)
-    order = rows[["id", "label"]].assign(
-        single=rows["label"].groupby(keys).transform("nunique") < 2,
-        draw=[stable_seed("canaries", key) for key in keys],
-    )
-    order = order.sort_values(["single", "draw", "id"])
-    count = min(SAMPLE // 2, int(np.bincount(rows["label"], minlength=2).min()))
-    return (order.groupby("label").cumcount().reindex(rows.index) < count).to_numpy()
 
 
 def lines(scores: dict[str, float]) -> list[str]:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from humanmade.evaluation import forecast
-from humanmade.evaluation.forecast_model import facts_of
 from humanmade.scores import MEAN, WORST, Scores
 from humanmade.sensitivity import MOST
 
@@ -22,10 +21,8 @@ if TYPE_CHECKING:
     from humanmade.evaluation.evaluate import SetScores
 
 Value = float | None
-
-
-def _nothing(scores: Any) -> str:
-    return ""
+Getter = str | Callable[[Any], Value]
+"""A path into scores, such as `forecast.auc`, or a function of them; nothing where a part is not known."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +35,9 @@ class Metric:
     """Over its column among runs side by side; without one it is in the CSV alone."""
     title: str = ""
     """Its line in a list; without one it has none."""
-    of_run: Callable[[Scores], Value] | None = None
-    of_set: Callable[[SetScores], Value] | None = None
-    note: Callable[[Any], str] = _nothing
+    of_run: Getter | None = None
+    of_set: Getter | None = None
+    note: Callable[[Any], str] = lambda scores: ""
     """What follows the number in a list."""
     form: str = ".3f"
 
@@ -70,39 +67,27 @@ def keys() -> list[str]:
 
 
 def _measured(scores: Scores | SetScores) -> list[tuple[Metric, Value]]:
-    if isinstance(scores, Scores):
-        return [(metric, metric.of_run(scores)) for metric in METRICS if metric.of_run]
-    return [(metric, metric.of_set(scores)) for metric in METRICS if metric.of_set]
+    of_run = isinstance(scores, Scores)
+    getters = [(metric, metric.of_run if of_run else metric.of_set) for metric in METRICS]
+    return [(metric, _value(scores, getter)) for metric, getter in getters if getter]
+
+
+def _value(scores: Any, getter: Getter) -> Value:
+    if not isinstance(getter, str):
+        return getter(scores)
+    for name in getter.split("."):
+        scores = scores.get(name) if isinstance(scores, dict) else getattr(scores, name, None)
+    known: Value = scores
+    return known
 
 
 def _selection(scores: Scores) -> Value:
-    facts = facts_of(scores)
-    return forecast.selection(facts) if facts else None
+    facts = forecast.facts_of(scores)
+    return forecast.RANKING.elsewhere(facts) if facts else None
 
 
 def _over_folds(reduce: Callable[[list[float]], np.floating[Any]]) -> Callable[[Scores], Value]:
     return lambda scores: float(reduce([fold.f1 for fold in scores.folds])) if scores.folds else None
-
-
-def _corrupted(name: str) -> Callable[[Scores], Value]:
-    return lambda scores: scores.corrupted[name].auc if name in scores.corrupted else None
-
-
-def _labelled(key: str, title: str, field: str = "", note: Callable[[Any], str] = _nothing) -> Metric:
-    """A metric of labelled sets alone: a field of `SetScores`."""
-    return Metric(key, title=title, of_set=_field(field or key), note=note)
-
-
-def _field(path: str) -> Callable[[Any], Value]:
-    """A field of scores, or of a part of them: None where that part is not known."""
-    part, _, name = path.rpartition(".")
-
-    def value(scores: Any) -> Value:
-        owner = getattr(scores, part) if part else scores
-        known: Value = None if owner is None else getattr(owner, name)
-        return known
-
-    return value
 
 
 def _least(scores: dict[str, float]) -> str:
@@ -111,10 +96,9 @@ def _least(scores: dict[str, float]) -> str:
 
 def _around_forecast(scores: Scores) -> str:
     assert scores.forecast
-    test = scores.shifted and scores.shifted.test
+    test = scores.distance
     told = f"this test set, told from train with AUC {test.auc:.2f}" if test else "a wholly shifted test set"
-    lacks = forecast.lacking(scores)
-    without = f"; made without {' and '.join(lacks)}" if lacks else ""
+    without = "; made without embeddings" if scores.blind else ""
     return (
         f" (80 %: {scores.forecast.low:.2f} to {scores.forecast.high:.2f}; {scores.forecast.correction}) on "
         f"{told}: what such detectors kept on other worlds{without}"
@@ -131,60 +115,66 @@ METRICS = [
     Metric("selection", "ranking score", of_run=_selection),
     Metric("f1", "F1", of_run=_over_folds(np.mean)),
     Metric("spread", of_run=_over_folds(np.std)),
-    Metric("auc", "AUC", "AUC", _field("auc"), _field("auc")),
-    Metric("oof_f1", "", "F1 at logit 0", _field("f1")),
-    Metric("logloss", "", "log loss", _field("logloss")),
-    Metric("corrupted", "corrupted", "corrupted: mean AUC", _corrupted(MEAN)),
+    Metric("auc", "AUC", "AUC", "auc", "auc"),
+    Metric("oof_f1", "", "F1 at logit 0", "f1"),
+    Metric("logloss", "", "log loss", "logloss"),
+    Metric("corrupted", "corrupted", "corrupted: mean AUC", f"corrupted.{MEAN}.auc"),
     Metric(
         "worst_corrupted",
         "worst corrupted",
         "corrupted: worst AUC",
-        _corrupted(WORST),
+        f"corrupted.{WORST}.auc",
         note=lambda scores: _least(scores.corruptions),
     ),
     Metric(
-        "sensitivity",
-        "sensitivity",
-        "sensitivity to re-encoding",
-        _field("steadiness.sensitivity"),
-        note=_of_class,
+        "sensitivity", "sensitivity", "sensitivity to re-encoding", "steadiness.sensitivity", note=_of_class
     ),
-    Metric("flips", "flips", "verdicts that re-encoding flips", _field("steadiness.flips")),
+    Metric("flips", "flips", "verdicts that re-encoding flips", "steadiness.flips"),
+    Metric("forecast", "forecast", "forecast AUC", "forecast.auc", note=_around_forecast),
+    Metric("low", "low", of_run="forecast.low"),
+    Metric("high", "high", of_run="forecast.high"),
+    Metric("forecast_f1", "forecast F1", "forecast F1 at the prevalence", "forecast.f1"),
+    Metric("corrected_by", of_run="forecast.submissions", form=".0f"),
     Metric(
-        "counterparts", "counterparts", "AUC of photos against counterparts", _field("shifted.counterparts")
+        "worse",
+        title="the worse of it and inside repos",
+        of_set="worse",
+        note=lambda scores: f" +- {scores.worse_error:.3f}",
     ),
-    Metric("forecast", "forecast", "forecast AUC", _field("forecast.auc"), note=_around_forecast),
-    Metric("low", "low", of_run=_field("forecast.low")),
-    Metric("high", "high", of_run=_field("forecast.high")),
-    Metric("forecast_f1", "forecast F1", "forecast F1 at the prevalence", _field("forecast.f1")),
-    Metric("corrected_by", of_run=_field("forecast.submissions"), form=".0f"),
-    _labelled(
-        "worse", "the worse of it and inside repos", note=lambda scores: f" +- {scores.worse_error:.3f}"
-    ),
-    _labelled("inside", "mean AUC inside repos", "inside_mean"),
-    _labelled("inside_worst", "worst AUC inside a repo"),
-    _labelled("cross", "AUC of photo source and generator", "cross.mean"),
-    _labelled(
+    Metric("inside", title="mean AUC inside repos", of_set="inside_mean"),
+    Metric("inside_worst", title="worst AUC inside a repo", of_set="inside_worst"),
+    Metric("cross", title="AUC of photo source and generator", of_set="cross.mean"),
+    Metric(
         "cross_worst",
-        "worst of these pairs",
-        "cross.worst",
-        lambda scores: f" ({scores.cross.photos} against {scores.cross.generator})",
+        title="worst of these pairs",
+        of_set="cross.worst",
+        note=lambda scores: f" ({scores.cross.photos} against {scores.cross.generator})",
     ),
-    _labelled("tpr_at_1_fpr", "true positives at 1 % false ones"),
-    _labelled("offset", "sources of a class lie apart by", note=lambda scores: " of a source's spread"),
-    _labelled("f1_at_0", "F1 at logit 0", "f1"),
-    _labelled("accuracy", "accuracy at logit 0"),
-    _labelled("f1_at_prevalence", "F1 at the prevalence", note=lambda scores: f" ({scores.prevalence:.2f})"),
-    _labelled("balanced_accuracy", "balanced accuracy there"),
-    _labelled("f1_oracle", "F1 at the set's own share (oracle)"),
-    _labelled("f1_all_ones", "F1 of answering 1 everywhere"),
-    _labelled("worst_generator", ""),
+    Metric("tpr_at_1_fpr", title="true positives at 1 % false ones", of_set="tpr_at_1_fpr"),
+    Metric(
+        "offset",
+        title="sources of a class lie apart by",
+        of_set="offset",
+        note=lambda scores: " of a source's spread",
+    ),
+    Metric("f1_at_0", title="F1 at logit 0", of_set="f1"),
+    Metric("accuracy", title="accuracy at logit 0", of_set="accuracy"),
+    Metric(
+        "f1_at_prevalence",
+        title="F1 at the prevalence",
+        of_set="f1_at_prevalence",
+        note=lambda scores: f" ({scores.prevalence:.2f})",
+    ),
+    Metric("balanced_accuracy", title="balanced accuracy there", of_set="balanced_accuracy"),
+    Metric("f1_oracle", title="F1 at the set's own share (oracle)", of_set="f1_oracle"),
+    Metric("f1_all_ones", title="F1 of answering 1 everywhere", of_set="f1_all_ones"),
+    Metric("worst_generator", of_set="worst_generator"),
     Metric(
         "worst_source",
         "worst source",
         "AUC of the worst source",
-        of_run=lambda scores: scores.sources.get(WORST),
-        of_set=lambda scores: scores.sources.get(WORST),
+        f"sources.{WORST}",
+        f"sources.{WORST}",
         note=lambda scores: _least(scores.named_sources),
     ),
 ]

@@ -13,7 +13,6 @@ import pandas as pd
 from humanmade import competition, ledger, looks, metrics
 from humanmade.evaluation import columns, entries, forecast, significance, worth
 from humanmade.evaluation.entries import Entry
-from humanmade.evaluation.forecast_model import Model
 from humanmade.evaluation.significance import Difference, Sample
 from humanmade.run import Run
 
@@ -52,11 +51,7 @@ def report(things: Sequence[Run | Entry], submitted: Sequence[ledger.Row] = ()) 
     lines: list[str] = []
     for heading, part in parts(ranking.table):
         lines += [f"{heading}:", shown(part).to_string(index=False)]
-        if len(things) != 2:
-            lines += _against_the_first(ranking, part)
-        lines += [*_correlations(part), ""]
-    if len(things) == 2:
-        lines += [*_pair(ranking), ""]
+        lines += [*_against_the_first(ranking, part), *_correlations(part), ""]
     for entry in ranking.entries if len(things) <= 2 else ():
         if blend := entry.blend():
             lines += [f"{entry.name}, {worth.ADDS}:", *worth.added(blend), ""]
@@ -118,7 +113,7 @@ def _row(entry: Entry, submitted: Sequence[ledger.Row], data: str) -> dict[str, 
         **{f"fold{fold.fold}": fold.f1 for fold in scores.folds},
         "data": data,
         "unfinished": scores.unfinished,
-        "lacks": ", ".join(forecast.lacking(scores)),
+        "lacks": "embeddings" if scores.blind else "",
     }
 
 
@@ -152,27 +147,17 @@ def parts(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
 
 
 def _against_the_first(ranking: Ranking, part: pd.DataFrame) -> list[str]:
-    """How each run of a part differs from its first one, on the same folds."""
-    if len(part) < 2 or part["unfinished"].any():
+    """How each run of a part differs from its first one, on the same folds; of two alone by every metric."""
+    two = len(ranking.entries) == 2
+    if len(part) < 2 or (part["unfinished"].any() and not two):
         return []
     first, *others = part.index
     lines = [f"against {part['run'][first]}, on the same folds:"]
     for place in others:
         found = ranking.differences(place, first)
-        said = significance.decisive(found) if found else "no folds of the same rows"
-        lines.append(f"  {part['run'][place]}: {said}")
+        told: list[object] = [*found.values()] if two else [significance.decisive(found)] if found else []
+        lines += [f"  {part['run'][place]}: {said}" for said in told or ["no folds of the same rows"]]
     return lines
-
-
-def _pair(ranking: Ranking) -> list[str]:
-    """How the first of two differs from the second, by every metric."""
-    first, second = ranking.table["run"]
-    if ranking.table["data"].nunique() > 1:
-        return [f"{first} and {second} are of different data, so nothing is said of their difference"]
-    found = ranking.differences(0, 1)
-    if not found:
-        return [f"{first} and {second} have no folds of the same rows, so their difference cannot be judged"]
-    return [f"{first} against {second}, on the same folds:", *(f"  {told}" for told in found.values())]
 
 
 def _correlations(part: pd.DataFrame) -> list[str]:
@@ -193,8 +178,7 @@ def _legend(table: pd.DataFrame) -> list[str]:
     """What the marks in the table mean, where there are any."""
     ties = [f"by {name}: {why}" for name, why in TIES.items() if (table["tied"] == name).any()]
     lines = [f"= tied with the one above ({'; '.join(ties)})"] if ties else []
-    lacks = " or ".join(sorted({lack for lack in table["lacks"] if lack}))
-    return [*lines, *([f"{LACKING} a forecast made without {lacks}"] if lacks else [])]
+    return [*lines, *([f"{LACKING} a forecast made without embeddings"] if table["lacks"].any() else [])]
 
 
 def _grid_differences(ranked: Sequence[Entry]) -> list[str]:
@@ -234,11 +218,7 @@ def leaderboard_looks(submitted: Sequence[ledger.Row]) -> str | None:
 
 def ranked_by() -> str:
     """What the order of runs is by, in words."""
-    ranking = forecast.RANKING
-    said = f"the AUC that '{ranking.name}' foretells" if isinstance(ranking, Model) else ranking
-    if ranking == forecast.MODEL:
-        said = "the forecast AUC, before past submissions correct it"
-    return f"their public score where it is known, else by {said}"
+    return f"their public score where it is known, else by {forecast.RANKING}"
 
 
 def shown(table: pd.DataFrame) -> pd.DataFrame:

@@ -2,56 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 import numpy as np
 import pandas as pd
 
-from humanmade import files, metrics, scores
-from humanmade.data.folds import Folds
-from humanmade.detectors.embedding import Embedding, embed, standardised
-from humanmade.errors import UserError
-from humanmade.progress import warn_once
-from humanmade.run import Run
+from humanmade import metrics
+from humanmade.detectors.embedding import Embedding, embed
 from humanmade.scores import Distance
 from humanmade.training.budget import Budget
-
-DISTANCE = "outlook.json"
-"""In the run folder: the test set's distance, measured once."""
 
 FEWEST = 40
 """Train and test pictures without which nothing is said."""
 
 SAMPLE = 1500
 """Pictures a side that are compared at most."""
-
-
-def measure_once(current: Run, folds: Folds, table: pd.DataFrame, budget: Budget) -> None:
-    """Keep in the run folder how far the test rows of a table are, once a fold is scored."""
-    path = current.folder / DISTANCE
-    scored = any(isinstance(key, int) for key in current.finished())
-    if path.is_file() or not scored:
-        return
-    test = table[(table["split"] == "test") & ~table["broken"]]
-    try:
-        distance = measure(folds.rows, test, budget)
-    except UserError as error:
-        warn_once(f"the forecast goes without embeddings: {error}")
-        return
-    if distance:
-        files.write_json(path, {"test": asdict(distance)})
-
-
-def kept(current: Run) -> Distance | None:
-    """What `measure_once` found; None where it did not come to it."""
-    path = current.folder / DISTANCE
-    if not path.is_file():
-        return None
-    advice = f"remove {path} and run cv again"
-    distance: Distance = scores.parse(
-        Distance, files.read_json(path, ("test",), advice)["test"], path, advice
-    )
-    return distance
 
 
 def enough(train: pd.DataFrame, test: pd.DataFrame) -> bool:
@@ -84,8 +47,10 @@ def compare(train: Embedding, test: Embedding) -> Distance:
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import StratifiedKFold, cross_val_predict
     from sklearn.neighbors import NearestNeighbors
+    from sklearn.preprocessing import StandardScaler
 
-    train, test = standardised(train, train), standardised(test, train)
+    scaler = StandardScaler().fit(train)
+    train, test = scaler.transform(train), scaler.transform(test)
     side = np.repeat([0, 1], [len(train), len(test)])
     logits = cross_val_predict(
         LogisticRegression(C=1e-3, max_iter=500, class_weight="balanced"),

@@ -11,10 +11,8 @@ import pandas as pd
 
 from humanmade import files, ledger
 from humanmade.errors import UserError
-from humanmade.evaluation import significance
-from humanmade.evaluation.blend import Blend
-from humanmade.evaluation.member import read_member
-from humanmade.run import RUNS, TEST, Run
+from humanmade.evaluation.blend import Blend, read_member
+from humanmade.run import RUNS, Run
 from humanmade.scores import Scores
 
 
@@ -38,8 +36,13 @@ def of(thing: Run | Entry) -> Entry:
     """The entry of a run; an entry is its own."""
     if isinstance(thing, Entry):
         return thing
-    name, test = thing.name, thing.folder / TEST
-    return Entry(name, name, thing.scores, _rows(test), lambda: significance.held_out(thing))
+
+    def held_out() -> pd.DataFrame | None:
+        oof = thing.oof
+        return None if oof is None else oof.merge(thing.assigned[["id", "group"]], on="id", validate="1:1")
+
+    test = thing.test
+    return Entry(thing.name, thing.name, thing.scores, 0 if test is None else len(test), held_out)
 
 
 def of_blend(file: Path) -> Entry | None:
@@ -62,7 +65,8 @@ def of_blend(file: Path) -> Entry | None:
         blend = made()
         return blend.held_out if blend else None
 
-    return Entry(file.as_posix(), noted["sha256"], scores, _rows(file), held_out, made)
+    pictures = len(files.read_csv(file)) if file.is_file() else 0
+    return Entry(file.as_posix(), noted["sha256"], scores, pictures, held_out, made)
 
 
 def find(names: Sequence[str]) -> list[Run | Entry]:
@@ -86,7 +90,3 @@ def find(names: Sequence[str]) -> list[Run | Entry]:
     notes = sorted(ledger.LEDGER.parent.glob("*.csv.json"))
     blends = [entry for note in notes if (entry := of_blend(note.with_suffix("")))]
     return [*Run.find_all(), *blends]
-
-
-def _rows(path: Path) -> int:
-    return len(files.read_csv(path)) if path.is_file() else 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,7 +86,7 @@ class SetScores:
     inside_mean: float | None
     inside_worst: float | None
     worse: float
-    """The set's number in the protocol (`metrics.worse_of`)."""
+    """The set's number in the protocol: the smaller of `auc` and `inside_mean`."""
     worse_error: float
     """Its sampling error."""
     cross: Cross | None
@@ -123,14 +124,15 @@ def evaluate(rows: pd.DataFrame, logits: np.ndarray, prevalence: float = 0.5) ->
     # A source of both labels is scored per label.
     generators = set(rows.loc[rows["label"] == 1, "source"])
     generated = [auc for name, auc in sources.items() if name.removesuffix(" (1)") in generators]
+    worse, worse_error = _worse(rows, pooled, inside)
     return SetScores(
         rows=len(rows),
         auc=pooled,
         inside=inside,
         inside_mean=float(np.mean([*inside.values()])) if inside else None,
         inside_worst=min(inside.values(), default=None),
-        worse=metrics.worse_of(pooled, inside),
-        worse_error=_worse_error(rows, pooled, inside),
+        worse=worse,
+        worse_error=worse_error,
         cross=_cross(metrics.cross_aucs(labels, logits, names)),
         tpr_at_1_fpr=metrics.tpr_at_fpr(labels, logits, 0.01),
         offset=metrics.offset(labels, logits, names),
@@ -147,15 +149,20 @@ def evaluate(rows: pd.DataFrame, logits: np.ndarray, prevalence: float = 0.5) ->
     )
 
 
-def _worse_error(rows: pd.DataFrame, pooled: float, inside: dict[str, float]) -> float:
-    """Standard error of `metrics.worse_of`: of the pooled AUC, or of the mean over repos."""
+def _worse(rows: pd.DataFrame, pooled: float, inside: dict[str, float]) -> tuple[float, float]:
+    """The smaller of the pooled AUC and the mean AUC inside repos, with its sampling error.
+
+    The pooled AUC can be had by telling collections apart, the mean inside them by what their fakes share.
+    Where no repo holds both classes it is the pooled one.
+    """
     if np.isnan(pooled):
-        return pooled
+        return pooled, pooled
+    mean = float(np.mean([*inside.values()])) if inside else math.inf
     parts = [(rows["label"], pooled)]
-    if metrics.worse_of(pooled, inside) != pooled:
+    if mean < pooled:
         parts = [(rows.loc[rows["repo"] == repo, "label"], score) for repo, score in inside.items()]
     errors = [metrics.auc_error(auc, (labels == 1).sum(), (labels == 0).sum()) for labels, auc in parts]
-    return float(np.linalg.norm(errors) / len(errors))
+    return min(pooled, mean), float(np.linalg.norm(errors) / len(errors))
 
 
 def _cross(pairs: dict[tuple[str, str], float]) -> Cross | None:

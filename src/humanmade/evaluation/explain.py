@@ -112,10 +112,13 @@ def select(rows: pd.DataFrame) -> pd.DataFrame:
     """
     names = rows["label"].map(dict(enumerate(NAMES)))
     rows = rows.assign(kind=rows["source"].mask(rows["source"] == "", names))
-    support = rows["logit"].where(rows["label"] == 1, -rows["logit"])
+    generated = rows["label"] == 1
+    rows = rows.assign(
+        support=rows["logit"].where(generated, -rows["logit"]), wrong=(rows["logit"] > 0) != generated
+    )
     chosen = []
-    for _, part in rows.assign(support=support).groupby("kind", sort=True):
-        wrong, right = part[part["support"] <= 0], part[part["support"] > 0]
+    for _, part in rows.groupby("kind", sort=True):
+        wrong, right = part[part["wrong"]], part[~part["wrong"]]
         doubtful = part.loc[part["support"].abs().sort_values(kind="stable").index]
         picks = (wrong.sort_values("support", kind="stable"), right.sort_values("support")[::-1], doubtful)
         chosen += [pick.head(PER_GROUP).assign(group=g) for g, pick in zip(GROUPS, picks, strict=True)]
@@ -255,8 +258,8 @@ def contact_sheet(
     for row, place, heat, picture in zip(rows.to_dict("records"), places, maps, shown, strict=True):
         if row["kind"] not in drawn:
             drawn[row["kind"]] = [None for _ in range(len(GROUPS) * PER_GROUP)]
-        wrong = (row["logit"] > 0) != (row["label"] == 1)
-        drawn[row["kind"]][place] = Cell((picture, _overlay(picture, heat)), f"{row['logit']:+.2f}", wrong)
+        said = f"{row['logit']:+.2f}"
+        drawn[row["kind"]][place] = Cell((picture, _overlay(picture, heat)), said, row["wrong"])
     sheet.draw(path, [*drawn.items()], title, {PER_GROUP * k: group for k, group in enumerate(GROUPS)})
 
 

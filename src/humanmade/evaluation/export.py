@@ -18,7 +18,7 @@ from humanmade import detectors, files
 from humanmade.data.loader import ViewDataset
 from humanmade.detectors.base import Detector
 from humanmade.detectors.ensemble import FUSION, Ensemble
-from humanmade.detectors.fixed import load_head
+from humanmade.detectors.heads import load_head
 from humanmade.detectors.network import Network
 from humanmade.detectors.probe import Probe
 from humanmade.errors import UserError

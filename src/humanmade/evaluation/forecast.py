@@ -1,41 +1,121 @@
 """What a run will score on a shifted test set, said before any submission and without its labels.
 
 As far as the test set is like the training set, the fold score stands. For the rest the forecast is what
-such detectors kept of their score on other worlds, which may be less than chance.
+such detectors kept of their score on other worlds (data from other photo sources, generators and
+repositories), which may be less than chance: a tiny linear model over facts that need no test label. It is
+chosen and fitted over many pairs of worlds by `humanmade.bench.calibration`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from statistics import NormalDist
+from typing import Any, TypedDict
 
 import numpy as np
 
-from humanmade import competition, ledger
-from humanmade.evaluation.forecast_model import (
-    CANDIDATES,
-    DEVIATIONS,
-    RULES,
-    Facts,
-    Model,
-    facts_of,
-    foretold,
-    half_width,
-)
-from humanmade.scores import Forecast, Scores
+from humanmade import competition, ledger, metrics
+from humanmade.metrics import CHANCE
+from humanmade.scores import MEAN, Forecast, Scores
 
-MODEL = Model(name="shrink", coefficients=(0.445,), half_width=0.1563)
-"""Chosen and fitted by `humanmade bench --calibrate`."""
-
-RANKING: Model | str = "0.3 folds + 0.7 corrupted"
-"""What `compare` ranks runs by: a model, or one of `RULES`; chosen by the same command."""
+COVERED = 0.8
+"""Chance with which an interval is meant to hold the AUC."""
 
 PRIOR = 3.0
 """Past submissions that the forecast's own word weighs as much as."""
 
+SENSITIVITY_MOST = 10.0
+"""Sensitivity from which more of it says no more."""
+
 _NORMAL = NormalDist()
+
+DEVIATIONS = _NORMAL.inv_cdf((1 + COVERED) / 2)
+"""Standard deviations on either side that hold it."""
+
+
+class Facts(TypedDict):
+    """What is known of a run before any label of the test set is; a bench's table has them as columns."""
+
+    folds: float
+    """Mean AUC of the folds."""
+    corrupted: float
+    """Mean AUC of held-out pictures over the corruptions."""
+    sensitivity: float
+    """Of `humanmade.sensitivity`; infinite where the classes do not lie apart."""
+    flips: float
+    """Share of verdicts that re-encoding changes."""
+    canary: float
+    """Fold AUC of the best canary, a detector that sees nothing but shortcuts; NaN where none was run."""
+    shift: float
+    """How far the test set is, 0 (like the training set) to 1 (nothing shared), of `Scores.shift`."""
+
+
+TERMS: Mapping[str, Callable[[Any], Any]] = {
+    "one": lambda facts: np.ones_like(facts["folds"]),
+    "folds": lambda facts: facts["folds"] - CHANCE,
+    "corrupted": lambda facts: facts["corrupted"] - CHANCE,
+    "steady": lambda facts: (facts["corrupted"] - CHANCE) / (1 + facts["sensitivity"]),
+    "sensitivity": lambda facts: np.log1p(np.minimum(facts["sensitivity"], SENSITIVITY_MOST)),
+    "flips": lambda facts: facts["flips"],
+    "canary": lambda facts: np.nan_to_num(facts["canary"] - CHANCE),
+}
+"""What a model may weigh, of `Facts` or of columns of their names."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """AUC on a world that shares nothing with the training set: chance plus a weighted sum of `TERMS`."""
+
+    weights: Mapping[str, float]
+    half_width: float = 0.0
+    """Half of the interval, of AUC, that held the share `COVERED` of worlds the model had not seen."""
+
+    def __str__(self) -> str:
+        return " + ".join(f"{weight:g} {term}" for term, weight in self.weights.items())
+
+    def elsewhere(self, facts: Any) -> Any:
+        """That AUC, not clipped, of `Facts` or of each row of a table."""
+        return CHANCE + sum(weight * TERMS[term](facts) for term, weight in self.weights.items())
+
+    def foretold(self, facts: Any) -> Any:
+        """AUC on the test set: of the folds as far as it is like the training set, of the model beyond."""
+        return np.clip((1 - facts["shift"]) * facts["folds"] + facts["shift"] * self.elsewhere(facts), 0, 1)
+
+    def interval(self, facts: Any, auc: Any, zeros: Any, ones: Any, spread: float = 0.0) -> Any:
+        """Half of the interval around a foretold AUC.
+
+        The doubt about other worlds and about the folds, each as far as it counts, and the sampling error of
+        a test set, in quadrature.
+
+        Args:
+            zeros, ones: test pictures of each class.
+            spread: standard deviation of AUC over the folds.
+        """
+        doubt = np.hypot((1 - facts["shift"]) * spread, metrics.auc_error(auc, ones, zeros))
+        return np.hypot(facts["shift"] * self.half_width, DEVIATIONS * doubt)
+
+
+MODEL = Model({"folds": 0.445}, half_width=0.1563)
+"""Chosen and fitted by `humanmade bench --calibrate`."""
+
+RANKING = Model({"folds": 0.3, "corrupted": 0.7})
+"""What `compare` ranks runs by; chosen by the same command."""
+
+
+def facts_of(scores: Scores) -> Facts | None:
+    """What a run's scores know; None where no fold is scored."""
+    if not scores.folds or not scores.corrupted or not scores.steadiness:
+        return None
+    return Facts(
+        folds=float(np.mean([fold.auc for fold in scores.folds])),
+        corrupted=scores.corrupted[MEAN].auc,
+        sensitivity=scores.steadiness.sensitivity,
+        flips=scores.steadiness.flips,
+        canary=max((auc for auc in scores.canaries.values() if not math.isnan(auc)), default=math.nan),
+        shift=scores.shift,
+    )
 
 
 def forecast_of(scores: Scores, test_size: int) -> Forecast | None:
@@ -49,14 +129,9 @@ def forecast_of(scores: Scores, test_size: int) -> Forecast | None:
 
 def forecast(facts: Facts, spread: float, test_size: int, prevalence: float) -> Forecast:
     """Forecast the AUC on that many pictures; the spread is the standard deviation of AUC over the folds."""
-    auc = foretold(MODEL, facts)
-    ones = prevalence * test_size
-    return _around(auc, half_width(MODEL, facts, auc, test_size - ones, ones, spread), prevalence)
-
-
-def selection(facts: Facts) -> float:
-    """The score by which runs are ranked: whichever of `RANKING` ranked them best on other worlds."""
-    return foretold(RANKING, facts) if isinstance(RANKING, Model) else RULES[RANKING](facts)
+    auc, ones = float(MODEL.foretold(facts)), prevalence * test_size
+    half = float(MODEL.interval(facts, auc, test_size - ones, ones, spread))
+    return _around(auc, half, prevalence)
 
 
 def shown(scores: Scores, key: str, submitted: Sequence[ledger.Row]) -> Scores:
@@ -70,12 +145,6 @@ def shown(scores: Scores, key: str, submitted: Sequence[ledger.Row]) -> Scores:
     others = [row for row in ledger.of_data(submitted, scores.data) if not ledger.is_of(row, key)]
     corrected = sharpened(scores.forecast, ledger.foretold(others), scores.prevalence)
     return replace(scores, forecast=corrected)
-
-
-def lacking(scores: Scores) -> list[str]:
-    """What a forecast was made without although it weighs it (`Scores.lacking`)."""
-    weighed = {"embeddings", *CANDIDATES[MODEL.name]}
-    return [name for name in scores.lacking if name in weighed] if scores.forecast else []
 
 
 def sharpened(plain: Forecast, past: Sequence[tuple[float, float]], prevalence: float) -> Forecast:

@@ -12,11 +12,11 @@ import pandas as pd
 from humanmade import detectors
 from humanmade.detectors.base import Detector, Logits
 from humanmade.errors import UserError
-from humanmade.files import read_csv, read_numbers
+from humanmade.files import read_csv
 from humanmade.images import views
 from humanmade.progress import warn
-from humanmade.run import OOF, PICTURES, Run
-from humanmade.training.team import team
+from humanmade.run import PICTURES, Run
+from humanmade.training.distributed import process_group
 
 
 def run_logits(current: Run, rows: pd.DataFrame) -> Logits:
@@ -32,7 +32,7 @@ def run_logits(current: Run, rows: pd.DataFrame) -> Logits:
         raise UserError(f"{current.folder}: no fold is finished; run cv again to continue it")
     recipe = current.recipe
     detector = detectors.create(recipe)
-    ranks, view_names = team(), views.expand(recipe.views)
+    ranks, view_names = process_group(), views.expand(recipe.views)
     good = ranks.share(rows[~rows["broken"]])
     places = [[place for _, place in current.trainings(key)] for key in done]
     by_place = iter(detector.logits_by([*itertools.chain(*places)], good, view_names))
@@ -66,9 +66,8 @@ def known(current: Run, rows: pd.DataFrame) -> pd.DataFrame:
     pictures = read_csv(current.folder / PICTURES, ("id", "digest"))
     seen = pd.Series("trained on", index=pictures["digest"].drop_duplicates())
     logits, folds = pd.Series(dtype=float), pd.Series(dtype=int)
-    if (current.folder / OOF).is_file():
-        oof = read_numbers(current.folder / OOF, ("id", "logit", "fold")).merge(pictures, on="id")
-        oof = oof.drop_duplicates("digest").set_index("digest")
+    if (oof := current.oof) is not None:
+        oof = oof.merge(pictures, on="id").drop_duplicates("digest").set_index("digest")
         seen[oof.index] = "out of fold"
         logits, folds = oof["logit"], oof["fold"].astype(int)
     first = current.finished()[:1]

@@ -29,6 +29,8 @@ MEMORY = 0.98
 """Weight of the past in the smoothed loss."""
 RUNAWAY = 4.0
 """Times the best smoothed loss at which the test ends."""
+SEEN = 0.1
+"""Share of its whole depth from which on a fall of the loss can be seen."""
 FEWEST = 10
 """Losses below which nothing is suggested."""
 
@@ -44,6 +46,9 @@ class RateTest:
     def suggestion(self) -> float:
         """The middle of the longest fall of the loss, a little to the right: fastai's `valley`."""
         start, end = _longest_fall(self.losses)
+        # A head that starts at zero falls by nothing for decades: the fall begins where it can be seen.
+        seen = self.losses[0] - SEEN * (self.losses[0] - self.losses[end])
+        start = max(start, next((k for k in range(end) if self.losses[k] < seen), start))
         third = (end - start) / 3
         return self.rates[start + int(third) + int(third / 2)]
 

@@ -17,12 +17,11 @@ from humanmade import recipe as recipes
 from humanmade.errors import UserError
 from humanmade.evaluation import audit as auditing
 from humanmade.evaluation import compare as comparing
-from humanmade.evaluation import forecast, held_out, mistakes, page, plots, scorecard, worth
-from humanmade.evaluation.blend import Blend
-from humanmade.evaluation.member import read_member
-from humanmade.files import read_csv, read_numbers
+from humanmade.evaluation import forecast, grid, mistakes, page, plots, scorecard, worth
+from humanmade.evaluation.blend import Blend, read_member
+from humanmade.files import read_csv
 from humanmade.fusion import CLEAN
-from humanmade.run import OOF, PICTURES, TEST, Run
+from humanmade.run import PICTURES, Run
 
 TEMPLATE = "report.html.j2"
 SHEET, SHEET_BYTES = 1400, 60_000
@@ -70,7 +69,7 @@ def _group(runs: Sequence[Run], submitted: Sequence[ledger.Row], numbers: Mappin
     table = comparing.compare(runs, submitted)
     shown = comparing.shown(table)
     links = {run.name: numbers[run.folder] for run in runs}
-    short, test = runs[0].scores.data_name, _logits(runs[0], TEST)
+    short, test = runs[0].scores.data_name, runs[0].test
     counts = f"{len(runs[0].assigned)} train and {0 if test is None else len(test)} test pictures"
     caption = (
         f"{competition.CURRENT.metric_name} of each run: folds with their mean, the forecast with its 80 % "
@@ -103,10 +102,11 @@ def _standings(runs: Sequence[Run], table: pd.DataFrame) -> list[plots.Standing]
 
 def _correlations(runs: Sequence[Run]) -> list[Drawing]:
     """Spearman's correlation of the logits of runs: of test rows, where all of them have some."""
-    for name, rows in ((TEST, "test"), (OOF, "out-of-fold")):
-        found = {run.name: logits for run in runs if (logits := _logits(run, name)) is not None}
+    tests = {run.name: logits for run in runs if (logits := run.test) is not None}
+    folds = {run.name: oof.set_index("id")["logit"] for run in runs if (oof := run.oof) is not None}
+    for rows, found in (("test", tests if len(tests) == len(runs) else {}), ("out-of-fold", folds)):
         shared = pd.DataFrame(found).dropna()
-        if len(found) > 1 and len(shared) > 1 and (name == OOF or len(found) == len(runs)):
+        if len(found) > 1 and len(shared) > 1:
             caption = f"Rank correlation of the runs' {rows} logits: the lower, the more a blend can gain."
             return [(plots.agreement(shared.corr(method="spearman")), caption)]
     return []
@@ -120,12 +120,6 @@ def _added(runs: Sequence[Run]) -> list[worth.Addition]:
         return worth.additions(Blend(members, "mean")) if len(members) > 1 else []
     except UserError:
         return []
-
-
-def _logits(run: Run, name: str) -> pd.Series[float] | None:
-    """Logits by id; None where the run has none yet."""
-    path = run.folder / name
-    return read_numbers(path, ("id", "logit")).set_index("id")["logit"] if path.is_file() else None
 
 
 def _differences(runs: Sequence[Run]) -> dict[str, list[str]]:
@@ -153,8 +147,8 @@ def _audit(table: pd.DataFrame) -> Values:
 
 def _about(run: Run, number: int, submitted: Sequence[ledger.Row], table: pd.DataFrame | None) -> Values:
     """Everything about one run."""
-    scores, path = forecast.shown(run.scores, run.name, submitted), run.folder / OOF
-    oof = read_numbers(path, ("id", "label", "fold", "logit")) if path.is_file() else pd.DataFrame()
+    scores, oof = forecast.shown(run.scores, run.name, submitted), run.oof
+    oof = pd.DataFrame() if oof is None else oof
     rows = _trained_on(run, table)
     values: Values = {
         "number": number,
@@ -180,7 +174,7 @@ def _trained_on(run: Run, table: pd.DataFrame | None) -> pd.DataFrame:
 def _plots(run: Run, oof: pd.DataFrame, rows: pd.DataFrame) -> list[Drawing]:
     drawn: list[Drawing] = []
     if len(oof):
-        test = _logits(run, TEST)
+        test = run.test
         cut = None if test is None else _cut(test, run.scores.prevalence)
         separation = plots.separation(oof, None if test is None else test.to_numpy(), cut)
         drawn.append((separation, "Logits: how far apart the classes are, and where the cut lies."))
@@ -216,8 +210,8 @@ def _corruptions(run: Run, oof: pd.DataFrame) -> list[Drawing]:
     keys = [fold.fold for fold in run.scores.folds if isinstance(fold.fold, int)]
     table = run.corrupted(keys, oof.set_index("id")["label"])
     # The same pictures as they are, scored as if that were a corruption too.
-    grid = held_out.score(table.rename(columns={CLEAN: "as it is"}), run.recipe.split == "source")
-    drawn = plots.changes(run.scores.corruptions, grid["as it is"].auc)
+    clean = grid.score(table.rename(columns={CLEAN: "as it is"}), run.recipe.split == "source")["as it is"]
+    drawn = plots.changes(run.scores.corruptions, clean.auc)
     return [(drawn, "What each corruption of the held-out pictures changes.")]
 
 

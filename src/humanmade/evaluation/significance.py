@@ -16,9 +16,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from humanmade import competition, files, metrics
+from humanmade import competition, metrics
 from humanmade.metrics import Array
-from humanmade.run import OOF, Run
 
 RESAMPLES = 1000
 SEED = 0
@@ -75,14 +74,6 @@ class Difference:
 
 Sample = Mapping[int, FoldSample]
 """Of each fold that holds both classes."""
-
-
-def held_out(run: Run) -> pd.DataFrame | None:
-    """`id, label, fold, logit, group` of a run's out-of-fold rows; None where it has none."""
-    if not (run.folder / OOF).is_file():
-        return None
-    oof = files.read_numbers(run.folder / OOF, ("id", "label", "fold", "logit"))
-    return oof.merge(run.assigned[["id", "group"]], on="id", validate="1:1")
 
 
 def sample(rows: pd.DataFrame, prevalence: float) -> Sample:
@@ -166,13 +157,10 @@ def _scores(sums: Array, auc: float) -> dict[str, Array]:
 
 def _ranked_right(labels: npt.NDArray[np.int64], logits: Array) -> Array:
     """Share (rows,) of the opposite class that each row is ranked right against, equal logits half."""
-    out = np.empty(len(labels))
-    for label in (0, 1):
-        others = np.sort(logits[labels != label])
-        own = logits[labels == label]
-        below = (np.searchsorted(others, own, "left") + np.searchsorted(others, own, "right")) / 2
-        out[labels == label] = (below if label else len(others) - below) / len(others)
-    return out
+    column, ones = pd.Series(logits), labels == 1
+    below = (column.rank() - column.groupby(ones).rank()).to_numpy()
+    others = np.where(ones, (~ones).sum(), ones.sum())
+    return np.where(ones, below, others - below) / others
 
 
 def _resampled(sums: Array, fold: int) -> Array:

@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from humanmade import files, metrics
+from humanmade import metrics
 from humanmade.errors import UserError
 from humanmade.evaluation import forecast
 from humanmade.metrics import NAMES
 from humanmade.run import OOF, Run
-from humanmade.scores import Forecast, Scores, Shift
+from humanmade.scores import Forecast, Scores
 
 UNSURE = (0.2, 0.8)
 """Calibrated shares between which no verdict is given."""
@@ -60,16 +60,15 @@ def calibrate(run: Run) -> Calibration:
     Raises:
         UserError: it has none of both classes.
     """
-    path = run.folder / OOF
-    if not path.is_file():
+    oof = run.oof
+    if oof is None:
         raise UserError(
             f"{run.name}: has no {OOF}, without which a logit says little; train folds with humanmade cv, "
             "or write bare logits with --data D --out CSV"
         )
-    oof = files.read_numbers(path, ("id", "label", "logit"))
     labels, logits = oof["label"].to_numpy(dtype=np.int64), oof["logit"].to_numpy(dtype=np.float64)
     if len(np.unique(labels)) < 2:
-        raise UserError(f"{path}: holds one class only; train more folds")
+        raise UserError(f"{run.folder / OOF}: holds one class only; train more folds")
     threshold = metrics.best_threshold(labels, logits)
     slope, intercept = _platt(labels, logits)
     false_positives = float(np.mean(logits[labels == 0] > threshold))
@@ -98,8 +97,7 @@ def elsewhere(scores: Scores, rows: int) -> Forecast | None:
     Args:
         rows: how many pictures it is of, for its interval.
     """
-    apart = replace(scores.shifted or Shift(), shift=1.0, test=None)
-    return forecast.forecast_of(replace(scores, shifted=apart), rows)
+    return forecast.forecast_of(replace(scores, distance=None), rows)
 
 
 def verdicts(run: Run, rows: pd.DataFrame) -> pd.DataFrame:

@@ -1,19 +1,23 @@
-"""What a blend is worth: beside its members, against the best of them, what each adds, and what it flips."""
+"""What a blend submits, and what that is worth: beside its members, against the best of them, what each adds,
+and what it flips."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from humanmade import competition, ledger, submission
+from humanmade import competition, fusion, ledger, submission
+from humanmade.data import manifest
 from humanmade.errors import UserError
 from humanmade.evaluation import forecast, significance
-from humanmade.evaluation.blend import Blend
-from humanmade.evaluation.member import Member, same_rows
+from humanmade.evaluation.blend import Blend, Member
 from humanmade.evaluation.significance import METRICS, Difference, Sample
 from humanmade.run import SUBMISSION
 from humanmade.scores import Scores
@@ -61,6 +65,51 @@ def additions(blend: Blend) -> list[Addition]:
 def added(blend: Blend) -> list[str]:
     """`additions`, laid out a line each."""
     return [f"  {addition}" for addition in additions(blend)]
+
+
+def in_order(logits: pd.Series[float], table: pd.DataFrame) -> pd.Series[float]:
+    """Bring logits into the order of a manifest's test rows, under the ids that a submission writes.
+
+    Raises:
+        UserError: there are no test rows, or one has no logit.
+    """
+    ids = table.loc[table["split"] == "test", "id"]
+    missing = ids[~ids.isin(logits.index)]
+    if len(missing):
+        raise UserError(f"blend: {len(missing)} test ids have no logit, '{missing.iloc[0]}' first")
+    return logits.reindex(ids).set_axis(manifest.submission_ids(table))
+
+
+def submit(
+    blend: Blend,
+    logits: pd.Series[float],
+    out: Path,
+    prevalence: float | None = None,
+    threshold: float | str | None = None,
+) -> tuple[npt.NDArray[Any], list[str]]:
+    """Write a blend's logits as a checked submission, with the note of its origin and its scores.
+
+    Args:
+        prevalence: by which labels are cut by rank; the competition's by default.
+        threshold: the logit to cut at instead, or `oof` for the one where out-of-fold F1 is best.
+
+    Returns:
+        What is submitted (rows,), and what it is made of and holds, in lines.
+    """
+    nested, ids, names = "", [*logits.index], [member.origin for member in blend.members]
+    if isinstance(threshold, str):
+        threshold, score = blend.oof_threshold()
+        nested = f", nested out-of-fold F1 {score:.3f}"
+    prevalence = competition.CURRENT.prevalence if prevalence is None else prevalence
+    values, how = submission.answer(ids, logits, prevalence, threshold)
+    how += nested
+    submission.write(out, ids, values)
+    ledger.note_origin(out, names, blend.method, how, blend.fold_score(), blend.scores)
+    lines = [f"{out}: {submission.summary(dict(zip(ids, values, strict=True)))} ({how})"]
+    if blend.method in fusion.LEARNED:
+        shares = ", ".join(f"{name} {weight:.2f}" for name, weight in zip(names, blend.weights, strict=True))
+        lines.insert(0, f"weights: {shares}")
+    return values, lines
 
 
 def lines(blend: Blend, values: Mapping[str, float]) -> list[str]:
@@ -118,7 +167,7 @@ def _table(blend: Blend, scores: Scores, samples: Mapping[str, Sample]) -> list[
 
 def _correlations(blend: Blend) -> list[str]:
     """Spearman's correlation of every two members' out-of-fold logits."""
-    tables = zip(blend.members, same_rows(blend.members), strict=True)
+    tables = zip(blend.members, blend.oof, strict=True)
     logits = pd.DataFrame({member.name: table["logit"] for member, table in tables})
     table = logits.corr(method="spearman").map("{:.2f}".format)
     return ["rank correlation of out-of-fold logits:", *table.to_string().splitlines()]

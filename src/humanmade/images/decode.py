@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageCms, ImageOps
 
-from humanmade.images.truncation import LEAST, ended, is_truncated_jpeg, share_there
+from humanmade.images.truncation import LEAST, ended, lacks_end, seems_whole, share_there
 
 Picture: TypeAlias = npt.NDArray[np.uint8]
 """Height x width x 3, RGB, 0 to 255."""
@@ -41,7 +41,7 @@ class BrokenPictureError(Exception):
 def decode(data: bytes, trusted: bool = False) -> Picture:
     """Decode a file's bytes: first frame, EXIF orientation applied, colours in sRGB, alpha on white.
 
-    A JPEG whose end is missing is decoded as far as it goes, the rest grey, if that is `LEAST` of its rows.
+    A JPEG that was cut off is decoded as far as it goes, the rest grey, if that is `LEAST` of its rows.
 
     Args:
         trusted: these bytes were decoded before. Plain JPEGs then go through OpenCV: the same pixels
@@ -50,18 +50,19 @@ def decode(data: bytes, trusted: bool = False) -> Picture:
     Raises:
         BrokenPictureError: too little could be decoded, or it is larger than `MAX_PIXELS`.
     """
-    image = _read(data, trusted)
+    image, _ = _read(data, trusted)
     return image if isinstance(image, np.ndarray) else np.array(image, dtype=np.uint8)
 
 
-def upright(data: bytes) -> Image.Image:
-    """What `decode` gives, as Pillow's RGB picture: whoever wants both is spared the way back."""
-    image = _read(data, trusted=False)
+def upright(data: bytes) -> tuple[Image.Image, bool]:
+    """What `decode` gives, as Pillow's RGB picture, and whether it is a JPEG that was cut off."""
+    image, cut = _read(data, trusted=False)
     assert isinstance(image, Image.Image)
-    return image
+    return image, cut
 
 
-def _read(data: bytes, trusted: bool) -> Image.Image | Picture:
+def _read(data: bytes, trusted: bool) -> tuple[Image.Image | Picture, bool]:
+    """The picture, and whether it is a JPEG that was cut off."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -69,16 +70,18 @@ def _read(data: bytes, trusted: bool) -> Image.Image | Picture:
             pixels = image.width * image.height
             if pixels > MAX_PIXELS:
                 raise BrokenPictureError(f"{pixels:,} pixels, more than {MAX_PIXELS:,}")
-            truncated, profile = is_truncated_jpeg(data), image.info.get("icc_profile")
-            if trusted and image.format == "JPEG" and image.mode in ("RGB", "L") and not truncated:
+            endless, profile = lacks_end(data), image.info.get("icc_profile")
+            if trusted and image.format == "JPEG" and image.mode in ("RGB", "L") and not endless:
                 plain = None if profile or "exif" in image.info else _by_opencv(data, image.size)
-                if plain is not None:
-                    return plain
+                progressive = "progressive" in image.info
+                if plain is not None and seems_whole(data, progressive, plain[-1, -1].tolist()):
+                    return plain, False
             image.load()
-            if truncated and share_there(data, image) < LEAST:
+            share = share_there(data, image) if image.format in ("JPEG", "MPO") else 1.0
+            if share < LEAST:
                 raise BrokenPictureError(f"cut off: less than {LEAST:.0%} of it can be decoded")
             ImageOps.exif_transpose(image, in_place=True)
-            return _to_srgb(_to_rgb(image), profile)
+            return _to_srgb(_to_rgb(image), profile), endless or share < 1
     except BrokenPictureError:
         raise
     except ERRORS as error:
@@ -104,7 +107,7 @@ def open_picture(data: bytes) -> Image.Image:
     """Read a file's header; its pixels are read when they are asked for."""
     if not data:
         raise BrokenPictureError("the file is empty")
-    data = ended(data) if is_truncated_jpeg(data) else data
+    data = ended(data) if lacks_end(data) else data
     return Image.open(io.BytesIO(data), formats=_supported_formats())
 
 

@@ -1,8 +1,7 @@
-"""The package packed into one script, and the folder that is pushed as a kernel."""
+"""The package packed into one script or notebook, and the folder that is pushed as a kernel."""
 
 from __future__ import annotations
 
-import ast
 import base64
 import hashlib
 import json
@@ -13,41 +12,36 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import humanmade
 from humanmade import competition, files, recipe
 from humanmade.errors import UserError
-from humanmade.kaggle import MACHINE, cells
-from humanmade.kaggle.orders import Order
+from humanmade.kaggle import MACHINE
+from humanmade.kaggle.push_request import PushRequest
 
 ROOT = Path(humanmade.__file__).parent
 METADATA = "kernel-metadata.json"
 LIMIT = 900_000
 """Bytes of a script; Kaggle's server refuses 1 MB and more."""
+NOTEBOOK = ".ipynb"
 PACKED = (".py", ".toml", ".typed")
-IMAGE = {
-    *("PIL", "albumentations", "click", "cv2", "imagehash", "jinja2", "kaggle", "matplotlib", "numpy"),
-    *("pandas", "pydantic", "pydantic_core", "safetensors", "scipy", "six", "sklearn", "timm", "torch"),
-    *("torchvision", "tqdm"),
-}
-"""What Kaggle's image ships and the package may import when a module is loaded."""
 
 
-def build(order: Order, out: Path) -> Path:
+def build(request: PushRequest, out: Path) -> Path:
     """Write `out/kernels/<slug>/` with the script and its metadata, whole or not at all.
 
     Returns:
         The folder; an earlier build of it is replaced.
 
     Raises:
-        UserError: no such kernel, a bad order, or a script too large for Kaggle.
+        UserError: no such kernel, a bad request, or a script too large for Kaggle.
     """
-    source = check(order)
-    name = order.reference.split("/")[1]
-    script = _script(source, order)
-    metadata = _metadata(source / METADATA, order)
+    source, name = check(request), request.slug
+    script = _script(source, request)
+    metadata = _metadata(source, request)
     folder = out / "kernels" / name
     code_file = str(metadata["code_file"])
     surplus = sorted(path.name for path in folder.glob("*") if path.name not in (METADATA, code_file))
@@ -70,26 +64,25 @@ def self_test(folder: Path) -> str:
         One line for the user.
 
     Raises:
-        UserError: the package is damaged, does not import, or needs what Kaggle's image lacks.
+        UserError: the package is damaged, or does not import.
     """
-    advice = "build it again"
-    metadata = files.read_json(folder / METADATA, ("code_file",), advice)
+    metadata = files.read_json(folder / METADATA, ("code_file",), "build it again")
     script = folder / str(metadata["code_file"])
     print(f"{folder}: unpacking it and importing all of it, as Kaggle would", flush=True)
     with tempfile.TemporaryDirectory() as scratch:
         command = [sys.executable, "-I", "-c", _IMPORT_ALL, str(script.resolve())]
-        environment = os.environ | {"TMPDIR": scratch}
         done = subprocess.run(
-            command, cwd=scratch, env=environment, capture_output=True, text=True, check=False
+            command,
+            cwd=scratch,
+            env=os.environ | {"TMPDIR": scratch},
+            capture_output=True,
+            text=True,
+            check=False,
         )
-        if done.returncode:
-            reason = (done.stderr.strip().splitlines() or ["it was ended"])[-1]
-            raise UserError(f"{script}: does not import ({reason}); {advice}")
-        missing = _not_in_image(Path(scratch))
-    if missing:
-        raise UserError(f"{script}: {missing}, which Kaggle's image lacks; import it inside a function")
-    size = script.stat().st_size / 1000
-    return f"{script}: {size:.0f} kB; its {done.stdout.strip()} modules import with what Kaggle's image ships"
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or ["it was ended"])[-1]
+        raise UserError(f"{script}: does not import ({reason}); build it again")
+    return f"{script}: {script.stat().st_size / 1000:.0f} kB; its {done.stdout.strip()} modules import"
 
 
 # Run by self_test: the script's own head as on Kaggle, then every module of what it unpacked.
@@ -122,37 +115,38 @@ def _kernel_folder(kernel: str) -> Path:
     return kernels / kernel
 
 
-def _metadata(path: Path, order: Order) -> dict[str, Any]:
-    """What Kaggle is told of a kernel: its own file, and what follows from the order and the competition."""
-    metadata = files.read_json(path, ("enable_gpu", "enable_internet"), "restore the file")
-    name = order.reference.split("/")[1]
-    machine = {"machine_shape": MACHINE} if metadata["enable_gpu"] else {}
-    return (
-        metadata
-        | machine
-        | {
-            "id": order.reference,
-            "title": name.replace("-", " "),
-            "code_file": f"{name}{cells.code_file(path.parent).suffix}",
-            "competition_sources": [competition.CURRENT.slug],
-            "dataset_sources": [competition.CURRENT.dataset, *order.weights, *order.extra],
-            "model_sources": [*order.models],
-            "kernel_sources": [*order.runs, *filter(None, [order.resume])],
-        }
-    )
+def _code_file(folder: Path) -> Path:
+    """The script or notebook of a kernel's folder."""
+    return next(path for path in folder.glob(f"{folder.name}.*") if path.suffix in (".py", NOTEBOOK))
 
 
-def _values(order: Order) -> dict[str, Any]:
+def _metadata(folder: Path, request: PushRequest) -> dict[str, Any]:
+    """What Kaggle is told of a kernel: its own file, and what follows from request and competition."""
+    metadata = files.read_json(folder / METADATA, ("enable_gpu", "enable_internet"), "restore the file")
+    contest = competition.CURRENT
+    return metadata | {
+        **({"machine_shape": MACHINE} if metadata["enable_gpu"] else {}),
+        "id": request.reference,
+        "title": request.slug.replace("-", " "),
+        "code_file": f"{request.slug}{_code_file(folder).suffix}",
+        "competition_sources": [contest.slug],
+        "dataset_sources": [contest.dataset, *request.datasets, *request.owned(request.extra)],
+        "model_sources": [*request.models],
+        "kernel_sources": [*request.owned(request.runs), *[request.reference] * request.resume],
+    }
+
+
+def _values(request: PushRequest) -> dict[str, Any]:
     """What can be filled into a kernel, by the name that its script gives it."""
     return {
-        "RECIPE": Path(order.recipe).stem if order.recipe.endswith(".toml") else order.recipe,
-        "SETTINGS": order.settings,
-        "HOURS": order.hours,
-        "RUNS": order.runs,
-        "RESUME": order.resume,
-        "CV_OPTIONS": order.options,
-        "EXTRA": order.extra,
-        "RUN_ID": order.run_id,
+        "RECIPE": Path(request.recipe).stem if request.recipe.endswith(".toml") else request.recipe,
+        "SETTINGS": request.settings,
+        "HOURS": request.hours,
+        "RUNS": request.owned(request.runs),
+        "RESUME": request.reference * request.resume,
+        "CV_OPTIONS": request.options.words,
+        "EXTRA": request.owned(request.extra),
+        "RUN_ID": request.run_id,
     }
 
 
@@ -168,13 +162,13 @@ NEEDED = ("RECIPE", "RUNS")
 """Those without which a kernel that takes them has nothing to do."""
 
 
-def _taken(kernel: str) -> list[str]:
-    """Names of the values that a kernel's script takes."""
-    return re.findall(r"(?m)^([A-Z_]+) = ", kernel)
+def _taken(code: str) -> list[str]:
+    """Names of the values that a kernel's code takes."""
+    return re.findall(r"(?m)^([A-Z_]+) = ", code)
 
 
-def check(order: Order) -> Path:
-    """Refuse an order that makes no sense, above all what the kernel's script does not take, or lacks.
+def check(request: PushRequest) -> Path:
+    """Refuse a request that makes no sense, above all what the kernel's script does not take, or lacks.
 
     Returns:
         The kernel's folder.
@@ -182,49 +176,67 @@ def check(order: Order) -> Path:
     Raises:
         UserError: naming the option.
     """
-    source = _kernel_folder(order.kernel)
-    order.check()
-    values = _values(order)
-    taken = _taken(cells.code(cells.code_file(source)))
+    folder = _kernel_folder(request.kernel)
+    request.check()
+    values, taken = _values(request), _taken(_code(_code_file(folder)))
     for name, option in OPTIONS.items():
         if values[name] and name not in taken:
-            raise UserError(f"push {order.kernel}: takes no {option.split(', a')[0]}")
+            raise UserError(f"push {request.kernel}: takes no {option.split(', a')[0]}")
         if name in taken and not values[name] and name in NEEDED:
-            raise UserError(f"push {order.kernel}: needs {option}")
-    return source
+            raise UserError(f"push {request.kernel}: needs {option}")
+    return folder
 
 
-def _script(folder: Path, order: Order) -> str:
-    """The prelude with the package inside, then the kernel's own lines or cells with the order filled in."""
-    packed, sizes = _pack(order.recipe)
-    text = packed.decode()
-    lines = "\n".join(text[i : i + 100] for i in range(0, len(text), 100))
-    prelude = _fill(
-        (ROOT / "kaggle/prelude.py").read_text(encoding="utf-8"),
-        {"PACKAGE": f'"""\n{lines}\n"""', "PACKAGE_SHA256": f'"{hashlib.sha256(packed).hexdigest()}"'},
+def _script(folder: Path, request: PushRequest) -> str:
+    """The head with the package inside, then the kernel's own lines or cells with the request filled in."""
+    packed, values = _pack(request.recipe), _values(request)
+    lines = "\n".join(packed[i : i + 100] for i in range(0, len(packed), 100))
+    head = _fill(
+        (ROOT / "kaggle/script_head.py").read_text(encoding="utf-8"),
+        {
+            "PACKAGE": f'"""\n{lines}\n"""',
+            "PACKAGE_SHA256": f'"{hashlib.sha256(packed.encode()).hexdigest()}"',
+        },
     )
-    values = _values(order)
 
     def fill(code: str) -> str:
         return _fill(code, {name: repr(values[name]) for name in _taken(code)})
 
-    script = cells.behind(prelude, cells.code_file(folder), fill)
+    script = _behind(head, _code_file(folder), fill)
     if len(script.encode()) > LIMIT:
-        largest = sorted(sizes.items(), key=lambda item: -item[1])[:5]
-        listed = ", ".join(f"{name} {size / 1000:.0f} kB" for name, size in largest)
         raise UserError(
-            f"kernel '{order.kernel}': its script has {len(script.encode())} bytes, Kaggle takes {LIMIT}; "
-            f"the largest parts, packed: {listed}"
+            f"kernel '{request.kernel}': its script has {len(script.encode())} bytes, Kaggle takes {LIMIT}; "
+            "most are the package's and the recipe's, so make those smaller"
         )
     return script
 
 
-def _pack(own_recipe: str) -> tuple[bytes, dict[str, int]]:
-    """The package as JSON of names and texts, lzma, base85; the same bytes for the same sources.
+def _code(path: Path) -> str:
+    """A script, or what a notebook's cells of code hold."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix != NOTEBOOK:
+        return text
+    cells = json.loads(text)["cells"]
+    return "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
 
-    Returns:
-        The bytes, and what each file takes by itself.
-    """
+
+def _behind(head: str, path: Path, fill: Callable[[str], str]) -> str:
+    """A kernel's code, filled in, behind the head; in a notebook that is a folded cell."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix != NOTEBOOK:
+        return f"{head}\n{fill(text)}"
+    notebook = json.loads(text)
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "code":
+            cell["source"] = fill("".join(cell["source"]))
+    folded = {"_kg_hide-input": True, "jupyter": {"source_hidden": True}}
+    first = {"cell_type": "code", "id": "package", "metadata": folded, "source": head}
+    notebook["cells"].insert(0, first | {"execution_count": None, "outputs": []})
+    return json.dumps(notebook, ensure_ascii=False)
+
+
+def _pack(own_recipe: str) -> str:
+    """The package as JSON of names and texts, lzma, base85; the same bytes for the same sources."""
     texts = {
         f"humanmade/{path.relative_to(ROOT).as_posix()}": path.read_text(encoding="utf-8")
         for path in sorted(ROOT.rglob("*"))
@@ -236,11 +248,8 @@ def _pack(own_recipe: str) -> tuple[bytes, dict[str, int]]:
         if stem in recipe.shipped() and recipe.load(stem) != own:
             raise UserError(f"{own_recipe}: a shipped recipe has this name and says otherwise; rename it")
         texts[f"humanmade/recipes/{stem}.toml"] = recipe.to_toml(own)
-    ordered = dict(sorted(texts.items()))
-    packed = lzma.compress(json.dumps(ordered, ensure_ascii=False).encode(), preset=9 | lzma.PRESET_EXTREME)
-    return base64.b85encode(packed), {
-        name: len(lzma.compress(text.encode())) for name, text in ordered.items()
-    }
+    text = json.dumps(texts, ensure_ascii=False, sort_keys=True)
+    return base64.b85encode(lzma.compress(text.encode(), preset=9 | lzma.PRESET_EXTREME)).decode()
 
 
 def _fill(script: str, values: dict[str, str]) -> str:
@@ -250,16 +259,3 @@ def _fill(script: str, values: dict[str, str]) -> str:
         script, count = re.subn(rf"(?m)^{name} = .*$", line, script)
         assert count == 1, f"{name} stands {count} times in a script"
     return script
-
-
-def _not_in_image(folder: Path) -> str:
-    """Name the first module that imports at its top level what Kaggle's image lacks."""
-    allowed = IMAGE | sys.stdlib_module_names | {"humanmade"}
-    for path in sorted(folder.rglob("humanmade-*/humanmade/**/*.py")):
-        for node in ast.parse(path.read_text(encoding="utf-8")).body:
-            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            for name in names:
-                if name.split(".")[0] not in allowed:
-                    return f"{path.name} imports {name}"
-    return ""

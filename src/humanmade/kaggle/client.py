@@ -30,8 +30,6 @@ PATIENCE = 300.0
 """Seconds to go on trying when Kaggle does not answer."""
 FIRST_DELAY = 0.5
 LONGEST_DELAY = 30.0
-POLL_SECONDS = 30.0
-"""Longest pause between two looks at something that takes its time."""
 TIMEOUTS = (10.0, 120.0)
 """Seconds until a connection must be there, and that it may be silent."""
 
@@ -86,7 +84,7 @@ class Client:
                 with _quiet(what):
                     return function(*arguments, **options)
             except Exception as error:
-                passing = self._judge(what, error, no)
+                passing = self._judge(what, error, f"; {no}" * bool(no))
             wait = delay if passing.wait is None else passing.wait
             # One that lasted longer than silence may was moving bytes until it broke.
             spent += wait + min(time.monotonic() - began, sum(TIMEOUTS))
@@ -97,7 +95,7 @@ class Client:
             time.sleep(wait)
             delay = min(2 * delay, LONGEST_DELAY)
 
-    def _judge(self, what: str, error: Exception, no: str) -> PassingError:
+    def _judge(self, what: str, error: Exception, then: str) -> PassingError:
         """Tell what may pass from what is final, which is raised."""
         import requests
 
@@ -108,7 +106,7 @@ class Client:
         if isinstance(error.__context__, requests.HTTPError):
             error = error.__context__  # what the client supposes of it would hide Kaggle's own words
         if isinstance(error, requests.HTTPError) and error.response is not None:
-            return self._judge_status(what, error.response, no)
+            return self._judge_status(what, error.response, then)
         if isinstance(error, json.JSONDecodeError):
             return PassingError("something that is not JSON came for Kaggle's answer")
         if isinstance(error, requests.RequestException):
@@ -117,19 +115,23 @@ class Client:
         if isinstance(error, KeyError | TypeError | AttributeError):
             raise KaggleError(f"{what}: this client does not know Kaggle's answer ({error})") from None
         if isinstance(error, ValueError | RuntimeError) or type(error) is Exception:
-            raise KaggleError(f"{what}: {plain(str(error))}{_then(no)}") from None
+            raise KaggleError(f"{what}: {plain(str(error))}{then}") from None
         if isinstance(error, OSError):
             raise UserError(f"{what}: {error.strerror or type(error).__name__} ({error.filename})") from None
         raise error
 
-    def _judge_status(self, what: str, response: Any, no: str) -> PassingError:
+    def _judge_status(self, what: str, response: Any, then: str) -> PassingError:
         status = response.status_code
         if status == 429 or status >= 500:
-            return PassingError(f"Kaggle answered {status}", _retry_after(response))
-        reason = _message(response)
+            wait = response.headers.get("Retry-After", "")
+            return PassingError(f"Kaggle answered {status}", float(wait) if wait.isdecimal() else None)
+        try:
+            reason = plain(str(response.json()["message"]))
+        except (ValueError, KeyError, TypeError):
+            reason = str(response.reason)  # a page's text says nothing
         if status == 401:
             raise self._refused(what, f" (401: {reason})")
-        raise KaggleError(f"{what}: Kaggle answered {status} ({reason}){_then(no)}")
+        raise KaggleError(f"{what}: Kaggle answered {status} ({reason}){then}")
 
     def _sign_in(self) -> Any:
         """Make the client, which reads the credentials and asks Kaggle about a token at import."""
@@ -250,33 +252,7 @@ def _quiet(what: str) -> Iterator[None]:
         HTTPAdapter.send = send
 
 
-def looks() -> Iterator[None]:
-    """Turns of looking at something that takes its time, with pauses between them: short at first."""
-    pause = 0.5
-    while True:
-        yield
-        time.sleep(pause)
-        pause = min(1.5 * pause, POLL_SECONDS)
-
-
-def _retry_after(response: Any) -> float | None:
-    text = response.headers.get("Retry-After", "")
-    return float(text) if text.isdecimal() else None
-
-
-def _message(response: Any) -> str:
-    """Kaggle's own words, else the status's name; a page's text says nothing."""
-    try:
-        return plain(str(response.json()["message"]))
-    except (ValueError, KeyError, TypeError):
-        return str(response.reason)
-
-
 def plain(text: str) -> str:
     """The first line of a text from elsewhere, without what a terminal would obey."""
     line = (text.strip().splitlines() or [""])[0][:300]
     return "".join(letter if letter.isprintable() else " " for letter in line)
-
-
-def _then(advice: str) -> str:
-    return f"; {advice}" if advice else ""

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import shutil
 import zipfile
-from collections.abc import Collection
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
-
-import pandas as pd
 
 from humanmade import competition, files
 from humanmade.data import manifest
 from humanmade.errors import KaggleError
-from humanmade.kaggle import packing
+from humanmade.kaggle import archives
 from humanmade.kaggle.client import Client
 from humanmade.progress import progress, warn
 
-LARGEST = 64 * 2**20
-"""Bytes of a table or a picture; the competition's largest have some millions."""
 DOWNLOADS = ".downloads"
 
 
@@ -35,18 +31,23 @@ def download(client: Client, folder: Path) -> str:
     """
     files.make_folder(folder)
     contest = competition.CURRENT
-    if not all((folder / name).is_file() for name in contest.tables):
-        _bring_tables(client, folder)
+    if lacking := _missing(folder, contest.tables):
+        archive = _fetch(client, folder, client.api.competition_download_files, contest.slug, contest.advice)
+        _unpack(archive, folder, lacking, "tables")
+        archive.unlink()
+        if lacking := _missing(folder, contest.tables):
+            raise KaggleError(
+                f"download {contest.slug}: the archive holds no {lacking[0]}; see the competition's page"
+            )
     table = manifest.load([folder], pictures=False)
-    if missing := _missing(folder, table):
-        _, slug = contest.dataset.split("/")
+    if lacking := _missing(folder, table["name"]):
         advice = f"look at https://www.kaggle.com/datasets/{contest.dataset}"
         _require_space(client, folder, contest.dataset, advice)
-        archive = _fetch(client, folder, slug, client.api.dataset_download_files, contest.dataset, advice)
-        _unpack(archive, {name: folder / name for name in missing}, "pictures")
-        if missing := _missing(folder, table):
+        archive = _fetch(client, folder, client.api.dataset_download_files, contest.dataset, advice)
+        _unpack(archive, folder, lacking, "pictures")
+        if lacking := _missing(folder, table["name"]):
             raise KaggleError(
-                f"{folder}: {len(missing)} of {len(table)} pictures are missing, {missing[0]} first; "
+                f"{folder}: {len(lacking)} of {len(table)} pictures are missing, {lacking[0]} first; "
                 f"dataset {contest.dataset} lacks them ({archive} is kept)"
             )
         archive.unlink()
@@ -56,26 +57,18 @@ def download(client: Client, folder: Path) -> str:
     return f"{folder}: complete; {len(train)} train pictures{pairs}, {len(test)} test pictures"
 
 
-def _bring_tables(client: Client, folder: Path) -> None:
-    contest = competition.CURRENT
-    fetch = client.api.competition_download_files
-    archive = _fetch(client, folder, contest.slug, fetch, contest.slug, contest.advice)
-    _unpack(archive, {name: folder / name for name in contest.tables}, "tables")
-    archive.unlink()
-    for name in contest.tables:
-        if not (folder / name).is_file():
-            raise KaggleError(
-                f"download {contest.slug}: the archive holds no {name}; see the competition's page"
-            )
+def _missing(folder: Path, names: Iterable[str]) -> list[str]:
+    return [name for name in names if not (folder / name).is_file()]
 
 
-def _missing(folder: Path, table: pd.DataFrame) -> list[str]:
-    return [name for name in table["name"] if not (folder / name).is_file()]
+def _archive(folder: Path, what: str) -> Path:
+    """Where the client puts the archive of a competition or of a dataset."""
+    return folder / DOWNLOADS / f"{what.split('/')[-1]}.zip"
 
 
-def _fetch(client: Client, folder: Path, slug: str, function: Any, what: str, advice: str) -> Path:
+def _fetch(client: Client, folder: Path, function: Any, what: str, advice: str) -> Path:
     """Download an archive, going on with a part of it that is there, and for as long as more of it comes."""
-    archive = folder / DOWNLOADS / f"{slug}.zip"
+    archive = _archive(folder, what)
     files.make_folder(archive.parent)
     print(f"downloading {what}", flush=True)
     while True:
@@ -88,7 +81,7 @@ def _fetch(client: Client, folder: Path, slug: str, function: Any, what: str, ad
                 raise
             warn(f"{error}; going on, as {_size(archive) / 1e6:.0f} MB have come")
     if not zipfile.is_zipfile(archive):
-        for path in archive.parent.glob(f"{slug}.*"):
+        for path in archive.parent.glob(f"{archive.stem}.*"):
             # The client takes the name's end from the address of what came, slashes and all.
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         raise KaggleError(f"download {what}: no whole zip archive came, so it was removed; run this again")
@@ -106,49 +99,26 @@ def _require_space(client: Client, folder: Path, reference: str, advice: str) ->
             return int(kaggle.datasets.dataset_api_client.get_dataset(request).total_bytes)
 
     size = client.call(f"size of {reference}", ask, no=advice)
-    part = folder / DOWNLOADS / f"{reference.split('/')[1]}.zip"
-    packing.require_space(folder, max(0, 2 * size - _size(part)), f"to download and unpack {reference}")
+    needed = max(0, 2 * size - _size(_archive(folder, reference)))
+    archives.require_space(folder, needed, f"to download and unpack {reference}")
 
 
 def _size(file: Path) -> int:
     return file.stat().st_size if file.is_file() else 0
 
 
-def _unpack(archive: Path, wanted: dict[str, Path], what: str) -> None:
-    """Take the wanted files out of an archive, wherever in it they lie; existing ones are kept.
-
-    Args:
-        wanted: where each file goes, by its path's end inside the archive.
-    """
+def _unpack(archive: Path, folder: Path, names: Iterable[str], what: str) -> None:
+    """Take the named files out of an archive, wherever in it they lie: names are the ends of paths there."""
+    wanted, members = set(names), dict[str, zipfile.ZipInfo]()
     try:
         with zipfile.ZipFile(archive) as opened:
-            members = _members(opened, wanted)
-            _check_sizes(archive, members.values())
+            for member in opened.infolist():
+                parts = member.filename.split("/")
+                for name in wanted.intersection("/".join(parts[first:]) for first in range(len(parts))):
+                    members.setdefault(name, member)
+            archives.require_space(folder, sum(member.file_size for member in members.values()), "to unpack")
             for name, member in progress(members.items(), f"unpacking {what}", "files", len(members)):
-                if not wanted[name].exists():
-                    with files.whole_file(wanted[name]) as scratch, opened.open(member) as source:
-                        scratch.write_bytes(source.read())
-    except packing.DAMAGED as error:
+                archives.take_out(opened, member, folder / name)
+    except archives.DAMAGED as error:
         archive.unlink(missing_ok=True)
         raise KaggleError(f"{archive}: damaged ({error}), so it was removed; run this again") from None
-
-
-def _members(opened: zipfile.ZipFile, wanted: dict[str, Path]) -> dict[str, zipfile.ZipInfo]:
-    """The archive's members by the wanted name that their path ends in."""
-    members: dict[str, zipfile.ZipInfo] = {}
-    for member in opened.infolist():
-        parts = member.filename.split("/")
-        for name in ("/".join(parts[first:]) for first in range(len(parts))):
-            if name in wanted and not member.is_dir():
-                members.setdefault(name, member)
-    return members
-
-
-def _check_sizes(archive: Path, members: Collection[zipfile.ZipInfo]) -> None:
-    for member in members:
-        if member.file_size > LARGEST:
-            raise KaggleError(
-                f"{archive}: '{member.filename}' claims {member.file_size} bytes, more than {LARGEST}; "
-                "nothing was unpacked"
-            )
-    packing.require_space(archive.parent, sum(member.file_size for member in members), "to unpack")

@@ -1,41 +1,41 @@
-"""What is attached to a kernel: the competition, runs of other kernels, weights, data sets of one's own."""
+"""What is attached to a kernel: the competition, runs of other kernels, data sets of one's own."""
 
 from __future__ import annotations
 
 import itertools
-import os
-from collections.abc import Iterator, Sequence
-from functools import cached_property
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NoReturn
 
-from humanmade import competition, files, run
+from humanmade import competition, places, run
+from humanmade.data import manifest
 from humanmade.errors import UserError
-from humanmade.kaggle import packing
+from humanmade.kaggle import archives
 
 MOST_LISTED = 100
 """Folders of the inputs that are listed where something is missing."""
 
 
 class Inputs:
-    """The read-only folder with a folder for each thing that is attached; walked once."""
+    """The read-only folder with a folder for each thing that is attached."""
 
     def __init__(self, root: Path, scratch: Path) -> None:
         """
         Args:
             root: the folder, /kaggle/input.
-            scratch: where weights are joined.
+            scratch: where packed folds are unpacked.
         """
         self.root, self.scratch = root, scratch
+        self.folders = places.attached(root)
 
-    def data(self, extra: Sequence[str] = ()) -> list[str]:
-        """`--data` of the competition, one folder or one of tables and one of pictures, and `--extra`.
+    def data(self, extra: Iterable[str] = ()) -> list[Path]:
+        """The competition, in one folder or in one of tables and one of pictures.
 
         Args:
-            extra: `owner/slug` of datasets with labelled pictures.
+            extra: `owner/slug` of datasets that are never the competition.
 
         Raises:
-            UserError: they are not among the inputs.
+            UserError: it is not among the inputs.
         """
         contest = competition.CURRENT
         folders = [folder for folder in self.folders if not any(self._inside(folder, name) for name in extra)]
@@ -45,9 +45,18 @@ class Inputs:
             lacking = " and ".join(contest.pictures if tables else contest.tables)
             self._refuse(f"no folder with {lacking} among the inputs")
         both = [folder for folder in pictures if folder in tables]
-        chosen = [("--data", folder) for folder in both[:1] or [tables[0], pictures[0]]]
-        chosen += [("--extra", self._labelled(name)) for name in extra]
-        return [part for option, folder in chosen for part in (option, str(folder))]
+        return both[:1] or [tables[0], pictures[0]]
+
+    def labelled(self, reference: str) -> Path:
+        """The folder of a dataset that has a table; its topmost one where none has.
+
+        Raises:
+            UserError: it is not among the inputs.
+        """
+        own = self.folders_of(reference)
+        if not own:
+            self._refuse(f"{reference}: no such dataset among the inputs")
+        return next(filter(manifest.has_table, own), own[0])
 
     def runs_of(self, reference: str) -> list[Path]:
         """Runs that a kernel left, by name, wherever its outputs are mounted, with their folds unpacked.
@@ -56,69 +65,29 @@ class Inputs:
             UserError: there is none.
         """
         runs: dict[str, Path] = {}
-        for folder in self.folders:
-            whole = (folder / run.RECIPE).is_file() and (folder / run.FOLDS).is_file()
-            if whole and self._inside(folder, reference):
+        for folder in self.folders_of(reference):
+            if (folder / run.RECIPE).is_file() and (folder / run.FOLDS).is_file():
                 runs.setdefault(folder.name, folder)
         if not runs:
             self._refuse(f"{reference}: no run of it among the inputs")
         return [self._unpacked(reference, folder) for folder in runs.values()]
 
-    def files_of(self, reference: str, name: str) -> list[Path]:
-        """Files of a name in what is attached as `owner/slug`."""
-        own = (folder / name for folder in self.folders if self._inside(folder, reference))
-        return [path for path in own if path.is_file()]
+    def folders_of(self, reference: str) -> list[Path]:
+        """Folders of what is attached as `owner/slug`."""
+        return [folder for folder in self.folders if self._inside(folder, reference)]
 
     def _unpacked(self, reference: str, folder: Path) -> Path:
-        if not packing.packed_folds(folder):
+        if not any(folder.glob("fold*.zip")):
             return folder
         place = self.scratch / "unpacked" / reference / folder.name
         if not place.is_dir():
-            packing.copy(folder, place)
-            packing.unpack_folds(place)
+            archives.copy(folder, place)
+            archives.unpack_folds(place)
         return place
 
-    @cached_property
-    def weights(self) -> list[str]:
-        """`--weights` with all attached weights in one folder; nothing where there are none."""
-        place = self.scratch / "weights"
-        for folder in self.folders:
-            for file in sorted(folder.glob("*.safetensors")):
-                ours = any((parent / run.RECIPE).is_file() for parent in file.parents)
-                if not ours and not (place / file.name).exists():
-                    files.make_folder(place)
-                    (place / file.name).symlink_to(file)
-        return ["--weights", str(place)] if place.is_dir() else []
-
-    @cached_property
-    def folders(self) -> list[Path]:
-        """All folders in a fixed order, each once, but for those inside folders of pictures."""
-        return list(self._walk())
-
-    def _walk(self) -> Iterator[Path]:
-        contest, seen = competition.CURRENT, set[str]()
-        for place, names, _ in os.walk(self.root, followlinks=True):
-            # Pictures are far too many files to look through.
-            names[:] = sorted({*names} - {*contest.pictures, *contest.more_pictures})
-            real = os.path.realpath(place)
-            if real in seen:
-                names.clear()
-                continue
-            seen.add(real)
-            yield Path(place)
-
     def _inside(self, folder: Path, reference: str) -> bool:
-        """Whether a folder is of what is attached as `owner/slug`."""
         place = f"/{folder.relative_to(self.root).as_posix()}/"
         return f"/{reference}/" in place or place.startswith(f"/{reference.split('/')[1]}/")
-
-    def _labelled(self, reference: str) -> Path:
-        """The folder of a dataset that has a table; its topmost one where none has."""
-        own = [folder for folder in self.folders if self._inside(folder, reference)]
-        if not own:
-            self._refuse(f"{reference}: no such dataset among the inputs")
-        tabled = (f for f in own if (f / "manifest.csv").is_file() or competition.holds(f))
-        return next(tabled, own[0])
 
     def _refuse(self, reason: str) -> NoReturn:
         """Say what the inputs hold, a dozen entries of each folder, and end."""

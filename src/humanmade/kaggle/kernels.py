@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from humanmade import files
 from humanmade.errors import Interrupted, KaggleError, UserError
-from humanmade.kaggle import LONGEST_HOURS, outputs, whole
+from humanmade.kaggle import LONGEST_HOURS, outputs, whole_run
 from humanmade.kaggle.bundle import METADATA
-from humanmade.kaggle.client import Client, looks, plain
-from humanmade.kaggle.orders import Order
+from humanmade.kaggle.client import Client, plain
+from humanmade.kaggle.outputs import Listing
+from humanmade.kaggle.push_request import PushRequest
 from humanmade.progress import Waiting
 from humanmade.run import RUNS
 
@@ -52,19 +52,14 @@ class Pushed:
 
 
 @dataclass(frozen=True)
-class Session:
+class KernelStatus:
     """What Kaggle says of a kernel at one look."""
 
     status: str
     failure: str
-    told: dict[str, Any] = field(default_factory=dict)
-    """What `outputs.json` holds; nothing where there is none."""
+    listing: Listing | None = None
+    """What `outputs.json` says; None where there is none."""
     log: str = ""
-
-    @property
-    def run_id(self) -> str:
-        """That of the outputs; empty where there is none."""
-        return str(self.told.get("run_id", ""))
 
     @property
     def ended(self) -> bool:
@@ -72,8 +67,8 @@ class Session:
         return self.status in FINAL
 
 
-def push(client: Client, order: Order, folder: Path) -> Pushed:
-    """Push the folder that was built for an order, and note it.
+def push(client: Client, request: PushRequest, folder: Path) -> Pushed:
+    """Push the folder that was built for a request, and note it.
 
     An attempt whose answer was lost is repeated: the same script with the same run id becomes one more
     version, and the outputs of either are this push's.
@@ -83,37 +78,28 @@ def push(client: Client, order: Order, folder: Path) -> Pushed:
         UserError: this week's GPU quota does not suffice.
     """
     if files.read_json(folder / METADATA, ("enable_gpu",), "build the kernel again")["enable_gpu"]:
-        print(check_quota(client, order.hours), flush=True)
-    limit = str(int(min(order.hours + STARTUP_HOURS, LONGEST_HOURS) * 3600))
-    what = f"push {order.reference}"
+        print(check_quota(client, request.hours), flush=True)
+    limit = str(int(min(request.hours + STARTUP_HOURS, LONGEST_HOURS) * 3600))
+    what = f"push {request.reference}"
     answer = client.call(what, client.api.kernels_push, str(folder), limit)
     if answer.error:
         raise KaggleError(f"{what}: Kaggle refused it ({plain(answer.error)})")
-    invalid = {
-        "datasets": answer.invalid_dataset_sources,
-        "competitions": answer.invalid_competition_sources,
-        "kernels": answer.invalid_kernel_sources,
-        "models": answer.invalid_model_sources,
-        "tags": answer.invalid_tags,
-    }
-    lacking = "; ".join(f"{kind} {', '.join(names)}" for kind, names in invalid.items() if names)
+    kinds = ("dataset_sources", "competition_sources", "kernel_sources", "model_sources", "tags")
+    invalid = {kind: getattr(answer, f"invalid_{kind}") for kind in kinds}
+    lacking = "; ".join(
+        f"{kind.replace('_source', '')} {', '.join(names)}" for kind, names in invalid.items() if names
+    )
     if lacking:
         raise KaggleError(
             f"{what}: Kaggle does not know {lacking} and runs version {answer.version_number} without; "
             f"stop it at {answer.url}, and correct what is attached"
         )
-    named = "/".join(answer.ref.strip("/").split("/")[-2:]) or order.reference
-    if named.lower() != order.reference.lower():
+    named = "/".join(answer.ref.strip("/").split("/")[-2:]) or request.reference
+    if named.lower() != request.reference.lower():
         raise KaggleError(f"{what}: Kaggle calls it {named}; title and id do not agree, rename one of them")
-    pushed = Pushed(
-        order.kernel,
-        order.recipe,
-        order.reference,
-        answer.version_number,
-        order.run_id,
-        answer.url,
-        time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-    )
+    date = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    names = (request.kernel, request.recipe, request.reference)
+    pushed = Pushed(*names, answer.version_number, request.run_id, answer.url, date)
     files.write_json(STATE / f"{pushed.slug}.json", asdict(pushed))
     return pushed
 
@@ -165,19 +151,18 @@ def find(kernel: str, recipe: str = "") -> Pushed:
     return max(matches, key=lambda pushed: pushed.date)
 
 
-def look(client: Client, pushed: Pushed) -> Session:
+def look(client: Client, pushed: Pushed) -> KernelStatus:
     """Ask for a kernel's status, and once it ended whose outputs it shows."""
-    answer = client.call(
-        f"status of {pushed.reference}",
-        client.api.kernels_status,
-        pushed.reference,
-        no=f"is it still there? see {pushed.url}",
-    )
-    session = Session(answer.status.name, plain(answer.failure_message or ""))
-    if not session.ended:
-        return session
+    advice = f"is it still there? see {pushed.url}"
+    what = f"status of {pushed.reference}"
+    answer = client.call(what, client.api.kernels_status, pushed.reference, no=advice)
+    seen = KernelStatus(answer.status.name, plain(answer.failure_message or ""))
+    if not seen.ended:
+        return seen
     links, log = outputs.links(client, pushed.reference)
-    return replace(session, told=outputs.told(client, links), log=log)
+    link = links.get(outputs.OUTPUTS)
+    listing = outputs.listing(client, pushed.reference, link) if link else None
+    return KernelStatus(seen.status, seen.failure, listing, _as_text(log))
 
 
 def state(client: Client, pushed: Pushed) -> str:
@@ -186,20 +171,13 @@ def state(client: Client, pushed: Pushed) -> str:
     Raises:
         KaggleError: it failed or was cancelled.
     """
-    session = look(client, pushed)
+    seen = look(client, pushed)
     what = f"{pushed}, pushed {pushed.date}"
-    if not session.ended:
-        return f"{what}: {session.status}"
-    if session.run_id not in ("", pushed.run_id):
-        return f"{what}: not started yet; Kaggle still shows the run before, {session.status}"
-    judge(pushed, session)
-    return _completed(what, pushed, session)
-
-
-def _completed(what: str, pushed: Pushed, session: Session) -> str:
-    """What a completed kernel said of the whole run, if it was not that itself, and what to do next."""
-    next_step = f"{what}: COMPLETE; humanmade pull {pushed.kernel} fetches its run"
-    return "\n".join([*whole.found(_log_text(session.log)), next_step])
+    if not seen.ended:
+        return f"{what}: {seen.status}"
+    if seen.listing and seen.listing.run_id != pushed.run_id:
+        return f"{what}: not started yet; Kaggle still shows the run before, {seen.status}"
+    return _completed(what, pushed, seen)
 
 
 def follow(client: Client, pushed: Pushed) -> str:
@@ -213,62 +191,67 @@ def follow(client: Client, pushed: Pushed) -> str:
         Interrupted: Ctrl-C; the kernel runs on.
     """
     try:
-        return _completed(str(pushed), pushed, _follow(client, pushed))
+        return _completed(str(pushed), pushed, _ended(client, pushed))
     except KeyboardInterrupt:
         advice = f"the kernel runs on; humanmade status {pushed.kernel} --wait follows it again"
         raise Interrupted(advice) from None
 
 
-def _follow(client: Client, pushed: Pushed) -> Session:
+def _ended(client: Client, pushed: Pushed) -> KernelStatus:
     """The session at its end."""
-    with Waiting(str(pushed)) as line:
-        running, alive = False, 0.0
-        for _ in looks():
-            if line.seconds > 2 * LONGEST_HOURS * 3600:
-                raise KaggleError(f"{pushed}: has not ended in {2 * LONGEST_HOURS:g} h; look at {pushed.url}")
-            session = look(client, pushed)
-            if not session.ended:
-                running, alive = True, line.seconds
-            # A run that fails early leaves no id; having been seen running, it is this one.
-            ours = session.run_id == pushed.run_id or (running and not session.run_id)
-            if session.ended and ours:
-                break
-            line.show(f"{'the run before: ' * session.ended}{session.status.lower()}")
-            if session.ended and line.seconds - alive > client.patience:
-                if not session.run_id:
-                    judge(pushed, session)
-                raise KaggleError(
-                    f"{pushed.reference}: after {client.patience:.0f} s Kaggle still shows another run's "
-                    f"outputs; look at {pushed.url}"
-                )
-        line.show(session.status.lower())
-    judge(pushed, session)
-    return session
+    running, alive = False, 0.0
+    for line in Waiting(str(pushed)):
+        if line.seconds > 2 * LONGEST_HOURS * 3600:
+            break
+        seen = look(client, pushed)
+        if not seen.ended:
+            running, alive = True, line.seconds
+        # A run that fails early leaves no id; having been seen running, it is this one.
+        ours = seen.listing.run_id == pushed.run_id if seen.listing else running
+        before = seen.ended and not ours
+        line.show(f"{'the run before: ' * before}{seen.status.lower()}")
+        if seen.ended and ours:
+            return seen
+        if before and line.seconds - alive > client.patience:
+            if not seen.listing:
+                return seen
+            raise KaggleError(
+                f"{pushed.reference}: after {client.patience:.0f} s Kaggle still shows another run's "
+                f"outputs; look at {pushed.url}"
+            )
+    raise KaggleError(f"{pushed}: has not ended in {2 * LONGEST_HOURS:g} h; look at {pushed.url}")
 
 
-def judge(pushed: Pushed, session: Session) -> None:
+def _completed(what: str, pushed: Pushed, seen: KernelStatus) -> str:
+    """What a completed kernel said of the whole run, if it was not that itself, and what to do next."""
+    judge(pushed, seen)
+    next_step = f"{what}: COMPLETE; humanmade pull {pushed.kernel} fetches its run"
+    return "\n".join([*whole_run.found(seen.log), next_step])
+
+
+def judge(pushed: Pushed, seen: KernelStatus) -> None:
     """Raise unless a session completed with outputs of this push.
 
     Raises:
         KaggleError: with the end of the kernel's log, which is kept in a file.
     """
-    if session.status == "COMPLETE" and session.run_id == pushed.run_id:
+    listing = seen.listing
+    if listing and listing.run_id != pushed.run_id:
+        raise KaggleError(f"{pushed}: Kaggle shows another run's {seen.status}; look at {pushed.url}")
+    if listing and seen.status == "COMPLETE":
         return
     kept = STATE / f"{pushed.slug}.log"
-    text = _log_text(session.log)
-    files.write_text(kept, text)
-    last = plain(next((line for line in reversed(text.splitlines()) if line.strip()), ""))
-    reason = session.failure or last or "no reason given"
-    if session.run_id not in ("", pushed.run_id):
-        raise KaggleError(f"{pushed}: Kaggle shows another run's {session.status}; look at {pushed.url}")
-    if session.status == "COMPLETE":
+    files.write_text(kept, seen.log)
+    last = plain(next((line for line in reversed(seen.log.splitlines()) if line.strip()), ""))
+    reason = seen.failure or last or "no reason given"
+    if seen.status == "COMPLETE":
         raise KaggleError(f"{pushed}: ended without {outputs.OUTPUTS} ({reason}); its log is {kept}")
     advice = "; pull fetches the folds that it finished, if any, and push --resume goes on"
-    saved = advice if session.run_id else ""
-    raise KaggleError(f"{pushed}: {session.status} ({reason}); its log is {kept}{saved}")
+    saved = advice if listing else ""
+    raise KaggleError(f"{pushed}: {seen.status} ({reason}); its log is {kept}{saved}")
 
 
-def _log_text(log: str) -> str:
+def _as_text(log: str) -> str:
     """A kernel's log as plain text; Kaggle sends a JSON list of pieces."""
     try:
         return "".join(str(piece["data"]) for piece in json.loads(log))

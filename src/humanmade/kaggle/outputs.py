@@ -1,26 +1,37 @@
-"""A kernel's outputs: listed, fetched, and taken for what their hashes say they are."""
+"""A kernel's outputs: listed with hashes while it works and at its end, and found again from here.
+
+`outputs.json` holds the push's run id, which a kernel writes first, and the hash of every other output.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import json
 import re
-from dataclasses import dataclass
+import threading
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from humanmade import files
+from humanmade import files, run
 from humanmade.errors import KaggleError
+from humanmade.kaggle import archives
 from humanmade.kaggle.client import Client, plain
-from humanmade.progress import progress, warn
+from humanmade.run import RUNS
 
 OUTPUTS = "outputs.json"
-"""A kernel's run id, which it writes first, and the hash of every other output, which it adds last."""
-RUNS = "runs"
-"""Folder of the runs that a kernel leaves; a submission may lie beside it."""
 CACHE = "cache.zip"
 """What an unfinished session computed, for the next one; not listed, as nobody else has a use for it."""
 MOST_OUTPUTS = 200
 """Files that Kaggle lists of a session's output."""
+LOOK_SECONDS = 30.0
+"""Between two looks for folds that were finished: what is listed survives a kernel that is killed."""
+CACHED = ("pictures", "features", "counterparts")
+"""Parts of the cache that spare the next session work, the dearest for their size first."""
+MOST_CACHED = 6 * 2**30
+"""Bytes of the cache that an unfinished session leaves to the next one; Kaggle keeps 20 GB."""
 PLAIN = re.compile(r"[^.\\][^\\]{0,199}")
 """A part of an output's name, as far as a file system and a terminal take it for one."""
 PAGE = 20
@@ -33,23 +44,106 @@ LARGEST_LIST = 2**24
 class Listing:
     """What `outputs.json` says."""
 
+    run_id: str
+    """Of the push."""
+    unfinished: bool
+    bytes: int
+    """Of all outputs."""
     files: dict[str, str]
     """SHA-256 of each output, by its name."""
-    unfinished: bool
-    size: int
-    """Bytes of all; 0 where the kernel did not tell."""
 
     @property
     def finished_folds(self) -> list[str]:
         """Names that tell of a finished fold: its scores, or its archive."""
         return [
-            name for name in self.files if re.fullmatch(rf"{RUNS}/[^/]+/fold\w+(/scores\.json|\.zip)", name)
+            name for name in self.files if re.fullmatch(rf"{RUNS}/[^/]+/fold\w+(/{run.DONE}|\.zip)", name)
         ]
 
     @property
     def runs(self) -> list[str]:
         """Names of the runs among the outputs."""
         return sorted({name.split("/")[1] for name in self.files if name.startswith(f"{RUNS}/")})
+
+
+@dataclass
+class OutputFolder:
+    """The folder whose files Kaggle keeps, inside a kernel."""
+
+    folder: Path
+    run_id: str
+
+    def write(self, paths: Iterable[Path], unfinished: bool) -> None:
+        """Write `outputs.json`, listing `paths`."""
+        found = {path: path.stat() for path in sorted(paths) if path.is_file()}
+        listed = {
+            path.relative_to(self.folder).as_posix(): _sha256(path, stat.st_size, stat.st_mtime_ns)
+            for path, stat in found.items()
+        }
+        size = sum(stat.st_size for stat in found.values())
+        files.write_json(self.folder / OUTPUTS, asdict(Listing(self.run_id, unfinished, size, listed)))
+
+    @contextlib.contextmanager
+    def watched(self) -> Iterator[None]:
+        """List the finished folds of what runs inside, as soon as they are."""
+        ended = threading.Event()
+
+        def watch() -> None:
+            while not ended.wait(LOOK_SECONDS):
+                self.write(self._finished(), unfinished=True)
+
+        thread = threading.Thread(target=watch, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+
+    def close(self, unfinished: bool, cache: Path) -> None:
+        """List everything, each fold as one archive where Kaggle would not show all files.
+
+        Args:
+            cache: of an unfinished session is left for the next one, unlisted: nobody pulls it.
+        """
+        for path in self.folder.glob(f"{RUNS}/**/.*"):
+            path.unlink(missing_ok=True)  # half-written by a process that was ended
+        if unfinished:
+            self._keep(cache)
+        if len(self._all()) >= MOST_OUTPUTS:
+            print(f"packing each fold, as Kaggle lists {MOST_OUTPUTS} outputs at most", flush=True)
+            for folder in self.folder.glob(f"{RUNS}/*"):
+                archives.pack_folds(folder)
+        self.write(self._all(), unfinished)
+
+    def _all(self) -> list[Path]:
+        # Kaggle itself keeps __notebook__.ipynb there, and still writes to it.
+        made = [*self.folder.glob("[!._]*"), *self.folder.glob(f"{RUNS}/**/*")]
+        return [path for path in made if path.is_file() and path.name not in (OUTPUTS, CACHE)]
+
+    def _finished(self) -> set[Path]:
+        """Finished folds, and what makes their folder a run."""
+        folds = [done.parent for done in self.folder.glob(f"{RUNS}/*/fold*/{run.DONE}")]
+        begun = {fold.parent / name for fold in folds for name in (run.RECIPE, *run.BEGUN)}
+        return begun.union(*(fold.rglob("[!.]*") for fold in folds))
+
+    def _keep(self, cache: Path) -> None:
+        kept, left = [], MOST_CACHED
+        for part in (cache / name for name in CACHED):
+            size = sum(path.stat().st_size for path in part.rglob("*") if path.is_file())
+            if size > left:
+                print(f"{part.name}: {size / 1e9:.1f} GB are too many to keep; --resume makes them anew")
+            elif size:
+                print(f"keeping {size / 1e9:.1f} GB of {part.name} for --resume", flush=True)
+                kept.append(part)
+                left -= size
+        if kept:
+            archives.pack(kept, self.folder / CACHE)
+
+
+@functools.cache
+def _sha256(path: Path, size: int, changed: int) -> str:
+    """Hash a file once for each time that it was written."""
+    return files.sha256(path)
 
 
 def links(client: Client, reference: str) -> tuple[dict[str, str], str]:
@@ -77,28 +171,34 @@ def links(client: Client, reference: str) -> tuple[dict[str, str], str]:
     return by_name, log
 
 
-def told(client: Client, by_name: dict[str, str]) -> dict[str, Any]:
-    """What `outputs.json` holds; nothing where a kernel left none.
+def listing(client: Client, reference: str, link: str) -> Listing:
+    """What the `outputs.json` behind a link says.
 
     Raises:
-        KaggleError: its link is dead, or serves too much, or what is not JSON.
+        KaggleError: the link is dead or serves too much, or `read` does not understand what came.
     """
+
+    def get() -> Any:
+        content = b""
+        for part in served(link):
+            content += part
+            if len(content) > LARGEST_LIST:
+                raise KaggleError(f"output {OUTPUTS}: has more than {LARGEST_LIST} bytes; push it again")
+        return json.loads(content)
+
+    return read(client.call(f"output {OUTPUTS}", get, no="push it again"), reference)
+
+
+def served(link: str) -> Iterator[bytes]:
+    """What a link serves, in parts; for use inside a call of the client, which tries again."""
     import requests
 
-    def get() -> dict[str, Any]:
-        content = b""
-        with requests.get(by_name[OUTPUTS], stream=True) as response:  # noqa: S113 - as in `_get`
-            response.raise_for_status()
-            for part in response.iter_content(CHUNK):
-                content += part
-                if len(content) > LARGEST_LIST:
-                    raise KaggleError(f"output {OUTPUTS}: has more than {LARGEST_LIST} bytes; push it again")
-        return dict(json.loads(content))
-
-    return client.call(f"output {OUTPUTS}", get, no="push it again") if OUTPUTS in by_name else {}
+    with requests.get(link, stream=True) as response:  # noqa: S113 - the client's calls all have a timeout
+        response.raise_for_status()
+        yield from response.iter_content(CHUNK)
 
 
-def read_listing(told: dict[str, Any], reference: str) -> Listing:
+def read(told: Any, reference: str) -> Listing:
     """Understand what `outputs.json` holds.
 
     Raises:
@@ -107,64 +207,14 @@ def read_listing(told: dict[str, Any], reference: str) -> Listing:
     bad = f"{reference}: its {OUTPUTS} is damaged"
     try:
         hashes = {str(name): str(digest) for name, digest in told["files"].items()}
-        unfinished, size = bool(told["unfinished"]), int(told.get("bytes", 0))
+        found = Listing(str(told["run_id"]), bool(told["unfinished"]), int(told.get("bytes", 0)), hashes)
     except (ValueError, KeyError, TypeError, AttributeError):
         raise KaggleError(f"{bad}; push it again") from None
     for name, digest in hashes.items():
         parts = name.split("/")
         plain_parts = all(PLAIN.fullmatch(part) and part.isprintable() for part in parts)
-        if not plain_parts or (len(parts) > 1 and (parts[0] != RUNS or len(parts) < 3)):
+        if not plain_parts or (len(parts) > 1 and (parts[0] != str(RUNS) or len(parts) < 3)):
             raise KaggleError(f"{bad}: it names '{plain(name)}', outside of {RUNS}/; nothing was fetched")
         if not re.fullmatch(r"[0-9a-f]{64}", digest):
             raise KaggleError(f"{bad}: '{plain(name)}' has no SHA-256; push it again")
-    return Listing(hashes, unfinished, size)
-
-
-def download(client: Client, reference: str, hashes: dict[str, str], scratch: Path) -> None:
-    """Fetch files into `scratch` until each has its hash; what is there already is kept.
-
-    Links are asked for again once, for they expire.
-
-    Raises:
-        KaggleError: an output is missing, or not what the kernel wrote.
-    """
-    for attempt in (1, 2):
-        missing = [
-            name
-            for name, digest in hashes.items()
-            if not (scratch / name).is_file() or files.sha256(scratch / name) != digest
-        ]
-        if not missing:
-            return
-        by_name, _ = links(client, reference)
-        for name in progress(missing, f"pulling {reference}", "files", len(missing)):
-            if name not in by_name:
-                raise KaggleError(
-                    f"{reference}: {name} is not among its {len(by_name)} outputs; push it again"
-                )
-            try:
-                _fetch(client, name, by_name[name], scratch, hashes[name])
-            except KaggleError as error:
-                if attempt == 2:
-                    raise
-                warn(f"{error}; asking for new links")
-
-
-def _fetch(client: Client, name: str, link: str, scratch: Path, digest: str) -> None:
-    with files.whole_file(scratch / name) as aside:
-        client.call(f"output {name}", _get, link, aside)
-        if files.sha256(aside) != digest:
-            with aside.open("rb") as file:
-                page = file.read(200).lstrip()[:1] == b"<"
-            problem = "an error page" if page else "other bytes"
-            raise KaggleError(f"output {name}: its link served {problem}, not what the kernel wrote")
-
-
-def _get(link: str, path: Path) -> None:
-    import requests
-
-    with requests.get(link, stream=True) as response:  # noqa: S113 - the client's calls all have a timeout
-        response.raise_for_status()
-        with path.open("wb") as file:
-            for part in response.iter_content(CHUNK):
-                file.write(part)
+    return found

@@ -9,23 +9,21 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from humanmade import files, run
+from humanmade import files, places, run
 from humanmade import recipe as recipes
-from humanmade.errors import UserError
-from humanmade.kaggle import SMALL, packing, whole
+from humanmade.data.defaults import Choice, data_or_demo
+from humanmade.errors import COMPLAINT, UserError
+from humanmade.kaggle import SMALL, archives, whole_run
 from humanmade.kaggle.inputs import Inputs
-from humanmade.kaggle.outbox import Outbox
-from humanmade.kaggle.outputs import CACHE, RUNS
-from humanmade.run import Run
+from humanmade.kaggle.outputs import CACHE, OutputFolder
+from humanmade.run import RUNS, Run
 
 MOST_BROKEN = 0.01
 """Share of the train pictures that may be unreadable; more means that something else is wrong."""
-COMPLAINT = "humanmade: "
-"""How the last words of a command that failed begin."""
 KEPT = (run.RECIPE, run.FOLDS, run.PICTURES, run.OOF, run.SCORES)
 """What a run under other views keeps of the run that it is of."""
 
@@ -48,6 +46,11 @@ class Session:
         """What is computed once, by this session's verbs and the next session's."""
         return self.scratch / "cache"
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """What its verbs are told of the machine."""
+        return {"HUMANMADE_CACHE": str(self.cache), "HF_HUB_OFFLINE": "1"}
+
     def train(
         self,
         recipe: str,
@@ -69,18 +72,18 @@ class Session:
             extra: `owner/slug` of datasets with labelled pictures that join every training part.
         """
         job, small = recipes.load(recipe, settings), "--limit" in options
+        data, more = self.inputs.data(extra), [self.inputs.labelled(name) for name in extra]
         out = self.working / RUNS / f"{job.name}{SMALL * small}"
         if resume:
             self._take_up(resume, out)
-        overrides = [part for setting in settings for part in ("--set", setting)]
-        data = self.inputs.data(extra)
         left = max(hours - (time.monotonic() - self.began) / 3600, 1e-6)
+        given = [*_words("--data", data), *_words("--extra", more), *_words("--set", settings), *options]
         ends = ["--out", str(out), "--hours", f"{left:.6f}", "--most-broken", str(MOST_BROKEN)]
         began = time.monotonic()
-        self._humanmade(["cv", recipe, *data, *overrides, *options, *ends, *self.inputs.weights], self.ranks)
+        self._humanmade(["cv", recipe, *given, *ends], self.ranks)
         if small:
             seconds = time.monotonic() - began
-            print("\n".join(whole.lines(Run(out), job, data, seconds, self.ranks)), flush=True)
+            print("\n".join(whole_run.lines(Run(out), job, data, more, seconds, self.ranks)), flush=True)
         self.unfinished = Run(out).scores.unfinished
         if (out / run.SUBMISSION).is_file():
             shutil.copyfile(out / run.SUBMISSION, self.working / run.SUBMISSION)
@@ -90,9 +93,10 @@ class Session:
         earlier = [folder for folder in self.inputs.runs_of(reference) if folder.name == out.name]
         if not earlier:
             raise UserError(f"{reference}: no run {out.name} of it among the inputs")
-        packing.copy(earlier[0], out)
-        for archive in self.inputs.files_of(reference, CACHE)[:1]:
-            packing.unpack(archive, self.cache)
+        archives.copy(earlier[0], out)
+        kept = (folder / CACHE for folder in self.inputs.folders_of(reference))
+        if archive := next(filter(Path.is_file, kept), None):
+            archives.unpack(archive, self.cache)
         print(f"going on with {earlier[0]}", flush=True)
 
     def predict(self, recipe: str, references: Sequence[str], settings: Sequence[str]) -> None:
@@ -102,12 +106,12 @@ class Session:
             recipe: its TTA views are what the runs predict with.
             references: `owner/slug` of kernels whose runs are attached.
         """
-        views, data = recipes.load(recipe, settings).views, self.inputs.data()
+        views = recipes.load(recipe, settings).views
         made: list[Path] = []
         for reference in references:
             for source in self.inputs.runs_of(reference):
                 made.append(self.working / RUNS / f"{source.name}-predict")
-                self._predict(source, made[-1], views, data)
+                self._predict(source, made[-1], views)
         self._blend(made, [])
 
     def blend(self, references: Sequence[str], settings: Sequence[str]) -> None:
@@ -120,25 +124,23 @@ class Session:
         pairs = [setting.partition("=") for setting in settings]
         self._blend(members, [part for key, _, value in pairs for part in (f"--{key}", value)])
 
-    def _predict(self, source: Path, out: Path, views: list[str], data: list[str]) -> None:
+    def _predict(self, source: Path, out: Path, views: list[str]) -> None:
         """Predict with a run under other views, and keep what blending needs of it."""
         if out.exists():
             raise UserError(f"run {source.name}: of this name there are two; predict with them apart")
         viewed = Run(self.scratch / out.name)
-        packing.copy(source, viewed.folder)
+        archives.copy(source, viewed.folder)
         recipes.save(recipes.change(Run(source).recipe, views=views), viewed.folder / run.RECIPE)
-        test = ["--out", str(out / run.TEST)]
-        self._humanmade(
-            ["predict", str(viewed.folder), *data, *test, "--skip-broken", *self.inputs.weights], self.ranks
-        )
+        given = [*_words("--data", self.inputs.data()), "--out", str(out / run.TEST), "--skip-broken"]
+        self._humanmade(["predict", str(viewed.folder), *given], self.ranks)
         for name in KEPT:
             if (viewed.folder / name).is_file():
                 shutil.copyfile(viewed.folder / name, out / name)
         self.unfinished |= viewed.scores.unfinished
 
     def _blend(self, members: Sequence[Path], options: Sequence[str]) -> None:
-        out = self.working / run.SUBMISSION
-        self._humanmade(["blend", *map(str, members), *self.inputs.data(), *options, "--out", str(out)])
+        given = [*_words("--data", self.inputs.data()), *options]
+        self._humanmade(["blend", *map(str, members), *given, "--out", str(self.working / run.SUBMISSION)])
 
     def _humanmade(self, arguments: Sequence[str], ranks: int = 1) -> None:
         """Run a verb in a process of its own, or in several that torchrun starts."""
@@ -146,7 +148,7 @@ class Session:
         if ranks > 1:
             launch += ["torch.distributed.run", "--standalone", "--local-addr", "127.0.0.1"]
             launch += ["--nproc-per-node", str(ranks), "-m"]
-        environment = os.environ | {"HUMANMADE_CACHE": str(self.cache), "HF_HUB_OFFLINE": "1"}
+        environment = os.environ | self.environment
         environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // ranks)))
         print("humanmade " + " ".join(arguments), flush=True)
         command = [*launch, "humanmade", *arguments]
@@ -163,6 +165,11 @@ class Session:
             raise UserError(f"{arguments[0]} ended with exit code {child.returncode}: {reason}")
 
 
+def _words(option: str, values: Iterable[object]) -> list[str]:
+    """An option that is given once for each value."""
+    return [word for value in values for word in (option, str(value))]
+
+
 @contextlib.contextmanager
 def session(run_id: str, gpu: bool = True) -> Iterator[Session]:
     """Begin a kernel's work, and list its outputs as folds are finished and at the end, also after a failure.
@@ -177,32 +184,54 @@ def session(run_id: str, gpu: bool = True) -> Iterator[Session]:
     Raises:
         SystemExit: 2, after one line that says why.
     """
-    root = Path(os.environ.get("HUMANMADE_KAGGLE", "/kaggle"))
+    root = places.kaggle()
     scratch = Path(tempfile.mkdtemp(prefix="humanmade-scratch-"))
     current = Session(Inputs(root / "input", scratch), files.make_folder(root / "working"), scratch)
-    outbox = Outbox(current.working, run_id)
+    outputs = OutputFolder(current.working, run_id)
     try:
         # One that is ended before its time leaves its id all the same.
-        outbox.write([], unfinished=True)
+        outputs.write([], unfinished=True)
         print(", ".join(f"{name} {version}" for name, version in run.versions().items()), flush=True)
         ranks = os.environ.get("HUMANMADE_RANKS")
         if ranks:
             current.ranks = int(ranks)
         elif gpu:
             current.ranks = len(working_gpus())
-        with outbox.watched():
+        with outputs.watched():
             yield current
     except BaseException as error:
         current.unfinished = True
         if not isinstance(error, UserError):
             raise
-        print(f"humanmade: {error}", file=sys.stderr, flush=True)
+        print(f"{COMPLAINT}{error}", file=sys.stderr, flush=True)
         sys.exit(2)
     finally:
-        outbox.close(current.unfinished, current.cache)
+        outputs.close(current.unfinished, current.cache)
         shutil.rmtree(scratch, ignore_errors=True)
     if current.unfinished:
         print("unfinished: push with --resume goes on from here", flush=True)
+
+
+def begin_notebook(run_id: str) -> tuple[Choice, contextlib.ExitStack]:
+    """In a kernel find what is attached, and work where outputs are kept; at home take data/ or the demo.
+
+    Args:
+        run_id: of the push; empty at home.
+
+    Returns:
+        The data, and what has to be closed at the end: in a kernel, what was left then is listed for `pull`.
+
+    Raises:
+        SystemExit: 2, in a kernel without the competition's data, after one line that says why.
+    """
+    with contextlib.ExitStack() as opened:
+        if not run_id:
+            return data_or_demo(()), opened
+        current = opened.enter_context(session(run_id, gpu=False))
+        data = Choice(current.inputs.data())
+        os.environ |= current.environment
+        os.chdir(current.working)
+        return data, opened.pop_all()
 
 
 def working_gpus() -> list[str]:

@@ -11,7 +11,7 @@ from typing import Any
 from humanmade import competition, files, ledger
 from humanmade.data import manifest
 from humanmade.errors import Interrupted, KaggleError, UserError
-from humanmade.kaggle.client import Client, looks, plain
+from humanmade.kaggle.client import Client, plain
 from humanmade.ledger import Row
 from humanmade.progress import Waiting, warn
 
@@ -95,28 +95,31 @@ def follow(client: Client, row: Row) -> Row:
         Interrupted: the user waits no longer.
     """
     try:
-        return _wait(client, row)
+        entry = _ended(client, row)
     except KeyboardInterrupt:
         raise Interrupted("it is sent; humanmade scores asks for its score") from None
-
-
-def _wait(client: Client, row: Row) -> Row:
-    with Waiting(row["file"]) as line:
-        for _ in looks():
-            entries = client.call("score", _page, client, no=competition.CURRENT.advice)
-            entry = next((entry for entry in entries if str(entry.ref) == row["ref"]), None)
-            state = entry.status.name if entry else "not listed yet"
-            line.show(state.lower())
-            if entry and state != "PENDING":
-                row = _scored(row, entry)
-                ledger.record([row])
-                if state == "ERROR":
-                    raise KaggleError(f"{row['file']}: Kaggle could not score it: {_reason(entry)}")
-                break
-            if line.seconds > SCORING_SECONDS:
-                warn(f"{row['file']}: still not scored; humanmade scores asks again")
-                break
+    if entry is None:
+        warn(f"{row['file']}: still not scored; humanmade scores asks again")
+        return row
+    row = _scored(row, entry)
+    ledger.record([row])
+    if entry.status.name == "ERROR":
+        raise KaggleError(f"{row['file']}: Kaggle could not score it: {_reason(entry)}")
     return row
+
+
+def _ended(client: Client, row: Row) -> Any:
+    """What Kaggle says of a submission that it is done with; None where that takes too long."""
+    for line in Waiting(row["file"]):
+        entries = client.call("score", _page, client, no=competition.CURRENT.advice)
+        entry = next((entry for entry in entries if str(entry.ref) == row["ref"]), None)
+        state = entry.status.name if entry else "not listed yet"
+        line.show(state.lower())
+        if entry and state != "PENDING":
+            return entry
+        if line.seconds > SCORING_SECONDS:
+            break
+    return None
 
 
 def refresh(client: Client) -> list[Row]:

@@ -2,45 +2,36 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from humanmade import files, places, pretrained, yardsticks
+from humanmade import files, places, pretrained
 from humanmade.errors import KaggleError, UserError
-from humanmade.kaggle.client import Client, looks, plain
+from humanmade.kaggle import slug
+from humanmade.kaggle.client import Client, plain
+from humanmade.pretrained import HALVES, half_file
 from humanmade.progress import Waiting
 
-HALVES = ("encoder", "decoder")
+CONVERTED = "taef2"
+"""The autoencoder whose halves are made of a checkpoint in diffusers' layout."""
 DIFFUSERS = "diffusion_pytorch_model.safetensors"
 """The name of any checkpoint in diffusers' layout."""
 PREPARING_SECONDS = 3600.0
 """Longest wait until Kaggle has prepared a dataset."""
 
 
-def slug(name: str) -> str:
-    """The one dataset that weights of a name are kept in; Kaggle takes 6 to 50 characters.
-
-    timm's default tag of a model may stand in its name or not.
-    """
+def dataset(name: str) -> str:
+    """The slug of the one dataset that weights of a name are kept in, with timm's default tag or without."""
     architecture, _, tag = name.partition(".")
-    if tag and tag == _default_tag(architecture):
-        name = architecture
-    whole = "humanmade-weights-" + re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
-    short = f"{whole[:41].rstrip('-')}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
-    return whole if len(whole) <= 50 else short
+    if tag:
+        import timm  # takes seconds; most names have no tag
 
-
-def _default_tag(architecture: str) -> str | None:
-    # timm takes seconds to import; most names have no tag.
-    import timm
-
-    settings = timm.get_pretrained_cfg(architecture) if timm.is_model(architecture) else None
-    return settings.tag if settings else None
+        settings = timm.get_pretrained_cfg(architecture) if timm.is_model(architecture) else None
+        name = architecture if settings and settings.tag == tag else name
+    return slug(f"humanmade-weights-{name}")
 
 
 def find(name: str) -> list[Path]:
@@ -56,11 +47,11 @@ def find(name: str) -> list[Path]:
 
     from humanmade.detectors import weights
 
-    names = _halves(name)
+    names = [half_file(name, half) for half in HALVES]
     place = next((place for place in pretrained.folders() if all((place / n).is_file() for n in names)), None)
     if place:
         paths = [place / half for half in names]
-    elif name == yardsticks.AUTOENCODER:
+    elif name.startswith(pretrained.AUTOENCODERS):
         paths = _convert(name)
     else:
         paths = [weights.find_weights(name)[0] or _download_weights(name)]
@@ -71,10 +62,6 @@ def find(name: str) -> list[Path]:
         except (SafetensorError, OSError) as error:
             raise UserError(f"{path}: damaged weights ({error}); remove the file") from None
     return paths
-
-
-def _halves(name: str) -> list[str]:
-    return [f"{name}_{half}.safetensors" for half in HALVES]
 
 
 def _convert(name: str) -> list[Path]:
@@ -88,18 +75,23 @@ def _convert(name: str) -> list[Path]:
     from safetensors import SafetensorError
     from safetensors.torch import load_file, save_file
 
-    from humanmade.detectors import latent
+    from humanmade.detectors.autoencoder import LatentAutoencoder
 
-    searched = pretrained.folders()
-    path = next((place / DIFFUSERS for place in searched if (place / DIFFUSERS).is_file()), None)
+    searched, made = (
+        pretrained.folders(),
+        [places.cache("weights") / half_file(name, half) for half in HALVES],
+    )
+    # Others of the family have one layout, so that nothing would tell whose a file of that name is.
+    known = [place / DIFFUSERS for place in searched if name == CONVERTED]
+    path = next(filter(Path.is_file, known), None)
     if path is None:
+        other = f", nor {DIFFUSERS} of madebyollin/{name} (MIT)" if known else ""
         raise UserError(
-            f"no {' and '.join(_halves(name))}, nor {DIFFUSERS} of madebyollin/{name} (MIT); "
-            "put them into a folder and name that with --weights. "
-            f"Looked in: {', '.join(map(str, searched))}"
+            f"no {' and '.join(half.name for half in made)}{other}; put them into a folder and name that "
+            f"with --weights. Looked in: {', '.join(map(str, searched))}"
         )
     halves: dict[str, dict[str, Any]] = {half: {} for half in HALVES}
-    network = latent.LatentAutoencoder()
+    network = LatentAutoencoder()
     try:
         for key, tensor in load_file(path).items():
             half, _, layer, rest = key.split(".", 3)
@@ -108,7 +100,6 @@ def _convert(name: str) -> list[Path]:
             getattr(network, half).load_state_dict(tensors)
     except (RuntimeError, SafetensorError, ValueError, KeyError) as error:
         raise UserError(f"{path}: is not {name} in diffusers' layout ({str(error)[:200]})") from None
-    made = [places.cache("weights") / half for half in _halves(name)]
     for tensors, target in zip(halves.values(), made, strict=True):
         with files.whole_file(target) as scratch:
             save_file(tensors, scratch)
@@ -137,7 +128,7 @@ def push(client: Client, name: str, paths: Sequence[Path]) -> str:
     Raises:
         KaggleError: Kaggle refuses, or what arrived is not what was sent.
     """
-    title = slug(name)
+    title = dataset(name)
     reference = f"{client.owner}/{title}"
     before = status(client, reference)[1]
     if before:
@@ -185,16 +176,15 @@ def status(client: Client, reference: str) -> tuple[str, int]:
 
 def _wait_until_ready(client: Client, reference: str, wanted: int) -> None:
     """Wait for a version to be ready; until then Kaggle may show that the one before is."""
-    with Waiting(reference) as line:
-        for _ in looks():
-            state, version = status(client, reference)
-            line.show(state)
-            if state == "failed":
-                raise KaggleError(f"{reference}: Kaggle could not prepare the dataset; push it again")
-            if state == "ready" and version >= wanted:
-                return
-            if line.seconds > PREPARING_SECONDS:
-                raise KaggleError(f"{reference}: still '{state}'; look at it on Kaggle, or push it again")
+    for line in Waiting(reference):
+        state, version = status(client, reference)
+        line.show(state)
+        if state == "failed":
+            raise KaggleError(f"{reference}: Kaggle could not prepare the dataset; push it again")
+        if state == "ready" and version >= wanted:
+            return
+        if line.seconds > PREPARING_SECONDS:
+            raise KaggleError(f"{reference}: still '{state}'; look at it on Kaggle, or push it again")
 
 
 def _check_arrived(client: Client, reference: str, paths: Sequence[Path]) -> None:

@@ -24,9 +24,10 @@ from humanmade.schema import TrainedRecipe
 from humanmade.seeding import stable_seed
 from humanmade.training.budget import Budget, Pace
 from humanmade.training.checkpoint import load_state, save_state
+from humanmade.training.curves import Curves
 from humanmade.training.device import Machine, choose_kernels
+from humanmade.training.distributed import sharing
 from humanmade.training.optimiser import prepare
-from humanmade.training.team import sharing
 
 Loss = Callable[[torch.nn.Module, torch.Tensor, torch.Tensor], torch.Tensor]
 """Of a network, pictures (n, 3, height, width) of 0 to 1 and labels (n,)."""
@@ -37,10 +38,8 @@ then all epochs are trained and the last is kept."""
 
 LOOK = 50
 """Steps between two looks at the loss; each waits for the GPU."""
-
 MOST_SKIPPED = 50
 """Steps in a row that fp16 may overflow in; the loss's scale, halved each time, has none to blame then."""
-
 STATE = "last.pt"
 """In the folder of a training that is not finished."""
 
@@ -126,10 +125,11 @@ class Trainer:
             Interrupted, OutOfTimeError: the state is saved in `folder`; call again to go on.
             UserError: the first steps show that the budget does not hold this training.
         """
-        self._restore(load_state(folder / STATE))
+        if state := load_state(folder / STATE):
+            self._restore(state)
         choose_kernels(self.recipe.deterministic)
         pace = Pace(budget, len(self.dataset) / self.steps_per_epoch, new=self.step == 0)
-        with budget.graceful():
+        with budget.graceful(), closing(Curves(folder, self.step)) as self.curves:
             while not self._train(folder, pace, evaluate, what, watched):
                 self._halve()
         if self.best["weights"] is not None:
@@ -152,6 +152,7 @@ class Trainer:
                     pace.step(all_steps - self.step)
                     if self.skipped == MOST_SKIPPED or self.step % LOOK == 0:
                         self._check()
+                    self.curves.within_epoch(self.step, self.tally, self.optimiser)
                     if self._sum(float(budget.over)):
                         save_state(folder / STATE, self._state())
                         budget.stop()
@@ -248,6 +249,7 @@ class Trainer:
         self.tally.zero_()
         scores = self._scores(evaluate)
         self.log.append({"epoch": epoch, "lr": self.optimiser.param_groups[-1]["lr"], "loss": loss} | scores)
+        self.curves.after_epoch(self.step, self.log[-1])
         write_text(folder / "log.jsonl", "".join(json.dumps(line) + "\n" for line in self.log))
         if self.recipe.patience and scores.get("selection", float("-inf")) > self.best["selection"]:
             weights = {k: v.detach().cpu().clone() for k, v in self.result.state_dict().items()}
@@ -285,9 +287,7 @@ class Trainer:
             "pieces": self.pieces,
         }
 
-    def _restore(self, state: dict[str, Any] | None) -> None:
-        if state is None:
-            return
+    def _restore(self, state: dict[str, Any]) -> None:
         self.network.load_state_dict(state["network"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.scaler.load_state_dict(state["scaler"])

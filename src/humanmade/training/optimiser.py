@@ -21,7 +21,7 @@ def prepare(
 ) -> tuple[torch.optim.Optimizer, Scheduler, ModelEmaV3 | None]:
     """The optimiser, its schedule as a pure function of the step (timm's "epoch"), and the average."""
     optimiser = create_optimizer_v2(
-        network,
+        getattr(network, "backbone", network),  # timm's own knows which layer each weight belongs to
         opt=recipe.optimiser,
         lr=recipe.lr,
         weight_decay=recipe.weight_decay,

@@ -1,15 +1,38 @@
-"""The start that Community Forensics offers: a file as its authors share it, and one as timm writes it."""
+"""Our own networks: the CIFAKE paper's, and the start that Community Forensics offers, as its authors share
+it and as timm writes it."""
 
 from pathlib import Path
 
 import pytest
+import timm
 import torch
 from safetensors.torch import save_file
 
+from humanmade.detectors import timm_models
 from humanmade.detectors.weights import create_backbone
 from humanmade.errors import UserError
 
 NAME = "vit_small_patch16_384_community"
+
+
+def test_timm_makes_the_cnn_and_its_head_can_be_replaced():
+    model = timm.create_model("cifake_cnn", num_classes=1, drop_rate=0.1)
+    pixels = torch.rand(2, 3, 32, 32)
+    assert model(pixels).shape == (2, 1)
+    model.reset_classifier(0)
+    assert model.eval()(pixels).shape == (2, model.num_features)
+    model.reset_classifier(5)
+    assert model(pixels).shape == (2, 5)
+
+
+def test_cifake_cnn_is_the_papers_topology():
+    model = timm_models.CifakeCnn()
+    kinds = [type(layer).__name__ for layer in model.modules() if not list(layer.children())]
+    assert kinds == ["Conv2d", "ReLU", "MaxPool2d"] * 2 + ["Linear", "Linear"]
+    assert (
+        sum(p.numel() for p in model.parameters())
+        == (3 * 9 + 1) * 32 + (32 * 9 + 1) * 32 + (2048 + 1) * 64 + 65
+    )
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ FAILED = "failed"
 
 
 @dataclass
-class Team:
+class ProcessGroup:
     """This process among those that torchrun started; alone, it is rank 0 of 1."""
 
     rank: int = 0
@@ -133,13 +133,13 @@ def quiet() -> Iterator[None]:
 
 
 @cache
-def team() -> Team:
-    """The team of this process: of torchrun's environment, else one of its own."""
+def process_group() -> ProcessGroup:
+    """The group of this process, by torchrun's environment, else one of its own."""
     count = int(os.environ.get("WORLD_SIZE", "1"))
     if count == 1 or "TORCHELASTIC_RUN_ID" not in os.environ:
-        return Team()
+        return ProcessGroup()
     store, rank, count = next(iter(distributed.rendezvous("env://")))
-    return Team(rank, count, store)
+    return ProcessGroup(rank, count, store)
 
 
 def sharing() -> bool:

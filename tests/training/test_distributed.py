@@ -5,17 +5,17 @@ import pandas as pd
 import pytest
 from torch import distributed
 
-from humanmade.training.team import Team, sharing, team
+from humanmade.training.distributed import ProcessGroup, process_group, sharing
 
 
 def together(store: distributed.Store, work) -> list[object]:
     """What two ranks return from the same work, done side by side."""
     with ThreadPoolExecutor(2) as pool:
-        return list(pool.map(lambda rank: work(Team(rank, 2, store)), range(2)))
+        return list(pool.map(lambda rank: work(ProcessGroup(rank, 2, store)), range(2)))
 
 
 def test_ranks_hear_one_another_in_order():
-    def work(member: Team) -> object:
+    def work(member: ProcessGroup) -> object:
         return [member.meet(f"I am {member.rank}"), member.any(member.rank == 1), member.any(False)]
 
     assert together(distributed.HashStore(), work) == [[["I am 0", "I am 1"], True, False]] * 2
@@ -24,7 +24,7 @@ def test_ranks_hear_one_another_in_order():
 def test_rank_0_goes_first(tmp_path: Path):
     file = tmp_path / "made"
 
-    def work(member: Team) -> object:
+    def work(member: ProcessGroup) -> object:
         with member.first():
             there = file.exists()
             file.touch()
@@ -35,12 +35,12 @@ def test_rank_0_goes_first(tmp_path: Path):
 
 def test_every_row_is_in_one_share_and_a_picture_in_the_same_of_every_table():
     rows = pd.DataFrame({"id": [f"r{i}" for i in range(40)]})
-    shares = [set(Team(rank, 3).share(rows)["id"]) for rank in range(3)]
+    shares = [set(ProcessGroup(rank, 3).share(rows)["id"]) for rank in range(3)]
     assert sum(map(len, shares)) == 40 and set.union(*shares) == set(rows["id"])
     assert all(len(part) > 4 for part in shares)
-    half = [set(Team(rank, 3).share(rows[20:])["id"]) for rank in range(3)]
+    half = [set(ProcessGroup(rank, 3).share(rows[20:])["id"]) for rank in range(3)]
     assert all(part < whole for part, whole in zip(half, shares, strict=True))
-    assert Team().share(rows) is rows
+    assert ProcessGroup().share(rows) is rows
 
 
 def test_one_rank_reports_a_failure_and_says_it_again_when_asked_again():
@@ -50,8 +50,8 @@ def test_one_rank_reports_a_failure_and_says_it_again_when_asked_again():
 
 def test_alone_nothing_waits(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delenv("WORLD_SIZE", raising=False)
-    team.cache_clear()
-    alone = team()
+    process_group.cache_clear()
+    alone = process_group()
     assert alone.leads and alone.meet("x") == ["x"] and alone.fail()
     with alone.first(), alone.sharing():
         assert not sharing()

@@ -1,4 +1,4 @@
-"""A fold's held-out pictures as the world would show them: corrupted, and photos beside counterparts."""
+"""A fold's held-out pictures as the world would show them: logits under each corruption, and their scores."""
 
 from __future__ import annotations
 
@@ -11,78 +11,48 @@ import pandas as pd
 
 from humanmade import files, metrics
 from humanmade.data.loader import draw_keys
-from humanmade.detectors import counterparts
 from humanmade.detectors.base import Detector
-from humanmade.errors import UserError
 from humanmade.fusion import CLEAN
 from humanmade.images.corruptions import CORRUPTIONS
-from humanmade.progress import warn_once
 from humanmade.run import CORRUPTED
 from humanmade.scores import MEAN, WORST, CorruptedScores, FoldScores, Scores, Steadiness
 from humanmade.seeding import stable_seed
 from humanmade.sensitivity import REENCODED, flip_rate, sensitivity
-from humanmade.training.budget import Budget, OutOfTimeError
-from humanmade.yardsticks import AUTOENCODER
-
-COUNTERPARTS = "counterparts.csv"
-"""In a fold's folder: logits of held-out photos and of their counterparts."""
 
 SAMPLE = 400
 """Out-of-fold pictures of a whole run that are scored on the grid."""
 
-SCALES = (1.0, 0.5)
-"""Scales at which held-out photos meet their counterparts."""
-
 
 def measure(
-    detector: Detector, places: Sequence[Path], valid: pd.DataFrame, folder: Path, share: int, budget: Budget
+    detector: Detector, places: Sequence[Path], valid: pd.DataFrame, folder: Path, share: int
 ) -> None:
-    """Write a fold's logits of a sample of its held-out rows, corrupted and beside counterparts.
+    """Write a fold's logits of a sample of its held-out rows: `id`, `clean` and a column a corruption.
+
+    They are of one view.
 
     Args:
         places: folders of the fold's trainings (seeds), over which logits are averaged.
         share: how many folds share the sample.
     """
-    rows = sample(valid, SAMPLE // share)
-    files.write_csv(folder / CORRUPTED, corrupted_logits(detector, places, rows))
-    try:
-        table = counterpart_logits(detector, places, rows, budget)
-    except UserError as error:
-        warn_once(f"the forecast goes without counterparts: {error}")
-        return
-    except OutOfTimeError:
-        return  # the fold itself is trained and predicted
-    files.write_csv(folder / COUNTERPARTS, table)
-
-
-def sample(rows: pd.DataFrame, count: int) -> pd.DataFrame:
-    """About `count` rows, the same at every call, half of each class, pairs kept whole."""
-    order = pd.Series([stable_seed("corrupted", key) for key in draw_keys(rows)], index=rows.index)
-    place = order.groupby(rows["label"]).rank(method="first")
-    return rows[place <= max(1, count // 2)]
-
-
-def corrupted_logits(detector: Detector, places: Sequence[Path], rows: pd.DataFrame) -> pd.DataFrame:
-    """`id`, `clean` and a column a corruption: logits of one view, the mean over trainings (seeds)."""
-    names = list(CORRUPTIONS)
+    rows, names = sample(valid, SAMPLE // share, "corrupted"), list(CORRUPTIONS)
     logits = np.mean([detector.logits(place, rows, ["identity", *names]) for place in places], axis=0)
-    return pd.DataFrame(logits, columns=[CLEAN, *names]).assign(id=rows["id"].to_list())
+    table = pd.DataFrame(logits, columns=[CLEAN, *names]).assign(id=rows["id"].to_list())
+    files.write_csv(folder / CORRUPTED, table)
 
 
-def counterpart_logits(
-    detector: Detector, places: Sequence[Path], rows: pd.DataFrame, budget: Budget
-) -> pd.DataFrame:
-    """`id, label, logit` of held-out photos and of their counterparts, at two scales.
+def sample(rows: pd.DataFrame, count: int, name: str) -> pd.DataFrame:
+    """Labelled rows in their order, half of `count` of each class where there are as many, pairs kept whole.
 
-    A detector that judges content cannot tell them apart.
-
-    Raises:
-        UserError: the autoencoder's weights are nowhere.
+    Whole pairs come first; which they are hangs on the name, not on the order of the rows.
     """
-    photos = rows[rows["label"] == 0]
-    pairs = counterparts.make_pairs(photos.assign(pair=draw_keys(photos)), SCALES, AUTOENCODER, budget)
-    logits = np.mean([detector.logits(place, pairs, ["identity"])[:, 0] for place in places], axis=0)
-    return pd.DataFrame({"id": pairs["id"], "label": pairs["label"], "logit": logits})
+    keys = pd.Series(draw_keys(rows), index=rows.index)
+    order = rows[["id", "label"]].assign(
+        single=rows["label"].groupby(keys).transform("nunique") < 2,
+        draw=[stable_seed(name, key) for key in keys],
+    )
+    order = order.sort_values(["single", "draw", "id"])
+    place = order.groupby("label").cumcount().reindex(rows.index)
+    return rows[place < max(1, count // 2)]
 
 
 def corruptions(table: pd.DataFrame) -> list[str]:

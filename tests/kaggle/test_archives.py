@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from humanmade.errors import UserError
-from humanmade.kaggle import packing
+from humanmade.kaggle import archives
 
 
 def test_folds_come_back_as_they_were(tmp_path: Path):
@@ -16,9 +16,9 @@ def test_folds_come_back_as_they_were(tmp_path: Path):
     for name in ("fold0/model.bin", "fold0/seed1/log", "foldall/x", "oof.csv"):
         (run / name).parent.mkdir(parents=True, exist_ok=True)
         (run / name).write_bytes(name.encode() * 1000)
-    packing.pack_folds(run)
+    archives.pack_folds(run)
     assert sorted(path.name for path in run.iterdir()) == ["fold0.zip", "foldall.zip", "oof.csv"]
-    packing.unpack_folds(run)
+    archives.unpack_folds(run)
     there = {p.relative_to(run).as_posix(): p.read_bytes() for p in run.rglob("*") if p.is_file()}
     assert there == {
         name: name.encode() * 1000 for name in ("fold0/model.bin", "fold0/seed1/log", "foldall/x", "oof.csv")
@@ -33,7 +33,7 @@ def test_nothing_leaves_its_folder(tmp_path: Path, name: str):
         archive.writestr("fold0/good", "good")
         archive.writestr(zipfile.ZipInfo(name), "evil")
     with pytest.raises(UserError, match="nothing was unpacked"):
-        packing.unpack(tmp_path / "a.zip", tmp_path / "run")
+        archives.unpack(tmp_path / "a.zip", tmp_path / "run")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.zip", "work"]
 
 
@@ -42,25 +42,25 @@ def test_a_link_comes_out_as_the_file_that_it_is_not(tmp_path: Path):
     link.external_attr = (stat.S_IFLNK | 0o777) << 16
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr(link, "/etc/passwd")
-    packing.unpack(tmp_path / "a.zip", tmp_path / "run")
+    archives.unpack(tmp_path / "a.zip", tmp_path / "run")
     made = tmp_path / "run/fold0/link"
     assert not made.is_symlink() and made.read_text() == "/etc/passwd"
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr("x" * 300, "")
     with pytest.raises(UserError, match=r"damaged .*name too long"):
-        packing.unpack(tmp_path / "a.zip", tmp_path / "run")
+        archives.unpack(tmp_path / "a.zip", tmp_path / "run")
 
 
 def test_no_archive_grows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("fold0/zeros", bytes(10**6))
     with pytest.raises(UserError, match="'fold0/zeros' is not stored as it is"):
-        packing.unpack(tmp_path / "bomb.zip", tmp_path / "run")
+        archives.unpack(tmp_path / "bomb.zip", tmp_path / "run")
     with zipfile.ZipFile(tmp_path / "twice.zip", "w") as archive:
         archive.writestr("fold0/a", bytes(10**6))
         archive.filelist.append(archive.filelist[0])
     with pytest.raises(UserError, match="claims more bytes than it has"):
-        packing.unpack(tmp_path / "twice.zip", tmp_path / "run")
+        archives.unpack(tmp_path / "twice.zip", tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -78,10 +78,10 @@ def test_a_damaged_archive_is_named(tmp_path: Path):
     ):
         (tmp_path / "cut.zip").write_bytes(damaged)
         with pytest.raises(UserError, match=r"cut\.zip: damaged .*; make it again"):
-            packing.unpack(tmp_path / "cut.zip", tmp_path / "run")
+            archives.unpack(tmp_path / "cut.zip", tmp_path / "run")
 
 
 def test_a_full_disk_is_told_before(tmp_path: Path):
-    packing.require_space(tmp_path / "not/yet", 1, "to write")
+    archives.require_space(tmp_path / "not/yet", 1, "to write")
     with pytest.raises(UserError, match=r"1000000000\.0 GB to write and .* GB free; make room"):
-        packing.require_space(tmp_path / "not/yet", 10**18, "to write")
+        archives.require_space(tmp_path / "not/yet", 10**18, "to write")

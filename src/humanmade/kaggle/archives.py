@@ -1,4 +1,4 @@
-"""Folders as one archive each, stored and not compressed, and taken out of it again."""
+"""Folders packed as one archive each, stored as they are, and archives taken apart with care."""
 
 from __future__ import annotations
 
@@ -51,11 +51,15 @@ def unpack(archive: Path, folder: Path) -> None:
                 raise UserError(f"{archive}: claims more bytes than it has; nothing was unpacked")
             require_space(folder, archive.stat().st_size, "to unpack")
             for member in members:
-                place = files.whole_file(folder / member.filename)
-                with place as scratch, packed.open(member) as source, scratch.open("wb") as target:
-                    shutil.copyfileobj(source, target)
+                take_out(packed, member, folder / member.filename)
     except DAMAGED as error:
         raise UserError(f"{archive}: damaged ({error}); make it again") from None
+
+
+def take_out(packed: zipfile.ZipFile, member: zipfile.ZipInfo, place: Path) -> None:
+    """Write one file of an archive to its place, whole or not at all."""
+    with files.whole_file(place) as scratch, packed.open(member) as source, scratch.open("wb") as target:
+        shutil.copyfileobj(source, target)
 
 
 def _check(archive: Path, member: zipfile.ZipInfo) -> None:
@@ -74,14 +78,9 @@ def pack_folds(run: Path) -> None:
         shutil.rmtree(fold)
 
 
-def packed_folds(run: Path) -> list[Path]:
-    """Archives of folds in a run's folder."""
-    return sorted(run.glob("fold*.zip"))
-
-
 def unpack_folds(run: Path) -> None:
     """Undo `pack_folds`."""
-    for archive in packed_folds(run):
+    for archive in sorted(run.glob("fold*.zip")):
         unpack(archive, run)
         archive.unlink()
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from humanmade import competition, places
+from humanmade import competition, files, places
 
 
 @dataclass(frozen=True)
@@ -34,5 +34,7 @@ def data_or_demo(folders: Sequence[Path]) -> Choice:
     folder = places.cache("demo") / demo.VERSION
     print(f"no --data and no competition in {places.DATA}/: this is the embedded demo ({folder})", flush=True)
     if not folder.is_dir():
-        demo.make(folder)
+        with files.held(folder.parent, "making the demo", lambda: None):
+            if not folder.is_dir():
+                demo.make(folder)
     return Choice([folder], folder / demo.HIDDEN)

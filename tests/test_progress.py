@@ -1,0 +1,23 @@
+import time
+
+import pytest
+
+from humanmade import progress
+
+
+def test_a_log_gets_a_line_a_minute_from_all_bars_together(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    clock = 1000.0
+    monkeypatch.setattr(time, "monotonic", lambda: clock)
+    monkeypatch.setattr("tqdm.std.time", lambda: clock)
+    monkeypatch.setattr(progress._Lines, "last", 0.0)
+    for fold in range(2):
+        with progress.stage(f"fold {fold}"):
+            for _ in progress.progress(range(100), "predicting", "batches", 100):
+                clock += 1.0
+    lines = capsys.readouterr().err.splitlines()
+    assert 3 <= len(lines) <= 4, "of 200 seconds"
+    assert lines[0].startswith("fold 0: predicting: ") and lines[-1].startswith("fold 1: predicting: ")
+    assert "/100 [" in lines[0] and max(map(len, lines)) <= 110
+    assert not progress._stage.get()
