@@ -21,3 +21,14 @@ def test_a_log_gets_a_line_a_minute_from_all_bars_together(
     assert lines[0].startswith("fold 0: predicting: ") and lines[-1].startswith("fold 1: predicting: ")
     assert "/100 [" in lines[0] and max(map(len, lines)) <= 110
     assert not progress._stage.get()
+
+
+def test_a_last_batch_that_is_not_full_ends_the_bar_at_its_total(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    clock = 1000.0
+    monkeypatch.setattr("tqdm.std.time", lambda: clock)
+    monkeypatch.setattr(progress, "LOG_SECONDS", 0.0)
+    for _ in progress.progress(range(3), "features", "pictures", 60, 25):
+        clock += 2.0
+    assert "60/60" in capsys.readouterr().err.splitlines()[-1]

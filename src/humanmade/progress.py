@@ -73,7 +73,8 @@ def progress(
     ) as bar:
         for item in items:
             yield item
-            bar.update(size)
+            # The last batch may hold fewer.
+            bar.update(size if total is None else min(size, total - bar.n))
 
 
 def in_threads(
