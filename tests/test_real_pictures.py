@@ -24,7 +24,7 @@ def test_a_probe_on_photos_and_generated_pictures(capsys):
 
 def test_dinov2_weights_are_found_and_resampled(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("HUMANMADE_WEIGHTS", str(BENCH.parent / "weights"))
-    arguments = ["cv", "probe_dinov2_s", "--data", str(BENCH / "train"), "--limit", "80", "--folds", "2"]
+    arguments = ["cv", "probe_dinov2_s", "--data", str(BENCH / "train"), "--limit", "200", "--folds", "2"]
     arguments += ["--set", "image_size=112", "--fold", "0"]
     assert main(arguments) == 0
     assert json.loads(Path("runs/probe_dinov2_s/scores.json").read_text())["auc"] > 0.7
