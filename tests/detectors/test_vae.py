@@ -8,7 +8,7 @@ import torch
 from humanmade import detectors
 from humanmade import recipe as recipes
 from humanmade.data import folds, inventory, loader, manifest
-from humanmade.detectors.vae import SCALES, VaeDetector, divergence, error_statistics
+from humanmade.detectors.vae import VaeDetector, divergence
 from humanmade.training.budget import Budget, OutOfTimeError
 from tests.conftest import MakeFolder
 from tests.training.test_loop import StopAfter
@@ -24,20 +24,6 @@ def test_divergence_of_the_prior_is_zero():
     mean, log_variance = torch.zeros(2, 4, 3, 3), torch.zeros(2, 4, 3, 3)
     assert divergence(mean, log_variance).sum() == 0
     assert (divergence(mean + 1, log_variance) == 0.5).all()
-
-
-def test_statistics_see_how_large_an_error_is():
-    pixels = torch.rand(3, 3, 32, 32)
-    shown = pixels.clone()
-    shown[1] += 0.1
-    shown[2] += torch.randn(3, 32, 32) * 0.1
-    statistics = error_statistics(pixels, shown)
-    assert statistics.shape == (3, 4 * len(SCALES)) and torch.isfinite(statistics).all()
-    assert statistics[0, 0] < statistics[1, 0], "no error is the least"
-    coarse = 4 * (len(SCALES) - 1)
-    assert statistics[1, coarse] > statistics[2, coarse], (
-        "noise averages away at coarse scales, a shift does not"
-    )
 
 
 def vae(*changes: str) -> VaeDetector:

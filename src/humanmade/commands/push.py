@@ -1,5 +1,8 @@
+from __future__ import annotations
+
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -16,6 +19,9 @@ from humanmade.commands._verb import (
     verb,
 )
 from humanmade.kaggle import EXPLORED, HOURS, LONGEST_HOURS, SMOKE_FOLDS, SMOKE_HOURS, SMOKE_PICTURES
+
+if TYPE_CHECKING:
+    from humanmade.kaggle.push_request import PushRequest
 
 SESSION = Number(
     float, lambda hours: 0 < hours <= LONGEST_HOURS, f"a number of hours above 0, at most {LONGEST_HOURS:g}"
@@ -85,15 +91,15 @@ def push(
 
     KERNEL is train, predict, blend, or explore: a notebook that looks at the data and at a cheap recipe.
     """
-    from humanmade.kaggle import bundle, kernels, push_request
-    from humanmade.kaggle.client import Client, known_owner
+    from humanmade.kaggle.client import known_owner
+    from humanmade.kaggle.push_request import CvOptions, PushRequest
 
     if kernel == "explore":
         recipe = recipe or EXPLORED
-    options = push_request.CvOptions(limit, fold, folds, seed, skip_broken)
+    options = CvOptions(limit, fold, folds, seed, skip_broken)
     if smoke:
         options, hours = options.smoke(recipe, settings), min(hours, SMOKE_HOURS)
-    request = push_request.PushRequest(
+    request = PushRequest(
         kernel,
         recipe,
         known_owner(),
@@ -106,8 +112,16 @@ def push(
         extra=extra,
         models=models,
     )
+    _send(request, None if dry_run else patience, wait)
+
+
+def _send(request: PushRequest, patience: float | None, wait: bool) -> None:
+    """Build a kernel, test it, and push it and follow it; without patience only build and test."""
+    from humanmade.kaggle import bundle, kernels, push_request
+    from humanmade.kaggle.client import Client
+
     bundle.check(request)
-    client = None if dry_run else Client(patience)
+    client = None if patience is None else Client(patience)
     if client:
         request = push_request.with_ready_datasets(client, replace(request, owner=client.owner))
     folder = bundle.build(request, Path("build"))
@@ -120,4 +134,5 @@ def push(
     if wait:
         print(kernels.follow(client, pushed))
     else:
-        print(f"humanmade status {kernel} --wait follows it; humanmade pull {kernel} fetches its run")
+        verb = request.kernel
+        print(f"humanmade status {verb} --wait follows it; humanmade pull {verb} fetches its run")

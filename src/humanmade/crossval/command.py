@@ -16,7 +16,7 @@ from humanmade.schema import Recipe
 from humanmade.training.distributed import process_group
 
 PARTS = ("training", "predicting", "scoring")
-"""Of a fold's seconds, as it notes them; scoring is that of corrupted pictures and counterparts."""
+"""Of a fold's seconds, as it notes them; scoring is that of corrupted pictures."""
 
 
 def train(

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from humanmade.data.loader import TrainingDataset
 from humanmade.detectors import heads
 from humanmade.detectors.base import Logits, PictureDetector, finite, restore, watched
+from humanmade.detectors.reconstruction import error_statistics
 from humanmade.images.augment import Augmentation
 from humanmade.images.views import expand
 from humanmade.schema import VaeRecipe
@@ -36,9 +36,6 @@ LATENT = 8
 
 BATCH = 64
 """Pictures that are reconstructed at once."""
-
-SCALES = (1, 2, 4, 8)
-"""Sizes, as divisors of the picture's, at which errors of reconstruction are measured."""
 
 
 class Vae(nn.Module):
@@ -75,30 +72,6 @@ class Vae(nn.Module):
 def divergence(mean: torch.Tensor, log_variance: torch.Tensor) -> torch.Tensor:
     """KL divergence of each latent from the standard normal, in nats."""
     return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance)
-
-
-def error_statistics(pixels: torch.Tensor, remade: torch.Tensor) -> torch.Tensor:
-    """How two batches of pictures (n, 3, height, width) of 0 to 1 differ, at several scales.
-
-    Returns:
-        (n, 4 per scale): log mean absolute error, log of the worst twentieth of it, the error's share
-        of the picture's own detail at that scale, and the correlation of error and picture.
-    """
-    parts = []
-    for scale in SCALES:
-        first, second = (F.avg_pool2d(batch, scale) for batch in (pixels, remade))
-        error = (first - second).abs().mean(dim=1).flatten(1)
-        detail = (first - F.avg_pool2d(first, 3, 1, 1)).abs().mean(dim=1).flatten(1)
-        worst = torch.quantile(error, 0.95, dim=1)
-        correlation = (_standard(error) * _standard(detail)).mean(dim=1)
-        log_error = torch.log(error.mean(dim=1) + 1e-4)
-        relative = log_error - torch.log(detail.mean(dim=1) + 1e-4)
-        parts += [log_error, torch.log(worst + 1e-4), relative, correlation]
-    return torch.stack(parts, dim=1)
-
-
-def _standard(values: torch.Tensor) -> torch.Tensor:
-    return (values - values.mean(dim=1, keepdim=True)) / (values.std(dim=1, keepdim=True) + 1e-6)
 
 
 class VaeDetector(PictureDetector):
