@@ -26,18 +26,29 @@ ARRAYS = """
 import resource, sys
 import numpy as np
 if "images" in sys.argv: import humanmade.images
-def ask(): return [np.ones(1_000_000, np.uint8) for _ in range(8)]
+if "network" in sys.argv:
+    from humanmade.training.device import Machine
+    Machine.pick()
+size = int(sys.argv[1])
+def ask(): return [np.ones(size, np.uint8) for _ in range(8)]
 ask()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-for _ in range(50): ask()
+for _ in range(20): ask()
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is told")
-def test_a_picture_takes_the_memory_of_the_one_before():
+@pytest.mark.parametrize(("size", "user"), [(1_000_000, "images"), (40_000_000, "network")])
+def test_a_picture_or_batch_takes_the_memory_of_the_one_before(size: int, user: str):
+    if user == "network" and torch.cuda.is_available():
+        pytest.skip("a network's arrays lie on the GPU")
     faults = [
-        int(subprocess.run([sys.executable, "-c", ARRAYS, *asked], capture_output=True, check=True).stdout)
-        for asked in ((), ("images",))
+        int(
+            subprocess.run(
+                [sys.executable, "-c", ARRAYS, str(size), *asked], capture_output=True, check=True
+            ).stdout
+        )
+        for asked in ((), (user,))
     ]
     assert faults[0] > 5_000 and faults[1] < 500, f"pages asked for anew: {faults}"

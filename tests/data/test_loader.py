@@ -1,5 +1,6 @@
 import os
 import signal
+import threading
 from collections import Counter
 
 import pytest
@@ -52,6 +53,26 @@ def test_draws_do_not_depend_on_workers(manifest_folder: MakeFolder):
     folder = manifest_folder(pairs=8)
     alone, two = batches(folder, 0), batches(folder, 2)
     assert all(torch.equal(a, b) for a, b in zip(alone, two, strict=True))
+
+
+def test_no_process_decodes_beside_a_network_on_the_same_cores(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    for gpu, ranks, processes in (
+        (False, 1, (0, 4)),
+        (True, 1, (4, 4)),
+        (True, 2, (2, 2)),
+        (False, 2, (0, 2)),
+    ):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda gpu=gpu: gpu)
+        monkeypatch.setenv("LOCAL_WORLD_SIZE", str(ranks))
+        assert (loader.worker_count(-1), loader.worker_count(-1, feeding_network=False)) == processes
+        assert loader.worker_count(3) == 3, "as asked"
+
+
+def test_threads_are_gone_with_their_batches(manifest_folder: MakeFolder):
+    folder, before = manifest_folder(pairs=3), threading.active_count()
+    batches(folder, 0)
+    assert threading.active_count() == before
 
 
 def test_each_epoch_draws_anew(manifest_folder: MakeFolder):

@@ -5,9 +5,13 @@ Batches hold 8-bit tensors; networks normalise on their own device.
 
 from __future__ import annotations
 
+import copy
 import os
 import signal
+import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -145,7 +149,38 @@ def view_batches(dataset: ViewDataset, batch: int, workers: int) -> Iterator[tor
     yield from _batches(dataset, workers, batch_size=batch)
 
 
+class _InThreads(Dataset[Any]):
+    """Batches read by threads, each with a copy of the data set, as augmentations have a state."""
+
+    def __init__(self, dataset: Dataset[Any]) -> None:
+        self.dataset, self.own = dataset, threading.local()
+        self.threads = ThreadPoolExecutor(_share_of_cores())
+
+    def __getitems__(self, keys: Sequence[Any]) -> list[Any]:
+        return list(self.threads.map(self._item, keys))
+
+    def __len__(self) -> int:
+        return len(self.dataset)  # type: ignore[arg-type]
+
+    def _item(self, key: Any) -> Any:
+        if not hasattr(self.own, "dataset"):
+            self.own.dataset = copy.deepcopy(self.dataset)
+        return self.own.dataset[key]
+
+    def close(self) -> None:
+        """Let the threads end."""
+        self.threads.shutdown(cancel_futures=True)
+
+
 def _batches(dataset: Dataset[Any], workers: int, **how: Any) -> Iterator[Any]:
+    if workers:
+        yield from _load(dataset, workers, **how)
+        return
+    with closing(_InThreads(dataset)) as threaded:
+        yield from _load(threaded, 0, **how)
+
+
+def _load(dataset: Dataset[Any], workers: int, **how: Any) -> Iterator[Any]:
     # From pinned memory a GPU copies while it computes.
     pinned = torch.cuda.is_available()
     loader = DataLoader(dataset, num_workers=workers, pin_memory=pinned, worker_init_fn=_quiet_worker, **how)
@@ -175,10 +210,19 @@ def fixed_size(pixels: torch.Tensor, size: int) -> torch.Tensor:
     return pixels if not missing else torch.cat([pixels, pixels.new_zeros(missing, *pixels.shape[1:])])
 
 
-def worker_count(workers: int) -> int:
-    """Processes that decode: as asked, or one a processor, at most four, shared among torchrun's ranks."""
-    ranks = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    return max(1, min(4, os.cpu_count() or 1) // ranks) if workers < 0 else workers
+def worker_count(workers: int, feeding_network: bool = True) -> int:
+    """Processes that decode: as asked, or one a core, at most four, shared among torchrun's ranks.
+
+    None where a network is fed that computes on these very cores: its threads wait for each other at every
+    layer, and a process beside them costs them half their speed. Threads decode between its batches then.
+    """
+    if workers >= 0:
+        return workers
+    return 0 if feeding_network and not torch.cuda.is_available() else _share_of_cores()
+
+
+def _share_of_cores() -> int:
+    return max(1, min(4, os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
 
 
 def _quiet_worker(_: int) -> None:

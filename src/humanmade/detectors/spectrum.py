@@ -35,7 +35,7 @@ class Spectrum(FixedFeatures):
     @cached_property
     def store(self) -> FeatureStore:
         """Statistics of pictures, kept on disk."""
-        workers = worker_count(self.recipe.workers)
+        workers = worker_count(self.recipe.workers, feeding_network=False)
         return FeatureStore("spectrum 2", self.frame, 32, workers, transform=statistics)
 
 

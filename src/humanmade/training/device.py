@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from humanmade.errors import UserError
+from humanmade.machine import keep_all_freed_memory
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -46,6 +47,8 @@ class Machine:
             device = torch.device("cuda", rank)
             # Also for what names no device, such as pinned memory, which else goes to the first GPU.
             torch.cuda.set_device(device)
+        else:
+            keep_all_freed_memory()
         choose_kernels(deterministic=False)
         if precision != "auto":
             return cls(device, DTYPES[precision])
