@@ -3,10 +3,14 @@ import platform
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from humanmade import machine
+from humanmade import recipe as recipes
+from humanmade.detectors import heads
 
 
 def test_cores_memory_and_every_gpu_are_named(monkeypatch: pytest.MonkeyPatch):
@@ -36,6 +40,20 @@ before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 for _ in range(20): ask()
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
+
+
+def test_linear_models_are_fitted_by_one_thread(monkeypatch: pytest.MonkeyPatch):
+    def threads() -> set[int]:
+        return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
+
+    counts = []
+    fit = heads._logistic
+    monkeypatch.setattr(heads, "_logistic", lambda *words: counts.append(threads()) or fit(*words))
+    features = np.random.default_rng(0).normal(size=(24, 4)).astype(np.float32)
+    recipe = recipes.load("probe_lite0", ["shrinkage=0.1"])
+    with threadpool_limits(2, "blas"):
+        heads.fit_linear(features, np.tile([0, 1], 12), np.arange(24), recipe, 0)
+        assert counts == [{1}] and max(threads()) == 2
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is told")

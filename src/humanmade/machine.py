@@ -6,6 +6,8 @@ import ctypes
 import os
 import platform
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -3, -4
 """Of `mallopt`, in glibc's malloc.h."""
@@ -33,6 +35,19 @@ def keep_all_freed_memory() -> None:
         libc = ctypes.CDLL(None)
         libc.mallopt(_MMAP_MAX, 0)
         libc.mallopt(_TRIM_THRESHOLD, 2**31 - 1)
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Let one thread do the matrix products of NumPy and SciPy inside, as a decorator or in a `with`.
+
+    For linear models: on few rows threads that wait for each other take ten times as long, on many they gain
+    nothing, and of one the numbers do not depend on how many cores there are.
+    """
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1, "blas"):
+        yield
 
 
 def facts() -> dict[str, str]:

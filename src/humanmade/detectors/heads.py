@@ -19,6 +19,7 @@ from humanmade.data.folds import stratified_groups
 from humanmade.detectors.base import Logits, saved_tensors
 from humanmade.detectors.counterparts import row_weights
 from humanmade.errors import UserError
+from humanmade.machine import one_blas_thread
 from humanmade.run import retrain
 from humanmade.schema import LinearHeadRecipe
 from humanmade.training.checkpoint import save_weights
@@ -77,6 +78,7 @@ def load_head(folder: Path, facts: dict[str, Any]) -> Tensors:
     return head
 
 
+@one_blas_thread()
 def fit_linear(
     features: Matrix,
     labels: Integers,
@@ -97,18 +99,7 @@ def fit_linear(
     Returns:
         Tensors for `linear_logits`, and what each shrinkage scored.
     """
-    from threadpoolctl import threadpool_limits
-
     weights = np.ones(len(labels)) if weights is None else weights
-    # Threads gain nothing here at any size and cost ten times the work on few rows; with one, numbers do
-    # not depend on the cores either.
-    with threadpool_limits(1, "blas"):
-        return _fit_linear(features, labels, groups, recipe, seed, weights)
-
-
-def _fit_linear(
-    features: Matrix, labels: Integers, groups: Integers, recipe: LinearHeadRecipe, seed: int, weights: Vector
-) -> tuple[Tensors, list[dict[str, float]]]:
     log: list[dict[str, float]] = []
     if recipe.head == "logistic" and len(recipe.shrinkage) > 1:
         log = _try_shrinkages(features, labels, groups, weights, recipe, seed)

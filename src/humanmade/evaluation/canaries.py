@@ -18,6 +18,7 @@ from humanmade.data.folds import Folds, stratified_groups
 from humanmade.evaluation import grid
 from humanmade.evaluation.audit_facts import TELLING
 from humanmade.evaluation.distance import FEWEST
+from humanmade.machine import one_blas_thread
 
 SAMPLE = 2000
 """Pictures that canaries see at most: half of each class."""
@@ -61,6 +62,7 @@ def of_groups(rows: pd.DataFrame, groups: npt.NDArray[np.int64]) -> dict[str, fl
     return measure(rows, stratified_groups(labels, groups, 3, 0))
 
 
+@one_blas_thread()
 def measure(rows: pd.DataFrame, parts: Sequence[Part], check: Check | None = None) -> dict[str, float]:
     """AUC of each canary on rows it was not fitted on: the mean of the AUCs inside the folds.
 

@@ -7,6 +7,7 @@ import pandas as pd
 
 from humanmade import metrics
 from humanmade.detectors.embedding import Embedding, embed
+from humanmade.machine import one_blas_thread
 from humanmade.scores import Distance
 from humanmade.training.budget import Budget
 
@@ -41,6 +42,7 @@ def _sample(rows: pd.DataFrame, seed: int) -> pd.DataFrame:
     return rows.iloc[np.sort(chosen)]
 
 
+@one_blas_thread()
 def compare(train: Embedding, test: Embedding) -> Distance:
     """Compare embeddings (train, dimensions) and (test, dimensions)."""
     from sklearn.decomposition import PCA
