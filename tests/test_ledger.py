@@ -128,6 +128,16 @@ def test_submissions_are_of_the_data_that_their_runs_were_trained_on(run_of: Mak
     assert ledger.describe(Path("runs/here/submission.csv"))["data"] == "one"
 
 
+def test_a_run_elsewhere_is_not_taken_for_the_one_of_its_name_here(run_of: MakeRun, tmp_path: Path):
+    run_of("same", "one")
+    elsewhere = tmp_path / "elsewhere" / "same"
+    shutil.copytree("runs/same", elsewhere)
+    Scores("two", forecast=Forecast(0.8, 0.65, 0.6, 0.9)).write(elsewhere / "scores.json")
+    files.write_text(elsewhere / "submission.csv", "id,label\n")
+    told = ledger.describe(elsewhere / "submission.csv")
+    assert (told["data"], told["forecast"]) == ("two", "0.65000")
+
+
 def test_what_was_foretold_stands_beside_what_came():
     rows = [row("1", forecast="0.6", public="0.7"), row("2", forecast="0.5"), row("3", public="0.9")]
     assert ledger.foretold(rows) == [(0.6, 0.7)] and ledger.foretold([]) == []

@@ -119,6 +119,9 @@ def test_the_best_threshold_lies_midway_and_below_the_last_where_all_are_found()
     assert metrics.best_threshold([0, 1, 1], [0.0, 2.0, 3.0]) == 1.0
     assert metrics.best_threshold([1, 1], [2.0, 3.0]) == 1.0, "one below the lowest"
     assert metrics.best_threshold([0, 1, 1, 0], [5.0, 4.0, 4.0, 1.0]) == 2.5, "no cut inside a tie"
+    rare = ([0, 1, 0, 1, 1, 1], [0.0, 1.0, 2.0, 3.0, 4.0, 5.0])
+    assert metrics.best_threshold(*rare) == 0.5, "one false alarm for a generated picture more"
+    assert metrics.best_threshold(*rare, balanced=True) == 2.5, "which is dear where photos are few"
 
 
 @given(labelled, st.sampled_from([0.0, 0.01, 0.1, 0.29, 0.5, 1.0]))

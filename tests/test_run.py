@@ -1,11 +1,14 @@
+import shutil
 from pathlib import Path
 
 import pytest
 
+from humanmade import files
 from humanmade import recipe as recipes
 from humanmade.errors import UserError
 from humanmade.run import Run
 from humanmade.scores import Scores
+from tests.conftest import MakeFolder
 
 
 @pytest.fixture
@@ -28,6 +31,15 @@ def test_a_run_knows_its_data(run: Run, capsys: pytest.CaptureFixture[str]):
     Path("two").mkdir()
     assert run.data_folders() == [Path("one"), Path("two")]
     assert capsys.readouterr().out == "no --data: the data of r, one and two\n"
+
+
+def test_a_run_that_was_pulled_takes_the_competition_here(run: Run, competition_folder: MakeFolder):
+    shutil.copytree(competition_folder(pairs=2), "data")
+    run.note_folders([Path("/kaggle/input/absent")])
+    with pytest.raises(UserError, match=r"its data /kaggle/input/absent is not here"):
+        run.data_folders()
+    files.write_json(run.folder / "kernel.json", {"kernel": "me/k", "run_id": "1"})
+    assert run.data_folders() == [Path("data")]
 
 
 def test_a_run_that_is_misspelt_is_found(tmp_path: Path):

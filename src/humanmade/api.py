@@ -131,11 +131,12 @@ def cv(
     Raises:
         UserError: the data, the recipe or an earlier start forbids it.
     """
-    from humanmade import pretrained
+    from humanmade import metrics, pretrained
     from humanmade import recipe as recipes
     from humanmade.data import defaults
     from humanmade.training.budget import Budget
 
+    metrics.require_share(prevalence)
     budget, named = Budget(hours), _paths(data)
     wanted = recipe or defaults.default_recipe(named)
     job = recipes.with_options(wanted, _settings(settings), folds=folds, split=split, seed=seed)
@@ -213,7 +214,7 @@ def blend(
         force: replace the file if it is there.
 
     Raises:
-        UserError: ids, folds or the file forbid it.
+        UserError: the method, the cut, ids, folds or the file forbid it.
     """
     from humanmade.data import manifest
     from humanmade.evaluation import blend, worth
@@ -221,12 +222,12 @@ def blend(
     files.refuse_existing(Path(out), force)
     if threshold is not None and prevalence is not None:
         raise UserError("--threshold: cuts at a logit and --prevalence by rank; leave one of them out")
-    made = blend.Blend([blend.read_member(str(name)) for name in runs], method)
+    made = blend.Blend([blend.read_member(str(name)) for name in runs], method, prevalence)
     logits = made.test
     folders, problem = _shared_folders([member.run for member in made.members if member.run], data)
     if folders:
         logits = worth.in_order(logits, manifest.load(folders, pictures=False))
-    labels, lines = worth.submit(made, logits, Path(out), prevalence, threshold)
+    labels, lines = worth.submit(made, logits, Path(out), threshold)
     lines += worth.lines(made, dict(zip(logits.index, labels, strict=True)))
     if problem:
         lines.append(f"not checked against a test.csv: {problem}")

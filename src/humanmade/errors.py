@@ -28,6 +28,17 @@ class Interrupted(Exception):  # noqa: N818 - not an error: the user asked for i
     """The user pressed Ctrl-C and the work so far is saved: exit code 130."""
 
 
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error of torch says that memory is too short, by itself or because no kernel had room.
+
+    cuDNN tries kernels until none is left, and then says that it found none, whatever the reason.
+    """
+    words = ("unable to find an engine", "STATUS_ALLOC_FAILED", "CUDA error: out of memory")
+    return type(error).__name__ == "OutOfMemoryError" or (
+        isinstance(error, RuntimeError) and any(word in str(error) for word in words)
+    )
+
+
 def did_you_mean(word: str, known: Iterable[str], cutoff: float = 0.5) -> str:
     """`; did you mean 'name'?` for the known name nearest to a wrong one; empty where none is near."""
     near = difflib.get_close_matches(word, list(known), n=1, cutoff=cutoff)

@@ -163,15 +163,18 @@ def note_origin(
     threshold: str,
     fold_score: float | None,
     scores: Scores | None = None,
+    held_out: Mapping[str, str] | None = None,
 ) -> None:
     """Leave `<submission>.json` beside a submission: what the ledger will say of it.
 
     Args:
         scores: of a blend's held-out rows, by which it is compared with runs.
+        held_out: a fingerprint of each run's held-out logits, by which it shows whether they changed since.
     """
     origin = dict(zip(ORIGIN, (list(runs), blend, threshold, fold_score), strict=True))
     noted = {"sha256": files.sha256(submission)} | origin
-    files.write_json(origin_file(submission), noted | ({"scores": scores.to_json()} if scores else {}))
+    scored = {"scores": scores.to_json(), "held_out": dict(held_out or {})} if scores else {}
+    files.write_json(origin_file(submission), noted | scored)
 
 
 def origin(submission: Path) -> dict[str, Any] | None:
@@ -202,7 +205,7 @@ def describe(submission: Path) -> Row:
     noted = origin(submission) or _of_a_run(submission.parent)
     if noted is None:
         return row
-    runs = [*_runs_here(noted["runs"])]
+    runs = runs_of(submission)
     row |= {key: str(noted[key] or "") for key in ("blend", "threshold")}
     row |= {"runs": " ".join(noted["runs"]), "fold_score": _number(noted["fold_score"]), "data": _data(runs)}
     alone = runs[0].scores if len(noted["runs"]) == len(runs) == 1 else None
@@ -220,9 +223,9 @@ def describe(submission: Path) -> Row:
 
 def runs_of(submission: Path) -> list[Run]:
     """The runs that made a submission and are here; none where that is not known."""
-    if (submission.parent / run.RECIPE).is_file():
-        return [Run(submission.parent)]
     noted = origin(submission) if submission.is_file() else None
+    if noted is None and (submission.parent / run.RECIPE).is_file():
+        return [Run(submission.parent)]
     return [*_runs_here(noted["runs"])] if noted else []
 
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from humanmade import competition
+from humanmade.errors import UserError
 
 Array = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
@@ -197,6 +198,16 @@ def _named(labels: npt.ArrayLike, logits: npt.ArrayLike, sources: Sequence[str])
     return table[table["source"] != ""]
 
 
+def require_share(prevalence: float) -> None:
+    """Refuse what is not a share of pictures.
+
+    Raises:
+        UserError: it is not between 0 and 1.
+    """
+    if not 0 < prevalence < 1:
+        raise UserError(f"prevalence: found {prevalence}; expected a share between 0 and 1, such as 0.5")
+
+
 def labels_at_prevalence(ids: Sequence[str], logits: npt.ArrayLike, prevalence: float) -> Labels:
     """Label the top share of rows 1, ranked by logit, ties broken by id."""
     scores = np.asarray(logits, dtype=np.float64)
@@ -207,12 +218,18 @@ def labels_at_prevalence(ids: Sequence[str], logits: npt.ArrayLike, prevalence: 
     return labels
 
 
-def best_threshold(labels: npt.ArrayLike, logits: npt.ArrayLike) -> float:
-    """The logit above which label 1 gives the best F1, midway between two scores."""
+def best_threshold(labels: npt.ArrayLike, logits: npt.ArrayLike, balanced: bool = False) -> float:
+    """The logit above which label 1 gives the best F1, midway between two scores.
+
+    Args:
+        balanced: weigh rows so that both classes are equally frequent; both must be there.
+    """
     truth, scores = np.asarray(labels), np.asarray(logits, dtype=np.float64)
     order = np.argsort(-scores, kind="stable")
     ranked, hits = scores[order], np.cumsum(truth[order])
-    curve = 2 * hits / (np.arange(1, len(truth) + 1) + truth.sum())
+    false_alarms = np.arange(1, len(truth) + 1) - hits
+    weight = truth.sum() / (len(truth) - truth.sum()) if balanced else 1.0
+    curve = 2 * hits / (hits + weight * false_alarms + truth.sum())
     # A cut between two equal scores cannot be made.
     curve[:-1][ranked[:-1] == ranked[1:]] = -1.0
     best = int(np.argmax(curve))

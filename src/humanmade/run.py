@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from humanmade import files, recipe, scores
+from humanmade import competition, files, places, recipe, scores
 from humanmade.errors import UserError, did_you_mean
 from humanmade.recipe import Recipe
 from humanmade.scores import Fold, FoldScores, Scores
@@ -210,6 +210,8 @@ class Run:
     def data_folders(self, given: Sequence[Path] = ()) -> Sequence[Path]:
         """The data folders for a verb: those given, else those that the run was trained on, which it says.
 
+        A run that was pulled from Kaggle was trained there on what lies in `data/` here.
+
         Raises:
             UserError: none is given, and the run's are not here or were not noted.
         """
@@ -217,6 +219,8 @@ class Run:
             return given
         folders = [Path(folder) for folder in self.scores.data_folders]
         lost = [folder for folder in folders if not folder.is_dir()]
+        if lost and (self.folder / KERNEL).is_file() and competition.holds(places.DATA):
+            folders, lost = [places.DATA], []
         if lost or not folders:
             why = f"its data {lost[0]} is not here" if lost else "it does not say where its data lay"
             raise UserError(f"run '{self.name}': {why}; give --data")

@@ -127,7 +127,8 @@ class PictureRecipe(Recipe):
     """Side of the square, in pixels."""
     crop: Literal["native", "resize", "squash"] = "native"
     workers: Annotated[int, Field(ge=-1)] = -1
-    """Processes that decode pictures; -1 takes one a processor, at most four."""
+    """Processes that decode pictures; 0 decodes in threads, -1 takes one a core, at most four, and threads
+    where a network computes on these cores."""
     counterparts: Counterparts = Counterparts()
 
     def pretrained_weights(self) -> list[str]:

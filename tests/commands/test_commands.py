@@ -152,5 +152,6 @@ def test_memory_that_is_too_short_is_one_line(monkeypatch: pytest.MonkeyPatch, c
 
     assert fail(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")) == 2
     assert "memory is too short; lower inference_batch or image_size" in capsys.readouterr().err
+    assert fail(RuntimeError("FIND was unable to find an engine to execute this computation")) == 2
     with pytest.raises(RuntimeError, match="ours"):
         fail(RuntimeError("ours"))

@@ -1,6 +1,7 @@
 import os
 import signal
 import threading
+import warnings
 from collections import Counter
 
 import pytest
@@ -73,6 +74,13 @@ def test_threads_are_gone_with_their_batches(manifest_folder: MakeFolder):
     folder, before = manifest_folder(pairs=3), threading.active_count()
     batches(folder, 0)
     assert threading.active_count() == before
+
+
+def test_reading_in_threads_leaves_warnings_as_they_were(manifest_folder: MakeFolder):
+    before = [*warnings.filters]
+    for _ in range(5):
+        batches(manifest_folder(f"data{_}", pairs=6), 0)
+    assert warnings.filters == before, "catch_warnings is not for threads"
 
 
 def test_each_epoch_draws_anew(manifest_folder: MakeFolder):

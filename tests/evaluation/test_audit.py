@@ -80,6 +80,9 @@ def test_duplicates_outside_of_pairs_are_counted(manifest_folder: MakeFolder):
     verdict = "\n".join(found.verdict)
     assert "2 near-duplicates within train" in verdict and "1 of them carry opposite labels" in verdict
     assert "1 test pictures nearly equal one in train" in verdict
+    for target in ("001_0", "011_0"):  # one train picture more like the first test picture, and a second one
+        (folder / f"images/{target}.png").write_bytes((folder / "images/003_0.png").read_bytes())
+    assert "\n2 test pictures nearly equal one in train" in "\n".join(audited(folder).verdict), "of 4 links"
 
 
 def test_pairs_are_checked(competition_folder: MakeFolder):
@@ -122,6 +125,15 @@ def test_pairs_by_their_hashes(manifest_folder: MakeFolder):
     table.loc[table["label"] == 1, "pair"] = np.roll(table.loc[table["label"] == 1, "pair"], 1)
     table.to_csv(loose / "manifest.csv", index=False)
     assert any("content can tell the label" in line for line in audited(loose).verdict)
+
+
+def test_pairs_of_three_are_not_spoken_of_as_of_two(manifest_folder: MakeFolder):
+    folder = manifest_folder(pairs=6)
+    table = pd.read_csv(folder / "manifest.csv")
+    table.assign(pair=[f"p{row // 3}" for row in range(12)]).to_csv(folder / "manifest.csv", index=False)
+    found = audited(folder)
+    assert found.pairs == {"pairs": 0} and "nan" not in "\n".join(found.verdict)
+    assert any(line.startswith("Pairs are named, but none is of two pictures") for line in found.verdict)
 
 
 def test_duplicates_are_drawn_one_above_the_other(manifest_folder: MakeFolder, tmp_path: Path):

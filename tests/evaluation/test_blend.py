@@ -120,10 +120,10 @@ def test_a_fold_is_blended_by_weights_that_the_others_taught(tmp_path: Path):
 
 def test_labels_are_cut_by_rank_at_a_logit_or_out_of_fold(tmp_path: Path):
     one = run_of(tmp_path / "one", [1.0, 2.0, 3.0, 4.0], [-1, 1, -2, 2], 1.0, [0, 0, 1, 1])
-    blend = Blend([read_member(one)], "mean")
 
-    def cut(*how: object) -> tuple[list[int], str]:
-        labels, lines = submit(blend, blend.test, tmp_path / "s.csv", *how)
+    def cut(prevalence: float | None = None, threshold: float | str | None = None) -> tuple[list[int], str]:
+        blend = Blend([read_member(one)], "mean", prevalence)
+        labels, lines = submit(blend, blend.test, tmp_path / "s.csv", threshold)
         return labels.tolist(), lines[0].split(" (")[1].removesuffix(")")
 
     assert cut() == ([0, 0, 1, 1], "the top 50% by rank")
@@ -131,6 +131,25 @@ def test_labels_are_cut_by_rank_at_a_logit_or_out_of_fold(tmp_path: Path):
     assert cut(None, 1.5) == ([0, 1, 1, 1], "logit above 1.5")
     labels, words = cut(None, "oof")
     assert sum(labels) >= 3 and words.startswith("logit above ") and "nested out-of-fold F1 1.000" in words
+    for wrong in ({"prevalence": 50}, {"prevalence": 0.0}, {"threshold": "0.5"}):
+        with pytest.raises(UserError, match=r"expected a (share between 0 and 1|logit, or oof)"):
+            cut(**wrong)
+    with pytest.raises(UserError, match=r"found method 'stacking'; expected one of mean, rank"):
+        Blend([read_member(one)], "stacking")
+
+
+def test_runs_of_one_name_are_not_mistaken_for_one_another(tmp_path: Path):
+    for place in ("here", "there"):
+        (tmp_path / place).mkdir()
+    one, two = (
+        run_of(tmp_path / place / "same", [1.0, 2.0, 3.0, 4.0], [-1, 1, -2, 2], 1.0, [0, 0, 1, 1])
+        for place in ("here", "there")
+    )
+    with pytest.raises(UserError, match=r"another run is called same too; rename a folder"):
+        Blend([read_member(one), read_member(two)], "mean")
+    (tmp_path / "link").symlink_to(one)
+    with pytest.raises(UserError, match="given twice"):
+        Blend([read_member(one), read_member(str(tmp_path / "link"))], "mean")
 
 
 def test_a_submission_notes_runs_by_their_own_names(tmp_path: Path):
@@ -176,11 +195,13 @@ def test_a_blend_knows_ids_and_logits_and_nothing_of_how_they_were_written(tmp_p
         assert blended.index.tolist() == [name for name, _ in rows[0]], "in the first member's order"
         assert Blend(members[::-1], "mean").test[ids].tolist() == pytest.approx(blended[ids].tolist())
         out = tmp_path / "s.csv"
-        labels = dict(zip(blended.index, submit(blend, blended, out, prevalence)[0], strict=True))
+        labels = dict(
+            zip(blended.index, submit(replace(blend, prevalence=prevalence), blended, out)[0], strict=True)
+        )
         assert submission.check(out, [*blended.index]) == labels
         assert sum(labels.values()) == round(prevalence * len(ids))
         turned = blended.sample(frac=1, random_state=1)
-        again = submit(blend, turned, out, prevalence)[0]
+        again = submit(replace(blend, prevalence=prevalence), turned, out)[0]
         assert dict(zip(turned.index, again, strict=True)) == labels, "ties are broken by id, not by row"
         stretched = replace(members[0], test=np.exp(members[0].test))
         ranks = [Blend([first, members[1]], "rank").test for first in (members[0], stretched)]

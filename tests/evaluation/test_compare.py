@@ -108,6 +108,12 @@ def test_two_runs_are_compared_in_words():
     assert "against" not in comparing.report([one, run_of("d", 1.0, data="two")])[1], "of other data"
 
 
+def test_runs_of_one_name_keep_their_own_folds(tmp_path: Path):
+    one, other = run_of("same", 2.0, 0), run_of("../elsewhere/same", 0.2, 1)
+    ranking = comparing.rank([one, other])
+    assert ranking.differences(0, 1)["auc"].verdict == "better"
+
+
 def test_a_forecast_that_lacks_something_is_marked():
     table, text = comparing.report([run_of("a", 1.0, lacking=["embeddings"])])
     assert table["lacks"][0] == "embeddings" and "0.600?" in text
@@ -139,6 +145,9 @@ def test_a_blend_is_a_row_and_says_what_it_is_worth(capsys: pytest.CaptureFixtur
     assert "  a: F1 -" in capsys.readouterr().out, "its held-out logits are those of its members"
     assert main(["compare", "a", "submissions/three.csv"]) == 0
     assert "against submissions/three.csv, on the same folds:" in capsys.readouterr().out
+    run_of("b", 0.5, 3, corrupted={}, forecast=None)
+    assert main(["compare", "a", "submissions/three.csv"]) == 0
+    assert "a: no folds of the same rows" in capsys.readouterr().out, "a member was trained anew since"
     files.write_text(Path("mine.csv"), "id,label\n")
     assert main(["compare", "a", "mine.csv"]) == 2 and "mine.csv: not a blend" in capsys.readouterr().err
 

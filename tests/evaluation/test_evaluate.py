@@ -70,6 +70,14 @@ def test_which_rows_are_evaluated():
         evaluation.labelled_rows(both[:2], "test")
 
 
+def test_folders_that_mix_rows_for_training_and_testing_are_not_guessed_at():
+    train, test = rows([0, 1], "train"), rows([1, 0, 1])
+    for alike in (train, test):
+        evaluation.refuse_mixture(alike)
+    with pytest.raises(UserError, match="hold 2 train and 3 test rows; give one folder at a time, or choose"):
+        evaluation.refuse_mixture(pd.concat([train, test], ignore_index=True))
+
+
 def test_a_set_of_one_class_has_no_error_and_warns_of_nothing():
     rows = pd.DataFrame({"id": list("abc"), "label": 1, "source": "gan", "repo": ""})
     with warnings.catch_warnings():

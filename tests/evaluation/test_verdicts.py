@@ -38,6 +38,17 @@ def test_a_run_without_an_error_is_not_certain(tmp_path: Path):
     assert calibration.threshold == 0 and calibration.false_positives == 0
 
 
+def test_rare_photos_are_not_called_generated_for_being_rare(tmp_path: Path):
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 1], [100, 900])
+    run = written(tmp_path, labels, rng.normal(2 * labels, 1))
+    calibration = verdicts.calibrate(run)
+    assert 0.35 < float(calibration.share([calibration.threshold])[0]) < 0.65, "0.15 at the set's own share"
+    between = [calibration.threshold + 0.01, calibration.threshold - 0.01, 4.0]
+    table = verdicts.verdicts(run, pd.DataFrame({"id": list("abc"), "logit": between, "seen": ""}))
+    assert table["unsure"].tolist() == [True, True, False]
+
+
 def test_without_both_classes_out_of_fold_there_is_no_verdict(tmp_path: Path):
     with pytest.raises(UserError, match=r"has no oof\.csv"):
         verdicts.calibrate(Run(tmp_path))

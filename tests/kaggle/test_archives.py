@@ -25,6 +25,20 @@ def test_folds_come_back_as_they_were(tmp_path: Path):
     }
 
 
+def test_what_a_killed_process_left_half_written_is_not_packed(tmp_path: Path):
+    for name in (
+        "features/abc/1.npy",
+        "features/abc/.lock0",
+        "features/abc/.2.npy.half",
+        "features/.part/3.npy",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name)
+    archives.pack([tmp_path / "features"], tmp_path / "cache.zip")
+    archives.unpack(tmp_path / "cache.zip", tmp_path / "again")
+    assert [path.name for path in (tmp_path / "again").rglob("*") if path.is_file()] == ["1.npy"]
+
+
 @pytest.mark.parametrize(
     "name", ["../evil", "/etc/evil", "fold0/../../evil", "C:evil", ".hidden", "a\\b", ""]
 )

@@ -228,6 +228,28 @@ def test_another_run_is_not_replaced_silently(kit: Kit, standin: StandIn):
     assert landed() == ALL
 
 
+def test_a_later_session_lands_on_the_unfinished_run_of_an_earlier_one(kit: Kit, standin: StandIn):
+    scores = "runs/spectrum/scores.json"
+    half = {name: content for name, content in RUN.items() if name != "submission.csv"}
+    half[scores] = b'{"data": "abc", "folds": [], "unfinished": true}'
+    standin.run_kernel = ran(half, unfinished=True)
+    kit(*PUSH, "--wait")
+    kit("pull", "train")
+    assert landed() == half
+    other = half | {scores: b'{"data": "other", "folds": []}'}
+    whole = half | {scores: b'{"data": "abc", "folds": []}'}
+    standin.run_kernel = ran(other)
+    assert "was not pulled" not in kit(*PUSH, "--wait", shown="stderr")
+    assert "is of another recipe or data" in kit("pull", "train", code=2) and landed() == half
+    standin.run_kernel = ran(whole)
+    assert f"version 2 of {NAME} was not pulled" in kit(*PUSH, "--wait", shown="stderr")
+    kit("pull", "train")
+    assert landed() == whole
+    standin.run_kernel = ran(whole)
+    kit(*PUSH, "--wait")
+    assert "runs/spectrum: is another run" in kit("pull", "train", code=2), "a finished one is kept"
+
+
 @pytest.mark.parametrize(("status", "says"), [(404, "answered 404"), (200, "served an error page")])
 def test_a_dead_link_is_never_a_file(kit: Kit, standin: StandIn, status: int, says: str):
     kit(*PUSH, "--wait")

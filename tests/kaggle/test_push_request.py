@@ -1,5 +1,7 @@
 """What a push asks of Kaggle."""
 
+from dataclasses import replace
+
 import pytest
 
 from humanmade.commands import main
@@ -17,6 +19,14 @@ from humanmade.kaggle.push_request import CvOptions, PushRequest
         (["train", "--recipe", "nonsense"], "recipe 'nonsense': not found"),
         (["blend", "--run", "x", "--limit", "9"], "push blend: takes no --limit, --fold, --folds, --seed or"),
         (["predict", "--recipe", "spectrum", "--run", "x", "--extra", "y"], "takes no --extra"),
+        (["train", "--recipe", "spectrum", "--set", "views=bogus"], "unknown view 'bogus'"),
+        (["predict", "--recipe", "spectrum", "--run", "x", "--set", "views=bogus"], "unknown view 'bogus'"),
+        (
+            ["blend", "--run", "x", "--set", "methods=rank"],
+            "a blend is told method=, prevalence=, threshold=",
+        ),
+        (["blend", "--run", "x", "--set", "method=bogus"], "expected one of mean, rank"),
+        (["train", "--recipe", "spectrum", "--hours", "12"], "at most 11.5"),
         (
             ["train", "--recipe", "spectrum", "--folds", "3", "--fold", "3"],
             "--fold 3: expected 0 to 2, or all",
@@ -40,6 +50,8 @@ def test_a_request_names_owners_and_finds_the_weights_that_its_recipe_wants():
     predict = PushRequest("predict", "vit", "me", attach=("c", "you/d"))
     assert predict.datasets == [*train.recipe_weights, "me/c", "you/d"]
     assert predict.owned(("a", "you/b")) == ("me/a", "you/b")
+    of_runs = replace(predict, attach=(), run_recipes=("probe_lite0", "spectrum"))
+    assert of_runs.datasets == ["me/humanmade-weights-tf-efficientnet-lite0"], "the runs' weights, not vit's"
 
 
 def test_a_part_of_the_work_travels_to_the_kernels_cv_under_a_name_of_its_own():

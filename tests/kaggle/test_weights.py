@@ -81,7 +81,11 @@ def test_the_forecasts_weights_are_attached_where_they_are(kit: Kit, standin: St
     assert "warning: the forecast goes without tf_efficientnet_lite0, not among your datasets" in warned
     assert "humanmade weights push tf_efficientnet_lite0 uploads" in warned
     standin.datasets[lites] = Dataset({})
-    assert "warning" not in kit(*push, "--attach-model", "timm/vit/pyTorch/base/1", shown="stderr")
+    warned = kit(*push, "--attach-model", "timm/vit/pyTorch/base/1", shown="stderr")
+    assert (
+        warned.count("warning") == 1
+        and "version 1 of tester/humanmade-train-spectrum was not pulled" in warned
+    )
     first, second = (asked for method, asked in standin.calls if method == "SaveKernel")
     assert first["datasetDataSources"][1:] == [] and second["datasetDataSources"][1:] == [lites]
     assert second["modelDataSources"] == ["timm/vit/pyTorch/base/1"]

@@ -1,10 +1,13 @@
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from torch import distributed
 
+from humanmade.errors import UserError
+from humanmade.training.budget import OutOfTimeError
 from humanmade.training.distributed import ProcessGroup, process_group, sharing
 
 
@@ -46,6 +49,22 @@ def test_every_row_is_in_one_share_and_a_picture_in_the_same_of_every_table():
 def test_one_rank_reports_a_failure_and_says_it_again_when_asked_again():
     firsts = together(distributed.HashStore(), lambda member: (member.fail(), member.fail()))
     assert sorted(map(repr, firsts)) == ["(False, False)", "(True, True)"]
+
+
+@pytest.mark.parametrize(
+    ("error", "down"), [(None, 1), (OutOfTimeError(), 1), (UserError("x"), 0), (OSError(), 0)]
+)
+def test_a_group_is_taken_down_only_where_all_ranks_leave_it(
+    error: Exception | None, down: int, monkeypatch: pytest.MonkeyPatch
+):
+    calls = []
+    monkeypatch.setattr(distributed, "init_process_group", lambda *_, **__: None)
+    monkeypatch.setattr(distributed, "destroy_process_group", lambda: calls.append(1))
+    ends = pytest.raises(type(error)) if error else nullcontext()
+    with ends, ProcessGroup(0, 2, distributed.HashStore()).sharing():
+        if error:
+            raise error
+    assert len(calls) == down, "NCCL would wait in it for a rank that computes"
 
 
 def test_alone_nothing_waits(monkeypatch: pytest.MonkeyPatch):

@@ -190,6 +190,15 @@ def test_a_step_that_overflows_in_fp16_is_skipped(tmp_path: Path):
     assert all(np.isfinite(line["loss"]) for line in made.log) and made.skipped == 0
 
 
+def test_a_training_begun_in_another_precision_goes_on(tmp_path: Path):
+    with pytest.raises(OutOfTimeError):
+        trainer(epochs=2).run(tmp_path, StopAfter(1), evaluate, "fold")
+    resumed = trainer(epochs=2)
+    resumed.scaler = torch.amp.GradScaler("cpu", init_scale=64)
+    resumed.run(tmp_path, Budget(), evaluate, "fold")
+    assert len(resumed.log) == 2 and resumed.scaler.get_scale() == 64
+
+
 def test_fp16_that_overflows_again_and_again_is_given_up(tmp_path: Path):
     made = trainer(HALF, epochs=40)
     overflowing(made, range(2, 1000))
@@ -214,11 +223,16 @@ def test_batches_are_halved_where_memory_is_short(tmp_path: Path, capsys: pytest
 
     def short(made: Trainer, most: int) -> list[int]:
         plain, sizes = made.loss, list[int]()
+        # The second is what cuDNN makes of it.
+        errors = (
+            torch.OutOfMemoryError("CUDA out of memory."),
+            RuntimeError("FIND was unable to find an engine to execute this computation"),
+        )
 
         def loss(network: torch.nn.Module, pixels: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
             sizes.append(len(pixels))
             if len(pixels) > most:
-                raise torch.OutOfMemoryError("CUDA out of memory.")
+                raise errors[len(sizes) % 2]
             return plain(network, pixels, labels)
 
         made.loss = loss

@@ -23,7 +23,7 @@ import click
 
 from humanmade import __version__
 from humanmade.commands._verb import SECTIONS, Verb
-from humanmade.errors import COMPLAINT, Interrupted, KaggleError, UserError, did_you_mean
+from humanmade.errors import COMPLAINT, Interrupted, KaggleError, UserError, did_you_mean, out_of_memory
 
 
 class Verbs(click.Group):
@@ -113,7 +113,7 @@ def main(words: Sequence[str] | None = None) -> int:
         _complain(f"interrupted; {str(stopped) or 'the same command goes on from here'}", ended=True)
         return 130
     except RuntimeError as error:
-        if type(error).__name__ != "OutOfMemoryError":  # torch's, which not every verb imports
+        if not out_of_memory(error):
             raise
         _complain("memory is too short; lower inference_batch or image_size (--set), or take a larger GPU")
         return 2

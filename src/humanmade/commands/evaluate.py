@@ -49,6 +49,8 @@ def evaluate(
     run = Run.find(run_name)
     files.refuse_existing(out, force)
     table = manifest.load(data, keep_test_labels=True)
+    if len(data) > 1 and not split:
+        evaluation.refuse_mixture(table)
     rows = evaluation.readable(inventory.attach(evaluation.labelled_rows(table, split), skip_broken))
     evaluation.warn_of_training_rows(run, rows)
     logits = run_logits(run, rows)

@@ -18,13 +18,22 @@ from humanmade.commands._verb import (
     skip_broken,
     verb,
 )
-from humanmade.kaggle import EXPLORED, HOURS, LONGEST_HOURS, SMOKE_FOLDS, SMOKE_HOURS, SMOKE_PICTURES
+from humanmade.kaggle import (
+    EXPLORED,
+    HOURS,
+    LONGEST_HOURS,
+    SMOKE_FOLDS,
+    SMOKE_HOURS,
+    SMOKE_PICTURES,
+    STARTUP_HOURS,
+)
 
 if TYPE_CHECKING:
     from humanmade.kaggle.push_request import PushRequest
 
+MOST_HOURS = LONGEST_HOURS - STARTUP_HOURS
 SESSION = Number(
-    float, lambda hours: 0 < hours <= LONGEST_HOURS, f"a number of hours above 0, at most {LONGEST_HOURS:g}"
+    float, lambda hours: 0 < hours <= MOST_HOURS, f"a number of hours above 0, at most {MOST_HOURS:g}"
 )
 
 
@@ -34,7 +43,7 @@ SESSION = Number(
     "--recipe R", "a shipped recipe's name or a .toml file", default="", show_default=f"explore: {EXPLORED}"
 )
 @settings
-@option("--hours H", "stop in time to end within H hours", SESSION, default=HOURS)
+@option("--hours H", "train: stop in time to end within H hours; others are cut off", SESSION, default=HOURS)
 @option(
     "--run KERNEL",
     "predict, blend: a kernel, slug or owner/slug, whose outputs are taken up",
@@ -119,8 +128,12 @@ def _send(request: PushRequest, patience: float | None, wait: bool) -> None:
     """Build a kernel, test it, and push it and follow it; without patience only build and test."""
     from humanmade.kaggle import bundle, kernels, push_request
     from humanmade.kaggle.client import Client
+    from humanmade.progress import warn
 
+    request = replace(request, run_recipes=kernels.recipes_of(request.owned(request.runs)))
     bundle.check(request)
+    if lost := kernels.unpulled(request):
+        warn(lost)
     client = None if patience is None else Client(patience)
     if client:
         request = push_request.with_ready_datasets(client, replace(request, owner=client.owner))

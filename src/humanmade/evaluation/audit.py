@@ -139,6 +139,8 @@ def _pairs(train: pd.DataFrame, facts: pd.DataFrame) -> dict[str, float]:
     position = pd.Series(np.arange(len(train)), index=train.index)[named.index]
     span = position.groupby(named["pair"]).agg(["min", "max", "size"])
     whole = span.index[span["size"] == 2]
+    if whole.empty:
+        return {"pairs": 0}
     same = (sizes.groupby("pair").nunique() == 1).all(axis=1)[whole]
     adjacent = (span["max"] - span["min"] == 1)[whole]
     hashes = named[named["pair"].isin(whole)].sort_values("pair")["phash"].to_numpy(dtype=np.uint64)
@@ -207,7 +209,6 @@ def _about_test(result: Audit) -> list[str]:
 
 def _about_duplicates(result: Audit) -> list[str]:
     table = result.duplicates
-    across = int((table["first_split"] != table["second_split"]).sum())
     within = table[(table[["first_split", "second_split"]] == "train").all(axis=1)]
     opposite = int((~within["same_label"]).sum())
     lines = []
@@ -215,15 +216,34 @@ def _about_duplicates(result: Audit) -> list[str]:
         lines.append(f"{len(within)} near-duplicates within train: folds keep them on one side.")
     if opposite:
         lines.append(f"{opposite} of them carry opposite labels: look at them, they may be unmarked pairs.")
-    if across:
-        lines.append(f"{across} test pictures nearly equal one in train: their labels are known beforehand.")
+    if known := _near_train(table):
+        lines.append(f"{known} test pictures nearly equal one in train: their labels are known beforehand.")
     return lines or ["No near-duplicates outside of pairs."]
+
+
+def _near_train(duplicates: pd.DataFrame) -> int:
+    """How many test pictures hang together with a train picture, by one link or several."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    ends = duplicates[["first", "second"]].to_numpy().ravel()
+    splits = duplicates[["first_split", "second_split"]].to_numpy().ravel()
+    codes, ids = pd.factorize(ends)
+    links = (np.ones(len(duplicates)), (codes[::2], codes[1::2]))
+    part = connected_components(coo_array(links, shape=(len(ids), len(ids))), directed=False)[1]
+    tested = np.zeros(len(ids), dtype=np.bool_)
+    tested[codes] = splits == "test"
+    return int((tested & np.isin(part, part[~tested])).sum())
 
 
 def _about_pairs(result: Audit) -> list[str]:
     pairs = result.pairs
     if not pairs:
         return ["The data names no pairs."]
+    if not pairs["pairs"]:
+        return [
+            "Pairs are named, but none is of two pictures: nothing is said of them. Folds keep them whole."
+        ]
     lines = [
         f"{pairs['pairs']:.0f} pairs; {pairs['same_size']:.1%} have one size, "
         f"{pairs['adjacent']:.1%} stand in adjacent rows. Folds and batches keep them whole.",

@@ -11,13 +11,14 @@ import numpy as np
 import pandas as pd
 
 from humanmade import competition, files, fusion, metrics
+from humanmade.choices import FUSIONS
 from humanmade.detectors.base import Logits
 from humanmade.errors import UserError
 from humanmade.evaluation import grid
 from humanmade.evaluation.forecast import forecast_of
 from humanmade.fusion import CLEAN
 from humanmade.progress import warn_once
-from humanmade.run import CORRUPTED, TEST, Run
+from humanmade.run import CORRUPTED, OOF, TEST, Run
 from humanmade.scores import FoldScores, Scores
 
 
@@ -38,6 +39,11 @@ class Member:
     folds: pd.DataFrame | None = None
     corrupted: pd.DataFrame | None = None
     """`id, label, fold, clean` and a column a corruption by fold and id, of a sample of the held-out rows."""
+
+    @property
+    def place(self) -> Path:
+        """Where it lies, however it was given."""
+        return (self.run.folder if self.run else Path(self.name)).resolve()
 
 
 def read_member(name: str) -> Member:
@@ -78,17 +84,28 @@ class Blend:
     same; a UserError says so where they are not.
 
     Raises:
-        UserError: a member is given twice, or the members' ids or folds differ.
+        UserError: there is no such method or prevalence, a member is given twice, or the members' names are
+            the same, or their ids or folds differ.
     """
 
     members: Sequence[Member]
     method: str
+    prevalence: float | None = None
+    """Share of generated pictures that is assumed; that of the first run by default."""
 
     def __post_init__(self) -> None:
-        first, names = self.members[0], [member.name for member in self.members]
-        twice = [name for name in names if names.count(name) > 1]
-        if twice:
-            raise UserError(f"{twice[0]}: given twice, so it would count double")
+        if self.method not in FUSIONS:
+            raise UserError(f"blend: found method '{self.method}'; expected one of {', '.join(FUSIONS)}")
+        if self.prevalence is not None:
+            metrics.require_share(self.prevalence)
+        first, places, origins = self.members[0], set[Path](), set[str]()
+        for member in self.members:
+            if member.place in places:
+                raise UserError(f"{member.name}: given twice, so it would count double")
+            if member.origin in origins:
+                raise UserError(f"{member.name}: another run is called {member.origin} too; rename a folder")
+            places.add(member.place)
+            origins.add(member.origin)
         if first.test.empty:
             raise UserError(f"{first.name}: has no rows")
         for member in self.members[1:]:
@@ -152,6 +169,12 @@ class Blend:
         return {name: _view(samples, name) for name in (CLEAN, *shared)}
 
     @cached_property
+    def fingerprints(self) -> dict[str, str]:
+        """sha256 of the held-out logits of each member that is a run with some."""
+        runs = {member.origin: member.run for member in self.members if member.run and member.oof is not None}
+        return {origin: files.sha256(run.folder / OOF) for origin, run in runs.items()}
+
+    @cached_property
     def scorable(self) -> bool:
         """Whether all members have out-of-fold logits of the same rows."""
         try:
@@ -201,7 +224,7 @@ class Blend:
             recipe=f"{self.method} of {', '.join(run.name for run in runs)}",
             distance=first.distance,
             lacking=first.lacking,
-            prevalence=first.prevalence,
+            prevalence=self.prevalence or first.prevalence,
             unfinished=any(member.unfinished for member in members),
         )
         folds = _fold_scores(self.held_out, [fold for member in members for fold in member.folds])

@@ -36,13 +36,12 @@ class Ranking:
 
     entries: Sequence[Entry]
     table: pd.DataFrame
-    samples: Mapping[str, Sample]
-    """Resampled folds by an entry's key, where another run is of the same data."""
+    samples: Mapping[int, Sample]
+    """Resampled folds by the place of an entry, where another run is of the same data."""
 
     def differences(self, first: int, second: int) -> dict[str, Difference]:
         """How two entries differ on the folds that both have, by metric; empty where there are none."""
-        keys = [self.entries[place].key for place in (first, second)]
-        return significance.differences(*(self.samples.get(key, {}) for key in keys))
+        return significance.differences(*(self.samples.get(place, {}) for place in (first, second)))
 
 
 def report(things: Sequence[Run | Entry], submitted: Sequence[ledger.Row] = ()) -> tuple[pd.DataFrame, str]:
@@ -90,8 +89,8 @@ def rank(things: Sequence[Run | Entry], submitted: Sequence[ledger.Row] = ()) ->
     ordered = [given[place] for place in order]
     several = table["data"].value_counts() > 1
     samples = {
-        entry.key: significance.sample(rows, entry.scores.prevalence)
-        for entry in ordered
+        place: significance.sample(rows, entry.scores.prevalence)
+        for place, entry in enumerate(ordered)
         if several[names[entry.scores.data]] and (rows := entry.held_out()) is not None
     }
     ranking = Ranking(ordered, table.loc[order].reset_index(drop=True), samples)

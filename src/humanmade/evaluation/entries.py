@@ -59,7 +59,9 @@ def of_blend(file: Path) -> Entry | None:
         except UserError:
             # A member is gone or was trained anew.
             return None
-        return blend if blend.scorable else None
+        # Notes of older kits do not say what the members held.
+        same = noted.get("held_out", blend.fingerprints) == blend.fingerprints
+        return blend if blend.scorable and same else None
 
     def held_out() -> pd.DataFrame | None:
         blend = made()

@@ -35,6 +35,20 @@ def labelled_rows(table: pd.DataFrame, split: str | None) -> pd.DataFrame:
     return rows
 
 
+def refuse_mixture(table: pd.DataFrame) -> None:
+    """Refuse folders joined of which some rows are for training, some for testing: which count is not clear.
+
+    Raises:
+        UserError: they are.
+    """
+    if table["split"].nunique() > 1:
+        counts = table["split"].value_counts()
+        raise UserError(
+            f"evaluate: these folders hold {counts['train']} train and {counts['test']} test rows; give one "
+            "folder at a time, or choose the rows of all with --split train or --split test"
+        )
+
+
 def readable(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows whose pictures can be read.
 

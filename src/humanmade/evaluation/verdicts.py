@@ -69,7 +69,7 @@ def calibrate(run: Run) -> Calibration:
     labels, logits = oof["label"].to_numpy(dtype=np.int64), oof["logit"].to_numpy(dtype=np.float64)
     if len(np.unique(labels)) < 2:
         raise UserError(f"{run.folder / OOF}: holds one class only; train more folds")
-    threshold = metrics.best_threshold(labels, logits)
+    threshold = metrics.best_threshold(labels, logits, balanced=True)
     slope, intercept = _platt(labels, logits)
     false_positives = float(np.mean(logits[labels == 0] > threshold))
     return Calibration(len(oof), threshold, false_positives, slope, intercept)
@@ -108,21 +108,24 @@ def verdicts(run: Run, rows: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         A row a picture: `picture` (the id), `verdict` (at the threshold), `unsure` (whether
-        the share lies within `UNSURE`), `share`, `logit`, `seen` (of `inference.known`). Alike in all rows
-        are the run's `threshold, false_positives` (`Calibration`), and the AUC forecast for pictures from
-        `elsewhere` with its 80 % interval, `low` and `high`.
+        the share lies within `UNSURE`, or says another class than the verdict), `share`, `logit`, `seen` (of
+        `inference.known`). Alike in all rows are the run's `threshold, false_positives`
+        (`Calibration`), and the AUC forecast for pictures from `elsewhere` with its 80 % interval, `low` and
+        `high`.
 
     Raises:
         UserError: the run has no out-of-fold logits.
     """
     calibration = calibrate(run)
-    share = calibration.share(rows["logit"])
+    share, above = calibration.share(rows["logit"]), rows["logit"] > calibration.threshold
+    # Where the threshold and the share say different things, neither is sure.
+    unsure = ((share > UNSURE[0]) & (share < UNSURE[1])) | ((share > 0.5) != above)
     foretold = elsewhere(run.scores, calibration.rows)
     return pd.DataFrame(
         {
             "picture": rows["id"],
-            "verdict": np.where(rows["logit"] > calibration.threshold, NAMES[1], NAMES[0]),
-            "unsure": (share > UNSURE[0]) & (share < UNSURE[1]),
+            "verdict": np.where(above, NAMES[1], NAMES[0]),
+            "unsure": unsure,
             "share": share,
             "logit": rows["logit"],
             "seen": rows["seen"],

@@ -53,7 +53,8 @@ def additions(blend: Blend) -> list[Addition]:
         return []
     sample = significance.sample(blend.held_out, whole.prevalence)
     for member in blend.members:
-        rest = Blend([other for other in blend.members if other is not member], blend.method)
+        others = [other for other in blend.members if other is not member]
+        rest = Blend(others, blend.method, blend.prevalence)
         apart = significance.differences(sample, significance.sample(rest.held_out, whole.prevalence))
         scores = rest.scores or _run_scores(rest.members[0])
         ends = whole.forecast, scores.forecast
@@ -84,27 +85,31 @@ def submit(
     blend: Blend,
     logits: pd.Series[float],
     out: Path,
-    prevalence: float | None = None,
     threshold: float | str | None = None,
 ) -> tuple[npt.NDArray[Any], list[str]]:
     """Write a blend's logits as a checked submission, with the note of its origin and its scores.
 
     Args:
-        prevalence: by which labels are cut by rank; the competition's by default.
-        threshold: the logit to cut at instead, or `oof` for the one where out-of-fold F1 is best.
+        threshold: the logit to cut at, or `oof` for the one where out-of-fold F1 is best; by default labels
+            are cut by rank, at the blend's prevalence or else the competition's.
 
     Returns:
         What is submitted (rows,), and what it is made of and holds, in lines.
+
+    Raises:
+        UserError: the threshold is another word than `oof`.
     """
     nested, ids, names = "", [*logits.index], [member.origin for member in blend.members]
     if isinstance(threshold, str):
+        if threshold != "oof":
+            raise UserError(f"blend: found threshold '{threshold}'; expected a logit, or oof")
         threshold, score = blend.oof_threshold()
         nested = f", nested out-of-fold F1 {score:.3f}"
-    prevalence = competition.CURRENT.prevalence if prevalence is None else prevalence
+    prevalence = competition.CURRENT.prevalence if blend.prevalence is None else blend.prevalence
     values, how = submission.answer(ids, logits, prevalence, threshold)
     how += nested
     submission.write(out, ids, values)
-    ledger.note_origin(out, names, blend.method, how, blend.fold_score(), blend.scores)
+    ledger.note_origin(out, names, blend.method, how, blend.fold_score(), blend.scores, blend.fingerprints)
     lines = [f"{out}: {submission.summary(dict(zip(ids, values, strict=True)))} ({how})"]
     if blend.method in fusion.LEARNED:
         shares = ", ".join(f"{name} {weight:.2f}" for name, weight in zip(names, blend.weights, strict=True))

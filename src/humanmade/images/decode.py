@@ -30,6 +30,9 @@ ERRORS = (
     struct.error, MemoryError, Image.DecompressionBombError,
 )  # fmt: skip
 
+# Pillow warns of much that is odd and can be read. Not `catch_warnings`, which threads undo for one another.
+warnings.filterwarnings("ignore", module=r"PIL\.")
+
 _IN_RGB = getattr(cv2, "IMREAD_COLOR_RGB", 0)
 """Asks OpenCV for RGB at once; versions before 4.11 cannot."""
 
@@ -64,24 +67,22 @@ def upright(data: bytes) -> tuple[Image.Image, bool]:
 def _read(data: bytes, trusted: bool) -> tuple[Image.Image | Picture, bool]:
     """The picture, and whether it is a JPEG that was cut off."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            image = open_picture(data)
-            pixels = image.width * image.height
-            if pixels > MAX_PIXELS:
-                raise BrokenPictureError(f"{pixels:,} pixels, more than {MAX_PIXELS:,}")
-            endless, profile = lacks_end(data), image.info.get("icc_profile")
-            if trusted and image.format == "JPEG" and image.mode in ("RGB", "L") and not endless:
-                plain = None if profile or "exif" in image.info else _by_opencv(data, image.size)
-                progressive = "progressive" in image.info
-                if plain is not None and seems_whole(data, progressive, plain[-1, -1].tolist()):
-                    return plain, False
-            image.load()
-            share = share_there(data, image) if image.format in ("JPEG", "MPO") else 1.0
-            if share < LEAST:
-                raise BrokenPictureError(f"cut off: less than {LEAST:.0%} of it can be decoded")
-            ImageOps.exif_transpose(image, in_place=True)
-            return _to_srgb(_to_rgb(image), profile), endless or share < 1
+        image = open_picture(data)
+        pixels = image.width * image.height
+        if pixels > MAX_PIXELS:
+            raise BrokenPictureError(f"{pixels:,} pixels, more than {MAX_PIXELS:,}")
+        endless, profile = lacks_end(data), image.info.get("icc_profile")
+        if trusted and image.format == "JPEG" and image.mode in ("RGB", "L") and not endless:
+            plain = None if profile or "exif" in image.info else _by_opencv(data, image.size)
+            progressive = "progressive" in image.info
+            if plain is not None and seems_whole(data, progressive, plain[-1, -1].tolist()):
+                return plain, False
+        image.load()
+        share = share_there(data, image) if image.format in ("JPEG", "MPO") else 1.0
+        if share < LEAST:
+            raise BrokenPictureError(f"cut off: less than {LEAST:.0%} of it can be decoded")
+        ImageOps.exif_transpose(image, in_place=True)
+        return _to_srgb(_to_rgb(image), profile), endless or share < 1
     except BrokenPictureError:
         raise
     except ERRORS as error:

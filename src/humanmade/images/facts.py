@@ -6,7 +6,6 @@ The audit looks for labels in them; detectors never see them.
 from __future__ import annotations
 
 import hashlib
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -31,20 +30,18 @@ GRID = 256
 
 def stored_facts(data: bytes) -> dict[str, str]:
     """`STORED` facts of a file's bytes, as text, read from its header."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        image = open_picture(data)
-        tables: Mapping[int, Any] = getattr(image, "quantization", None) or {}
-        sampling = JpegImagePlugin.get_sampling(image) if tables else -1
-        return {
-            "format": str(image.format),
-            "mode": image.mode,
-            "quality": f"{np.mean(tables[0]):.2f}" if tables else "",
-            "tables": hashlib.sha256(repr(sorted(tables.items())).encode()).hexdigest()[:8] if tables else "",
-            "subsampling": {0: "4:4:4", 1: "4:2:2", 2: "4:2:0"}.get(sampling, ""),
-            "exif": str(len(image.getexif())),
-            "profile": str(int("icc_profile" in image.info)),
-        }
+    image = open_picture(data)
+    tables: Mapping[int, Any] = getattr(image, "quantization", None) or {}
+    sampling = JpegImagePlugin.get_sampling(image) if tables else -1
+    return {
+        "format": str(image.format),
+        "mode": image.mode,
+        "quality": f"{np.mean(tables[0]):.2f}" if tables else "",
+        "tables": hashlib.sha256(repr(sorted(tables.items())).encode()).hexdigest()[:8] if tables else "",
+        "subsampling": {0: "4:4:4", 1: "4:2:2", 2: "4:2:0"}.get(sampling, ""),
+        "exif": str(len(image.getexif())),
+        "profile": str(int("icc_profile" in image.info)),
+    }
 
 
 def shown_facts(image: Image.Image, grey: Image.Image) -> dict[str, str]:

@@ -5,6 +5,8 @@ import re
 
 LONGEST_HOURS = 12.0
 """A session on Kaggle lasts no longer."""
+STARTUP_HOURS = 0.5
+"""Of a session, that pass before a script begins and after it ends."""
 HOURS = 11.0
 """Of them a training takes as many, unless told otherwise; the rest is for starting and for its outputs."""
 SMOKE_PICTURES, SMOKE_FOLDS, SMOKE_HOURS = 2000, 2, 0.5

@@ -24,14 +24,15 @@ def copy(source: Path, target: Path) -> None:
 
 
 def pack(folders: list[Path], archive: Path) -> None:
-    """Write what is in folders, each under its name, into an archive."""
+    """Write what is in folders, each under its name, into an archive; not locks and what is half-written."""
     with (
         files.whole_file(archive) as scratch,
         zipfile.ZipFile(scratch, "w", zipfile.ZIP_STORED, strict_timestamps=False) as packed,
     ):
         for folder in folders:
             for path in sorted(folder.rglob("*")):
-                if path.is_file():
+                inside = path.relative_to(folder).parts
+                if path.is_file() and not any(part.startswith(".") for part in inside):
                     packed.write(path, path.relative_to(folder.parent).as_posix())
 
 

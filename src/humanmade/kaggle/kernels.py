@@ -9,24 +9,23 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from humanmade import files
 from humanmade.errors import Interrupted, KaggleError, UserError
-from humanmade.kaggle import LONGEST_HOURS, outputs, whole_run
+from humanmade.kaggle import LONGEST_HOURS, STARTUP_HOURS, outputs, whole_run
 from humanmade.kaggle.bundle import METADATA
 from humanmade.kaggle.client import Client, plain
 from humanmade.kaggle.outputs import Listing
 from humanmade.kaggle.push_request import PushRequest
 from humanmade.progress import Waiting
-from humanmade.run import RUNS
+from humanmade.run import KERNEL, RUNS
 
 STATE = RUNS / ".kaggle"
 """What was pushed, and outputs that are being fetched."""
 FINAL = ("COMPLETE", "ERROR", "CANCEL_ACKNOWLEDGED")
-STARTUP_HOURS = 0.5
-"""What a session takes beside its kernel's own budget: starting, mounting, saving outputs."""
 
 
 @dataclass(frozen=True)
@@ -128,18 +127,39 @@ def check_quota(client: Client, hours: float) -> str:
     return f"{text}; this kernel may take {hours:g}"
 
 
+def _pushes() -> list[Pushed]:
+    """The latest push of each kernel from here."""
+    keys = tuple(Pushed.__dataclass_fields__)
+    notes = [
+        files.read_json(path, keys, "remove it; the kernel itself is on Kaggle")
+        for path in sorted(STATE.glob("*.json"))
+    ]
+    return [Pushed(**{key: note[key] for key in keys}) for note in notes]
+
+
+def recipes_of(references: Sequence[str]) -> tuple[str, ...]:
+    """The recipes that kernels, by `owner/slug`, were pushed with from here."""
+    return tuple(pushed.recipe for pushed in _pushes() if pushed.reference in references and pushed.recipe)
+
+
+def unpulled(request: PushRequest) -> str:
+    """That the last push of this kernel was not pulled, whose run a further one makes unreachable, if so."""
+    last = next((pushed for pushed in _pushes() if pushed.reference == request.reference), None)
+    notes = (files.read_json(path, ("run_id",), f"remove {path}") for path in RUNS.glob(f"*/{KERNEL}"))
+    if last is None or request.resume or request.kernel == "blend":
+        return ""
+    if any(note["run_id"] == last.run_id for note in notes):
+        return ""
+    return f"version {last.version} of {last.reference} was not pulled; from now on pull fetches this push"
+
+
 def find(kernel: str, recipe: str = "") -> Pushed:
     """The latest push of a kernel, by its folder's name, its slug or `owner/slug`.
 
     Raises:
         UserError: nothing of that name was pushed from here.
     """
-    keys = tuple(Pushed.__dataclass_fields__)
-    notes = [
-        files.read_json(path, keys, "remove it; the kernel itself is on Kaggle")
-        for path in sorted(STATE.glob("*.json"))
-    ]
-    pushes = [Pushed(**{key: note[key] for key in keys}) for note in notes]
+    pushes = _pushes()
     matches = [
         pushed
         for pushed in pushes

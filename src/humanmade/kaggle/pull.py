@@ -39,7 +39,7 @@ def pull(client: Client, pushed: Pushed, force: bool = False) -> list[str]:
     if here and all(here.values()):
         return [f"{place}: is here already" for place in here]
     for place, ours in here.items():
-        if place.exists() and not ours and not force:
+        if place.exists() and not (ours or force or _may_go_on(place, pushed)):
             what = "run" if place in runs else "submission"
             raise UserError(f"{place}: is another {what}; move it away, or give --force to replace it")
     scratch = STATE / f"{pushed.slug}-{pushed.run_id}"
@@ -51,6 +51,8 @@ def pull(client: Client, pushed: Pushed, force: bool = False) -> list[str]:
                 f"{pushed.reference}: its outputs hold no {run.RECIPE} of run {place.name}; push again"
             )
         archives.unpack_folds(scratch / place)
+        if place.exists() and not (runs[place] or force or _goes_on(Run(scratch / place), Run(place))):
+            raise UserError(f"{place}: is of another recipe or data; move it away, or give --force")
     lines = [
         _land_run(scratch, place, pushed, listing.unfinished) for place, ours in runs.items() if not ours
     ]
@@ -80,6 +82,21 @@ def _whole(pushed: Pushed, seen: KernelStatus) -> Listing:
 def _is_here(place: Path, pushed: Pushed) -> bool:
     note = place / run.KERNEL
     return note.is_file() and files.read_json(note, ("run_id",), f"remove {place}")["run_id"] == pushed.run_id
+
+
+def _may_go_on(place: Path, pushed: Pushed) -> bool:
+    """Whether a run, or the submission in one, is an unfinished one of an earlier session of this kernel."""
+    folder = place if place.is_dir() else place.parent
+    note = folder / run.KERNEL
+    if not note.is_file() or not Run(folder).scores.unfinished:
+        return False
+    kernel: str = files.read_json(note, ("kernel",), f"remove {folder}")["kernel"]
+    return kernel == pushed.reference
+
+
+def _goes_on(fetched: Run, here: Run) -> bool:
+    """Whether a fetched run can be what a later session made of one that is here."""
+    return fetched.recipe == here.recipe and fetched.scores.data == here.scores.data
 
 
 def _fetch_all(client: Client, reference: str, hashes: dict[str, str], scratch: Path) -> None:

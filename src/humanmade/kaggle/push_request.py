@@ -10,13 +10,26 @@ from pathlib import Path
 
 from humanmade import recipe as recipes
 from humanmade import yardsticks
+from humanmade.choices import FUSIONS
 from humanmade.errors import UserError
-from humanmade.kaggle import HOURS, LONGEST_HOURS, SMALL, SMOKE_FOLDS, SMOKE_PICTURES, slug, weights
+from humanmade.images.views import expand
+from humanmade.kaggle import (
+    HOURS,
+    LONGEST_HOURS,
+    SMALL,
+    SMOKE_FOLDS,
+    SMOKE_PICTURES,
+    STARTUP_HOURS,
+    slug,
+    weights,
+)
 from humanmade.kaggle.client import Client
 from humanmade.progress import warn
 
 FORESEEING = ("train", "explore")
 """Kernels that forecast, for which more weights are good."""
+BLENDING = ("method", "prevalence", "threshold")
+"""Options of the verb `blend` that a kernel passes on."""
 REFERENCE = re.compile(r"[A-Za-z0-9_-]+/[A-Za-z0-9_-]+")
 MODEL = re.compile(r"[\w-]+/[\w.-]+/\w+/[\w.-]+/[0-9]+", re.ASCII)
 
@@ -75,6 +88,8 @@ class PushRequest:
     """Datasets with labelled pictures that join every training part."""
     models: tuple[str, ...] = ()
     """`owner/model/framework/variation/version` of Kaggle Models with pretrained weights."""
+    run_recipes: tuple[str, ...] = ()
+    """Recipes of `runs`, as far as they were pushed from here: to predict, runs need their weights."""
     absent: tuple[str, ...] = ()
     """Datasets of weights that are done without, as they are not on Kaggle."""
 
@@ -92,7 +107,10 @@ class PushRequest:
     @property
     def recipe_weights(self) -> dict[str, str]:
         """Names of the pretrained weights that the recipe needs, by the dataset of each."""
-        return self._datasets(self._job().pretrained_weights() if self.recipe else ())
+        jobs = [self._job()] if self.recipe else []
+        if self.kernel == "predict":
+            jobs = [recipes.load(name) for name in self.run_recipes] or jobs
+        return self._datasets(name for job in jobs for name in job.pretrained_weights())
 
     @property
     def forecast_weights(self) -> dict[str, str]:
@@ -134,11 +152,20 @@ class PushRequest:
             job = self._job()
             if isinstance(fold, int) and job.split == "pairs" and fold >= job.folds:
                 raise UserError(f"--fold {fold}: expected 0 to {job.folds - 1}, or all")
+            expand(job.views)
         for line in self.settings:
-            if self.kernel == "predict" and not line.startswith("views="):
+            key, _, value = line.partition("=")
+            if self.kernel == "predict" and key != "views":
                 raise UserError(f"--set {line}: runs predict as they were trained; only views= can be set")
-        if not 0 < self.hours <= LONGEST_HOURS:
-            raise UserError(f"hours {self.hours:g}: a session lasts at most {LONGEST_HOURS:g}; give fewer")
+            if self.kernel == "blend" and key not in BLENDING:
+                raise UserError(f"--set {line}: a blend is told {', '.join(f'{name}=' for name in BLENDING)}")
+            if self.kernel == "blend" and key == "method" and value not in FUSIONS:
+                raise UserError(f"--set {line}: expected one of {', '.join(FUSIONS)}")
+        if not 0 < self.hours <= LONGEST_HOURS - STARTUP_HOURS:
+            raise UserError(
+                f"hours {self.hours:g}: a session lasts at most {LONGEST_HOURS:g}, starting and ending "
+                f"included; give at most {LONGEST_HOURS - STARTUP_HOURS:g}"
+            )
         if not re.fullmatch(r"[A-Za-z0-9_-]+", self.owner):
             raise UserError(f"owner '{self.owner}': not a Kaggle user name")
         for reference in self.owned((*self.runs, *self.attach, *self.extra)):

@@ -20,6 +20,7 @@ from humanmade.errors import COMPLAINT, UserError
 from humanmade.kaggle import SMALL, archives, whole_run
 from humanmade.kaggle.inputs import Inputs
 from humanmade.kaggle.outputs import CACHE, OutputFolder
+from humanmade.progress import warn
 from humanmade.run import RUNS, Run
 
 MOST_BROKEN = 0.01
@@ -96,7 +97,10 @@ class Session:
         archives.copy(earlier[0], out)
         kept = (folder / CACHE for folder in self.inputs.folders_of(reference))
         if archive := next(filter(Path.is_file, kept), None):
-            archives.unpack(archive, self.cache)
+            try:
+                archives.unpack(archive, self.cache)
+            except UserError as error:  # it only spares time
+                warn(f"{error}; what it holds is computed again")
         print(f"going on with {earlier[0]}", flush=True)
 
     def predict(self, recipe: str, references: Sequence[str], settings: Sequence[str]) -> None:

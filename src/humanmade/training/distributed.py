@@ -22,6 +22,7 @@ from torch import distributed
 
 from humanmade.errors import Interrupted, UserError
 from humanmade.seeding import stable_seed
+from humanmade.training.budget import OutOfTimeError
 
 PATIENCE = timedelta(days=2)
 """How long ranks wait for one another: a fold may take many hours. torchrun ends them if one fails."""
@@ -107,8 +108,13 @@ class ProcessGroup:
         distributed.init_process_group(
             backend, store=store, rank=self.rank, world_size=self.count, timeout=PATIENCE
         )
+        # The group is taken down only where all ranks leave together: NCCL waits for the others in that, for
+        # ever where one has failed and another is in a collective. Otherwise it ends with the process.
         try:
             yield
+        except OutOfTimeError:
+            distributed.destroy_process_group()
+            raise
         except (UserError, Interrupted):
             self.fail()  # before the others find this rank gone
             raise
@@ -117,7 +123,7 @@ class ProcessGroup:
             if not lost and not self.store.check([FAILED]):
                 raise
             raise UserError(GONE) from None
-        finally:
+        else:
             distributed.destroy_process_group()
 
 

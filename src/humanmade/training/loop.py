@@ -16,7 +16,7 @@ from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
 
 from humanmade.data.loader import Draw, Plan, TrainingDataset, plan_epoch, training_batches, worker_count
-from humanmade.errors import UserError
+from humanmade.errors import UserError, out_of_memory
 from humanmade.files import write_text
 from humanmade.progress import progress, warn
 from humanmade.recipe import require
@@ -36,10 +36,9 @@ Evaluate = Callable[[torch.nn.Module], dict[str, float]]
 """Scores of the held-out rows; `selection` decides early stopping. Empty where nothing is held out:
 then all epochs are trained and the last is kept."""
 
-LOOK = 50
-"""Steps between two looks at the loss; each waits for the GPU."""
-MOST_SKIPPED = 50
-"""Steps in a row that fp16 may overflow in; the loss's scale, halved each time, has none to blame then."""
+LOOK = MOST_SKIPPED = 50
+"""Steps between two looks at the loss, each of which waits for the GPU; and steps in a row that fp16 may
+overflow in, after which the loss's scale, halved each time, is not to blame."""
 STATE = "last.pt"
 """In the folder of a training that is not finished."""
 
@@ -111,9 +110,8 @@ class Trainer:
         """This rank's part of every batch from step `start` to the end of `epochs`."""
         for epoch in range(len(self.log), epochs):
             for step in self.plan(epoch)[max(0, start - epoch * self.steps_per_epoch) :]:
-                for batch in step:
-                    for part in self._parts(batch):
-                        yield [(epoch, row) for row in part]
+                for part in (part for batch in step for part in self._parts(batch)):
+                    yield [(epoch, row) for row in part]
 
     def run(self, folder: Path, budget: Budget, evaluate: Evaluate, what: str, watched: int = 0) -> None:
         """Train to the end, continuing from `folder`'s state where there is one.
@@ -194,8 +192,10 @@ class Trainer:
                     # them; seeded after the loader, whose start draws from the same generator.
                     torch.manual_seed(stable_seed("step", self.seed, self.step, part) + self.rank)
                     counted += self._accumulate(pixels, labels, pictures, last=part == count - 1)
-            except torch.OutOfMemoryError:
-                return
+            except RuntimeError as error:
+                if out_of_memory(error):
+                    return
+                raise
             self.tally += counted
             self._update()
             yield
@@ -281,7 +281,7 @@ class Trainer:
             "optimiser": self.optimiser.state_dict(),
             "scaler": self.scaler.state_dict(),
             "average": self.average.module.state_dict() if self.average else None,
-            "counts": (self.step, *self.tally.tolist()),
+            "counts": (self.step, *map(self._sum, self.tally.tolist())),
             "log": self.log,
             "best": self.best,
             "pieces": self.pieces,
@@ -290,9 +290,11 @@ class Trainer:
     def _restore(self, state: dict[str, Any]) -> None:
         self.network.load_state_dict(state["network"])
         self.optimiser.load_state_dict(state["optimiser"])
-        self.scaler.load_state_dict(state["scaler"])
+        if state["scaler"]:  # none where the training began in another precision
+            self.scaler.load_state_dict(state["scaler"])
         if self.average:
             self.average.module.load_state_dict(state["average"])
         self.step, *tally = state["counts"]
-        self.tally.copy_(torch.tensor(tally, dtype=torch.float64))
+        # Of all ranks together; the first goes on counting.
+        self.tally.copy_(torch.tensor(tally, dtype=torch.float64) * (self.rank == 0))
         self.log, self.best, self.pieces = state["log"], state["best"], state["pieces"]
