@@ -75,7 +75,7 @@ EQUIVALENT: dict[str, str] = {
         ),
         (
             "metrics",
-            "curve = @ * hits / (np.arange(1, len(truth) + 1) + truth.sum())",
+            "curve = @ * hits / (hits + weight * false_alarms + truth.sum())",
             ["2 3", "2 1"],
             "where a curve is highest does not hang on its unit",
         ),

@@ -87,7 +87,7 @@ def test_alone_it_lists_the_verbs_by_the_part_of_the_day(capsys):
             ["push"],
             "Missing argument 'KERNEL'. Choose from: train, predict, blend, explore. See humanmade",
         ),
-        (["push", "train", "--hours", "13"], "'13' is not a number of hours above 0, at most 12."),
+        (["push", "train", "--hours", "13"], "'13' is not a number of hours above 0, at most 11.5"),
         (["cv", "a", "b"], "Got unexpected extra argument (b)"),
         (["cv", "nonsense", "--data", "."], "recipe 'nonsense': not found"),
         (["cv", "probe_lite0", "--data", "absent"], "absent: no such folder"),

@@ -161,6 +161,16 @@ def test_a_blend_that_cannot_be_scored_says_so():
     assert worth.additions(blend) == []
 
 
+def test_a_blend_is_foretold_at_the_share_by_which_it_is_cut():
+    for name, noise in (("a", 0), ("b", 1)):
+        with_corruptions(run_of(name, 1.0, noise))
+    members = [read_member("a"), read_member("b")]
+    even, more = (Blend(members, "mean", share).scores for share in (None, 0.7))
+    assert even and more and even.forecast and more.forecast
+    assert (even.prevalence, more.prevalence) == (0.5, 0.7)
+    assert even.forecast.auc == more.forecast.auc and more.forecast.f1 > even.forecast.f1 + 0.05
+
+
 def test_a_fold_that_holds_nothing_out_first_is_blended_too():
     for name in ("a", "b"):
         run = run_of(name, 1.0)

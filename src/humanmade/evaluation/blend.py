@@ -91,7 +91,7 @@ class Blend:
     members: Sequence[Member]
     method: str
     prevalence: float | None = None
-    """Share of generated pictures that is assumed; that of the first run by default."""
+    """Share of generated pictures by which labels are cut and F1 is foretold; None is the competition's."""
 
     def __post_init__(self) -> None:
         if self.method not in FUSIONS:
@@ -110,6 +110,11 @@ class Blend:
             raise UserError(f"{first.name}: has no rows")
         for member in self.members[1:]:
             _check_alike(first, member)
+
+    @property
+    def share(self) -> float:
+        """The `prevalence` that counts."""
+        return competition.CURRENT.prevalence if self.prevalence is None else self.prevalence
 
     @cached_property
     def test(self) -> pd.Series[float]:
@@ -224,7 +229,7 @@ class Blend:
             recipe=f"{self.method} of {', '.join(run.name for run in runs)}",
             distance=first.distance,
             lacking=first.lacking,
-            prevalence=self.prevalence or first.prevalence,
+            prevalence=self.share,
             unfinished=any(member.unfinished for member in members),
         )
         folds = _fold_scores(self.held_out, [fold for member in members for fold in member.folds])

@@ -105,8 +105,7 @@ def submit(
             raise UserError(f"blend: found threshold '{threshold}'; expected a logit, or oof")
         threshold, score = blend.oof_threshold()
         nested = f", nested out-of-fold F1 {score:.3f}"
-    prevalence = competition.CURRENT.prevalence if blend.prevalence is None else blend.prevalence
-    values, how = submission.answer(ids, logits, prevalence, threshold)
+    values, how = submission.answer(ids, logits, blend.share, threshold)
     how += nested
     submission.write(out, ids, values)
     ledger.note_origin(out, names, blend.method, how, blend.fold_score(), blend.scores, blend.fingerprints)
