@@ -14,7 +14,7 @@ import pytest
 
 from humanmade import files, ledger
 from humanmade.errors import KaggleError
-from humanmade.kaggle import MACHINE
+from humanmade.kaggle import MACHINE, kernels
 from humanmade.kaggle.outputs import read
 from tests.kaggle.conftest import Kit
 from tests.kaggle.standin import Files, Json, StandIn, State, outputs
@@ -226,6 +226,16 @@ def test_another_run_is_not_replaced_silently(kit: Kit, standin: StandIn):
     assert mine.read_text() == "mine" and len(landed()) == 1
     kit("pull", "train", "--force")
     assert landed() == ALL
+
+
+def test_recipes_of_kernels_are_known_as_long_as_they_are_here(kit: Kit, standin: StandIn):
+    Path("mine.toml").write_text('detector = "spectrum"\n')
+    kit(*PUSH)
+    kit("push", "train", "--recipe", "mine.toml")
+    names = (NAME, "tester/humanmade-train-mine", "tester/unknown")
+    assert kernels.recipes_of(names) == ("mine.toml", "spectrum")
+    Path("mine.toml").unlink()
+    assert kernels.recipes_of(names) == ("spectrum",)
 
 
 def test_a_later_session_lands_on_the_unfinished_run_of_an_earlier_one(kit: Kit, standin: StandIn):

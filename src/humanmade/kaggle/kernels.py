@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from humanmade import files
+from humanmade import recipe as recipes
 from humanmade.errors import Interrupted, KaggleError, UserError
 from humanmade.kaggle import LONGEST_HOURS, STARTUP_HOURS, outputs, whole_run
 from humanmade.kaggle.bundle import METADATA
@@ -138,8 +139,9 @@ def _pushes() -> list[Pushed]:
 
 
 def recipes_of(references: Sequence[str]) -> tuple[str, ...]:
-    """The recipes that kernels, by `owner/slug`, were pushed with from here."""
-    return tuple(pushed.recipe for pushed in _pushes() if pushed.reference in references and pushed.recipe)
+    """The recipes that kernels, by `owner/slug`, were pushed with from here, of those that are still here."""
+    names = (pushed.recipe for pushed in _pushes() if pushed.reference in references)
+    return tuple(name for name in names if name in recipes.shipped() or Path(name).is_file())
 
 
 def unpulled(request: PushRequest) -> str:
