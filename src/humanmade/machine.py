@@ -19,10 +19,7 @@ def keep_freed_memory() -> None:
     By itself it gives those of a picture back to the system again and again, and every page that is asked
     for anew costs: a third of the time of the spectrum statistics. Arrays above 32 MiB are given back still.
     """
-    if platform.libc_ver()[0] == "glibc":
-        libc = ctypes.CDLL(None)
-        libc.mallopt(_MMAP_THRESHOLD, 32 * 2**20)
-        libc.mallopt(_TRIM_THRESHOLD, 64 * 2**20)
+    _tell_glibc({_MMAP_THRESHOLD: 32 * 2**20, _TRIM_THRESHOLD: 64 * 2**20})
 
 
 def keep_all_freed_memory() -> None:
@@ -31,10 +28,13 @@ def keep_all_freed_memory() -> None:
     For networks on a processor: a batch's activations exceed what `keep_freed_memory` keeps, and asking for
     their pages anew at every layer costs as much as the layers.
     """
+    _tell_glibc({_MMAP_MAX: 0, _TRIM_THRESHOLD: 2**31 - 1})
+
+
+def _tell_glibc(settings: dict[int, int]) -> None:
     if platform.libc_ver()[0] == "glibc":
-        libc = ctypes.CDLL(None)
-        libc.mallopt(_MMAP_MAX, 0)
-        libc.mallopt(_TRIM_THRESHOLD, 2**31 - 1)
+        for option, value in settings.items():
+            ctypes.CDLL(None).mallopt(option, value)
 
 
 @contextmanager

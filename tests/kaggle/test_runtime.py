@@ -191,10 +191,13 @@ def test_a_resumed_push_attaches_its_own_kernel_and_goes_on_with_what_that_left(
     again = replace(first, options=CvOptions(), resume=True)
     (source,) = bundle._metadata(bundle.check(again), again)["kernel_sources"]
     assert source == first.reference
+    (root / "working/cache.zip").write_bytes(b"damaged")
     as_input(root, source.split("/")[1])
     capsys.readouterr()
     run_pushed(again)
-    assert f"going on with {root}/input/notebooks/{source}/runs/tinyprobe" in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert f"going on with {root}/input/notebooks/{source}/runs/tinyprobe" in said.out
+    assert "cache.zip: damaged" in said.err and "what it holds is computed again" in said.err
     assert before == {path.name: path.read_bytes() for path in fold.iterdir()}, "fold 1 was trained again"
     assert "submission.csv" in outputs(root)["files"] and not outputs(root)["unfinished"]
 

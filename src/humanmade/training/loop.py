@@ -36,9 +36,10 @@ Evaluate = Callable[[torch.nn.Module], dict[str, float]]
 """Scores of the held-out rows; `selection` decides early stopping. Empty where nothing is held out:
 then all epochs are trained and the last is kept."""
 
-LOOK = MOST_SKIPPED = 50
-"""Steps between two looks at the loss, each of which waits for the GPU; and steps in a row that fp16 may
-overflow in, after which the loss's scale, halved each time, is not to blame."""
+LOOK = 50
+"""Steps between two looks at the loss; each waits for the GPU."""
+MOST_SKIPPED = 50
+"""Steps in a row that fp16 may overflow in; the loss's scale, halved each time, has none to blame then."""
 STATE = "last.pt"
 """In the folder of a training that is not finished."""
 
@@ -171,8 +172,7 @@ class Trainer:
             )
         self.pieces *= 2
         self.optimiser.zero_grad()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        torch.cuda.empty_cache()  # nothing where there is none
         warn(
             f"memory is too short for batches of {size}; going on with {-(-size // 2)} "
             "and as many more a step, so that each step learns from the same pictures"
