@@ -50,6 +50,14 @@ def test_a_run_is_made_opened_and_asked(run: humanmade.Trained, tmp_path: Path):
         run.explain(one, "maps")
 
 
+def test_one_name_is_as_good_as_a_list(run: humanmade.Trained, tiny_probe: Path, tmp_path: Path):
+    again = humanmade.cv(tiny_probe, run.data_folders(), "runs/path", folds=2, settings="shrinkage=0.1")
+    assert humanmade.compare(again.folder)["run"].tolist() == ["path"]
+    with pytest.raises(humanmade.UserError, match="threshold nan; expected a logit, or oof"):
+        humanmade.blend("path", "out.csv", data=run.data_folders(), threshold=float("nan"))
+    assert not Path("out.csv").exists()
+
+
 def test_runs_are_compared_blended_and_reported(run: humanmade.Trained, tmp_path: Path):
     data = tmp_path / "pictures"
     other = humanmade.cv(str(run.folder / "recipe.toml"), [data], "runs/other")

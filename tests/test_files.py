@@ -152,6 +152,34 @@ def test_a_folder_is_held_by_one_process(tmp_path: Path):
     assert not folder.exists(), "where nothing was written, nothing stays"
 
 
+def test_what_a_killed_process_left_is_removed_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    own = [tmp_path / name for name in (".env.template", ".a.20240101", ".b.humanmade/.c", "d.12345678")]
+    for path in own:
+        files.write_text(path, "mine")
+    monkeypatch.setattr(Path, "unlink", lambda *_, **__: None)  # as if the process were killed
+    files.write_text(tmp_path / "sub/x", "half")
+    with pytest.raises(ValueError), files.whole_file(tmp_path / "sub/x"):
+        raise ValueError
+    monkeypatch.undo()
+    left = list(tmp_path.glob("sub/.x.*"))
+    monkeypatch.setenv("RANK", "0")
+    with files.held(tmp_path, "training here"):
+        assert left and all(path.is_file() for path in left), "another rank may be writing"
+    monkeypatch.delenv("RANK")
+    with files.held(tmp_path, "training here"):
+        assert not any(path.exists() for path in left)
+    assert all(path.is_file() for path in own)
+
+
+def test_what_is_no_ordinary_file_is_not_replaced(tmp_path: Path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UserError, match="pipe: is no ordinary file"):
+        files.write_text(tmp_path / "pipe", "x")
+    assert (tmp_path / "pipe").is_fifo()
+
+
 def test_a_folder_that_comes_and_goes_is_held_by_one_process_at_a_time(tmp_path: Path, monkeypatch):
     monkeypatch.setattr(time, "sleep", lambda _: os.sched_yield())
     children = []

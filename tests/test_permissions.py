@@ -56,6 +56,7 @@ def test_what_is_forbidden_ends_in_one_line(
     for name in ("begun", "shelf", "cache"):
         Path(name).mkdir()
         Path(name).chmod(0o555)
+    Path("locked").mkdir(0)
     for file in (picture / "images/003_1.png", table / "manifest.csv", token, Path("own.toml")):
         file.chmod(0)
     home, cache = {"HOME": str(tmp_path / "home")}, {"HUMANMADE_CACHE": "cache"}
@@ -67,6 +68,20 @@ def test_what_is_forbidden_ends_in_one_line(
         (["cv", "own.toml", "--data", str(data)], {}, "own.toml: .+Permission denied"),
         (["scores"], home, f"Permission denied .{token}"),
         (["audit", "--data", str(data)], cache, "cache/pictures/.+: cannot be made .Permission denied"),
+        (["audit", "--data", "locked/in"], {}, "--data locked/in: no such folder"),
+        (["cv", str(tiny_probe), "--out", "locked/r"], {}, "locked/r/recipe.toml: Permission denied"),
+        (["evaluate", "locked/r", "--data", str(data)], {}, "locked/r/recipe.toml: Permission denied"),
+        (
+            ["compare", "locked/sub.csv"],
+            {},
+            "locked/sub.csv.*: .*Permission denied",
+        ),
+        (
+            ["check", "locked/sub.csv", "--data", str(data)],
+            {},
+            "locked/sub.csv.*: .*Permission denied",
+        ),
+        (["compare", "x" * 300], {}, "x/recipe.toml: File name too long"),
     ]
     for (code, lines), (words, _, says) in zip(in_child(*cases), cases, strict=True):
         assert code == 2 and len(lines) == 1 and re.search(says, lines[0]), (words, code, lines)

@@ -78,6 +78,9 @@ def test_broken_toml_is_a_user_error(tmp_path: Path):
     ("text", "says"),
     [
         ("a = " + "[" * 5000, "not valid TOML"),
+        ("detector = 2020-01-01", 'detector = "2020-01-01"; known: '),
+        ('detector = "probe"\nname = "a\\u007fb"', "expected a plain name"),
+        ('detector = "probe"\nname = "a\\u0000b"', "expected a plain name"),
         (f'detector = "ensemble"\nmembers = ["{"x" * 300}"]', "not found"),
         (f'detector = "ensemble"\nmembers = ["{"x" * 300}.toml"]', "not found"),
     ],

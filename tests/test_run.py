@@ -1,3 +1,4 @@
+import os
 import shutil
 from pathlib import Path
 
@@ -30,7 +31,9 @@ def test_a_run_knows_its_data(run: Run, capsys: pytest.CaptureFixture[str]):
         run.data_folders()
     Path("two").mkdir()
     assert run.data_folders() == [Path("one"), Path("two")]
-    assert capsys.readouterr().out == "no --data: the data of r, one and two\n"
+    assert capsys.readouterr().err == "no --data: the data of r, one and two\n"
+    os.chdir("one")  # whoever asks from elsewhere is told of the same folders
+    assert Run(Path("../runs/r")).data_folders() == [Path(), Path.cwd().parent / "two"]
 
 
 def test_a_run_that_was_pulled_takes_the_competition_here(run: Run, competition_folder: MakeFolder):

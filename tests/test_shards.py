@@ -1,9 +1,11 @@
+import errno
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from humanmade import shards
+from humanmade.errors import UserError
 from humanmade.shards import Shards
 
 ROWS = np.arange(12, dtype=np.float16).reshape(6, 2)
@@ -47,3 +49,16 @@ def test_a_damaged_file_is_removed_and_the_others_stand(tmp_path: Path, kept: in
     assert (found.get(["a"]) == 1).all() and not other.exists()
     with pytest.raises(KeyError):
         found.get(["b"])
+
+
+def test_a_file_that_cannot_be_opened_now_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    Shards(tmp_path).write(["a"], np.ones((1, 2)))
+
+    def short(path: Path, framework: str) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(shards, "safe_open", short)
+    with pytest.raises(UserError, match=r"cannot be read .*Too many open files"):
+        Shards(tmp_path)
+    monkeypatch.undo()
+    assert "a" in Shards(tmp_path)

@@ -25,6 +25,7 @@ from humanmade.run import RUNS, Run, shared_folders
 
 if TYPE_CHECKING:
     from humanmade.evaluation.audit import Audit
+    from humanmade.schema import Recipe
 
 PathLike: TypeAlias = str | Path
 Paths: TypeAlias = PathLike | Sequence[PathLike]
@@ -98,7 +99,7 @@ class Trained(Run):
 
 
 def cv(
-    recipe: str | None = None,
+    recipe: PathLike | None = None,
     data: Paths = (),
     out: PathLike | None = None,
     *,
@@ -106,7 +107,7 @@ def cv(
     folds: int | None = None,
     fold: int | str | None = None,
     split: str | None = None,
-    settings: Mapping[str, Any] | Sequence[str] = (),
+    settings: Mapping[str, Any] | Sequence[str] | str = (),
     seed: int | None = None,
     limit: int | None = None,
     skip_broken: float = False,
@@ -131,31 +132,41 @@ def cv(
     Raises:
         UserError: the data, the recipe or an earlier start forbids it.
     """
-    from humanmade import metrics, pretrained
-    from humanmade import recipe as recipes
-    from humanmade.data import defaults
+    from humanmade import metrics
     from humanmade.training.budget import Budget
 
     metrics.require_share(prevalence)
     budget, named = Budget(hours), _paths(data)
-    wanted = recipe or defaults.default_recipe(named)
-    job = recipes.with_options(wanted, _settings(settings), folds=folds, split=split, seed=seed)
-    pretrained.require(job.pretrained_weights())
-    # What is wrong so far is said before the seconds that training's imports take.
+    # What is wrong so far is said before training's imports take seconds and pictures are read.
+    job = _job(recipe, named, fold, settings=_settings(settings), folds=folds, split=split, seed=seed)
+    run = Trained(Path(out or RUNS / job.name))
+    run.refuse_strangers()
     from humanmade.crossval import Options, command
 
-    run, options = Trained(Path(out or RUNS / job.name)), Options(fold, prevalence, budget)
+    options = Options(fold, prevalence, budget)
     command.train(job, run, named, _paths(extra), limit, skip_broken, options)
     return run
 
 
-def _settings(given: Mapping[str, Any] | Sequence[str]) -> Sequence[str]:
+def _job(named: PathLike | None, data: Sequence[Path], fold: int | str | None, **keys: Any) -> Recipe:
+    """A recipe as asked for, or the data's own, after refusing what it alone tells is wrong."""
+    from humanmade import pretrained
+    from humanmade import recipe as recipes
+    from humanmade.data import defaults
+    from humanmade.images import views
+
+    job = recipes.with_options(str(named or defaults.default_recipe(data)), **keys)
+    views.expand(job.views)
+    recipes.require_fold(job, fold)
+    pretrained.require(job.pretrained_weights())
+    return job
+
+
+def _settings(given: Mapping[str, Any] | Sequence[str] | str) -> Sequence[str]:
     """`key=value`, as the command line has them."""
-    return (
-        [f"{key}={json.dumps(value)}" for key, value in given.items()]
-        if isinstance(given, Mapping)
-        else given
-    )
+    if isinstance(given, Mapping):
+        return [f"{key}={json.dumps(value)}" for key, value in given.items()]
+    return _names(given)
 
 
 def load(run: PathLike) -> Trained:
@@ -167,7 +178,7 @@ def load(run: PathLike) -> Trained:
     return Trained(Run.find(str(run)).folder)
 
 
-def compare(runs: Sequence[PathLike] = ()) -> pd.DataFrame:
+def compare(runs: Paths = ()) -> pd.DataFrame:
     """Runs side by side, the best first (`humanmade.evaluation.compare.compare`): all in `runs/` by default.
 
     Raises:
@@ -176,7 +187,7 @@ def compare(runs: Sequence[PathLike] = ()) -> pd.DataFrame:
     from humanmade import ledger
     from humanmade.evaluation import compare
 
-    return compare.compare(Run.find_all([*map(str, runs)]), ledger.read())
+    return compare.compare(Run.find_all(_names(runs)), ledger.read())
 
 
 @dataclass(frozen=True)
@@ -193,7 +204,7 @@ class Blend:
 
 
 def blend(
-    runs: Sequence[PathLike],
+    runs: Paths,
     out: PathLike,
     *,
     method: str = "mean",
@@ -222,7 +233,7 @@ def blend(
     files.refuse_existing(Path(out), force)
     if threshold is not None and prevalence is not None:
         raise UserError("--threshold: cuts at a logit and --prevalence by rank; leave one of them out")
-    made = blend.Blend([blend.read_member(str(name)) for name in runs], method, prevalence)
+    made = blend.Blend([blend.read_member(name) for name in _names(runs)], method, prevalence)
     logits = made.test
     folders, problem = _shared_folders([member.run for member in made.members if member.run], data)
     if folders:
@@ -246,7 +257,7 @@ def audit(data: Paths, skip_broken: bool = False) -> Audit:
     return audit.audit(inventory.attach(manifest.load(_paths(data)), skip_broken))
 
 
-def report(out: PathLike, runs: Sequence[PathLike] = (), data: Paths = (), skip_broken: bool = False) -> Path:
+def report(out: PathLike, runs: Paths = (), data: Paths = (), skip_broken: bool = False) -> Path:
     """Write one HTML page of runs (all in `runs/` by default), and of the audit of the data that they share.
 
     Args:
@@ -259,7 +270,7 @@ def report(out: PathLike, runs: Sequence[PathLike] = (), data: Paths = (), skip_
     from humanmade.data import inventory, manifest
     from humanmade.evaluation import report
 
-    found = Run.find_all([*map(str, runs)])
+    found = Run.find_all(_names(runs))
     folders, problem = _shared_folders(found, data)
     if problem:
         print(f"no audit: {problem}")
@@ -269,7 +280,11 @@ def report(out: PathLike, runs: Sequence[PathLike] = (), data: Paths = (), skip_
 
 
 def _paths(given: Paths) -> list[Path]:
-    return [Path(path) for path in ([given] if isinstance(given, str | Path) else given)]
+    return [*map(Path, _names(given))]
+
+
+def _names(given: PathLike | Iterable[PathLike]) -> list[str]:
+    return [*map(str, [given] if isinstance(given, str | Path) else given)]
 
 
 def _shared_folders(runs: Sequence[Run], data: Paths) -> tuple[Sequence[Path], str]:
@@ -280,7 +295,5 @@ def _shared_folders(runs: Sequence[Run], data: Paths) -> tuple[Sequence[Path], s
         return (), str(error)
 
 
-def _words(pictures: Pictures) -> Iterable[PathLike]:
-    if isinstance(pictures, pd.DataFrame):
-        return pictures["picture"].tolist()
-    return [pictures] if isinstance(pictures, str | Path) else pictures
+def _words(pictures: Pictures) -> list[str]:
+    return pictures["picture"].tolist() if isinstance(pictures, pd.DataFrame) else _names(pictures)

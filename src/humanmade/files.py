@@ -9,6 +9,7 @@ import hashlib
 import json
 import math
 import os
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -20,8 +21,14 @@ from humanmade.errors import UserError
 if TYPE_CHECKING:
     import pandas as pd
 
-DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG, errno.EACCES, errno.EPERM}
-"""What a disk answers that does not take a file."""
+DISK_ERRORS = {
+    *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG),
+    *(errno.EACCES, errno.EPERM, errno.ENAMETOOLONG),
+}
+"""What a disk answers that does not take or give a file."""
+
+SCRATCH = ".humanmade"
+"""How the names of files end that are not whole yet, so that no file of anybody else's is taken for one."""
 
 LARGEST_JSON = 2**26
 """Bytes; the kit's own have some thousands."""
@@ -34,11 +41,13 @@ def whole_file(path: Path) -> Iterator[Path]:
     Raises:
         UserError: the folder cannot be written to.
     """
-    if path.is_dir():
+    if os.path.isdir(path):
         raise UserError(f"{path}: is a folder; give the name of a file")
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise UserError(f"{path}: is no ordinary file, and would be replaced by one; give another name")
     make_folder(path.parent)
     try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.")
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.", suffix=SCRATCH)
     except OSError as error:
         raise _unwritable(path, error) from None
     os.close(handle)
@@ -51,14 +60,14 @@ def whole_file(path: Path) -> Iterator[Path]:
         scratch.chmod(0o666 & ~umask)
         scratch.replace(path)
     except Exception as error:
-        if _is_of_the_disk(error):
+        if is_of_the_disk(error):
             raise _unwritable(path, error) from None
         raise
     finally:
         scratch.unlink(missing_ok=True)
 
 
-def _is_of_the_disk(error: Exception) -> bool:
+def is_of_the_disk(error: Exception) -> bool:
     """Whether a disk that is full, read-only or broken caused it; libraries that write put it into words."""
     if isinstance(error, OSError) and error.errno in DISK_ERRORS:
         return True
@@ -74,7 +83,8 @@ def _unwritable(path: Path, error: Exception) -> UserError:
 def held(folder: Path, what: str, wait: Callable[[], None] | None = None) -> Iterator[None]:
     """Keep a folder to this process in the block; the system frees it when a process ends, however it does.
 
-    Ranks of torchrun, which fill a folder together, hold it apart.
+    What killed processes left half written there is removed. Ranks of torchrun, which fill a folder together,
+    hold it apart.
 
     Args:
         what: the holder does here, in words.
@@ -90,12 +100,14 @@ def held(folder: Path, what: str, wait: Callable[[], None] | None = None) -> Ite
             if not wait:
                 raise UserError(f"{folder}: {holder}; wait for its end, or give another --out")
             if not told:
-                print(f"{folder}: {holder}; waiting for its end", flush=True)
+                print(f"{folder}: {holder}; waiting for its end", file=sys.stderr, flush=True)
                 told = True
             wait()
         time.sleep(0.2)
     with file:
         try:
+            if "RANK" not in os.environ:  # else another rank may be writing
+                sweep(folder)
             yield
         finally:
             lock.unlink(missing_ok=True)
@@ -130,8 +142,9 @@ def _locked(lock: Path) -> IO[str] | None:
 
 def sweep(folder: Path) -> None:
     """Remove what killed processes left half written below a folder that this process holds."""
-    for scratch in folder.rglob(".*.????????"):
-        scratch.unlink(missing_ok=True)
+    for scratch in folder.rglob(f".*{SCRATCH}"):
+        if scratch.is_file():
+            scratch.unlink(missing_ok=True)
 
 
 def make_folder(path: Path) -> Path:
@@ -155,7 +168,7 @@ def refuse_existing(path: Path | None, force: bool) -> None:
     Raises:
         UserError: it exists.
     """
-    if path and path.exists() and not force:
+    if path and os.path.exists(path) and not force:
         raise UserError(f"{path}: exists; give another --out, or --force to replace it")
 
 

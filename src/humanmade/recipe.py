@@ -53,7 +53,7 @@ def build(values: Values, where: str) -> Recipe:
     """Make a checked recipe of plain values; `where` names their origin in errors."""
     detector = values.get("detector")
     if not isinstance(detector, str) or detector not in KINDS:
-        raise UserError(f"{where}: detector = {json.dumps(detector)}; known: {', '.join(KINDS)}")
+        raise UserError(f"{where}: detector = {json.dumps(detector, default=str)}; known: {', '.join(KINDS)}")
     return cast(Recipe, _validated(KINDS[detector], values, where, f"detector '{detector}'"))
 
 
@@ -104,6 +104,7 @@ def difference_table(names: Sequence[str], found: Mapping[str, Sequence[Any]]) -
 
 def write_new(name: str, source: str, folder: Path = Path()) -> Path:
     """Write `<name>.toml` with every key of another recipe, to be changed; a taken name is refused."""
+    name = name.removesuffix(".toml")
     path = folder / f"{name}.toml"
     require(Path(name).name == name, "name", name, "a plain name")
     if path.exists() or name in shipped():
@@ -187,6 +188,16 @@ def _with_members(values: Values, folder: Path) -> Values:
     members = {Path(name).stem: _read(_find(name, folder)) for name in names}
     require(len(members) == len(names), "members", names, "no name twice")
     return values | {"members": members}
+
+
+def require_fold(recipe: Recipe, fold: int | str | None) -> None:
+    """Refuse a fold that a recipe has not, where the recipe alone tells how many there are.
+
+    Raises:
+        UserError: it has not so many.
+    """
+    if isinstance(fold, int) and recipe.split == "pairs" and fold >= recipe.folds:
+        raise UserError(f"--fold {fold}: expected 0 to {recipe.folds - 1}, or all")
 
 
 def _override(text: str) -> Values:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import subprocess
+import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +34,6 @@ CORRUPTED = "corrupted.csv"
 """In a fold's folder: logits of a sample of its held-out rows under every corruption."""
 ALL = "all"
 """The fold that trains on everything."""
-PACKAGES = ("torch", "torchvision", "timm", "albumentations", "numpy", "pandas", "scikit-learn", "pillow")
 BEGUN = (FOLDS, PICTURES, SCORES)
 """What a run begins with, before its recipe."""
 FINGERPRINTED = ["id", "label", "split", "source", "pair", "group", "digest"]
@@ -192,10 +191,7 @@ class Run:
             UserError: another recipe or other data was started here, or the folder is not a run.
         """
         if not (self.folder / RECIPE).is_file():
-            # What a start that was ended while it began has left is written again.
-            strangers = [path for path in self.folder.glob("[!.]*") if path.name not in BEGUN]
-            if strangers:
-                raise UserError(f"{self.folder}: exists and is not a run; give another --out")
+            self.refuse_strangers()
             return False
         another = f"{self.folder}: was started differently ({{}}); give another --out, or remove it"
         there = recipe.difference(self.recipe, wanted)
@@ -207,6 +203,18 @@ class Run:
             raise UserError(another.format(FOLDS))
         return True
 
+    def refuse_strangers(self) -> None:
+        """Refuse a folder that holds something and is not a run.
+
+        Raises:
+            UserError: it is such a folder.
+        """
+        if (self.folder / RECIPE).is_file():
+            return
+        # What a start that was ended while it began has left is written again.
+        if any(path.name not in BEGUN for path in self.folder.glob("[!.]*")):
+            raise UserError(f"{self.folder}: exists and is not a run; give another --out")
+
     def data_folders(self, given: Sequence[Path] = ()) -> Sequence[Path]:
         """The data folders for a verb: those given, else those that the run was trained on, which it says.
 
@@ -217,19 +225,23 @@ class Run:
         """
         if given:
             return given
-        folders = [Path(folder) for folder in self.scores.data_folders]
+        folders = [_from_here(Path(folder)) for folder in self.scores.data_folders]
         lost = [folder for folder in folders if not folder.is_dir()]
         if lost and (self.folder / KERNEL).is_file() and competition.holds(places.DATA):
             folders, lost = [places.DATA], []
         if lost or not folders:
             why = f"its data {lost[0]} is not here" if lost else "it does not say where its data lay"
             raise UserError(f"run '{self.name}': {why}; give --data")
-        print(f"no --data: the data of {self.name}, {' and '.join(map(str, folders))}", flush=True)
+        print(
+            f"no --data: the data of {self.name}, {' and '.join(map(str, folders))}",
+            file=sys.stderr,
+            flush=True,
+        )
         return folders
 
     def note_folders(self, folders: Sequence[Path]) -> None:
         """Note where the data lies now, if that is told."""
-        names = [str(folder) for folder in folders]
+        names = _absolute(folders)
         if names and names != self.scores.data_folders:
             replace(self.scores, data_folders=names).write(self.folder / SCORES)
 
@@ -249,7 +261,7 @@ class Run:
         """
         files.write_csv(self.folder / FOLDS, folds)
         files.write_csv(self.folder / PICTURES, pictures)
-        Scores(data, data_folders=[*map(str, folders)], unfinished=True).write(self.folder / SCORES)
+        Scores(data, data_folders=_absolute(folders), unfinished=True).write(self.folder / SCORES)
         recipe.save(wanted, self.folder / RECIPE)
 
 
@@ -266,6 +278,16 @@ def shared_folders(runs: Sequence[Run]) -> Sequence[Path]:
     return max(runs, key=lambda run: bool(run.scores.data_folders)).data_folders()
 
 
+def _absolute(folders: Sequence[Path]) -> list[str]:
+    """Folders as they can be found from anywhere."""
+    return [os.path.abspath(folder) for folder in folders]  # noqa: PTH100 - links are not followed
+
+
+def _from_here(folder: Path) -> Path:
+    """A folder by the shorter path, where it lies below the working folder."""
+    return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+
+
 def retrain(path: Path) -> str:
     """What to do about a damaged file of a fold."""
     return f"remove {path.parent} and run cv again"
@@ -275,26 +297,3 @@ def fingerprint(table: pd.DataFrame) -> str:
     """Hash of the data: ids, labels, sources, pairs and what is in the pictures, in any order."""
     ordered = table[FINGERPRINTED].sort_values("id")
     return hashlib.sha256(ordered.to_csv(index=False, lineterminator="\n").encode()).hexdigest()
-
-
-def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that decide results."""
-    import platform
-
-    return {"python": platform.python_version()} | {name: metadata.version(name) for name in PACKAGES}
-
-
-def commit() -> str:
-    """The kit's own commit where it runs from a checkout, else empty."""
-    here = Path(__file__).parent
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(here), "rev-parse", "HEAD"],  # noqa: S607 - git from the PATH
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout.strip() if done.returncode == 0 else ""

@@ -44,7 +44,10 @@ Size: TypeAlias = Annotated[int, Field(ge=16, le=2048)]
 SizeOf8: TypeAlias = Annotated[Size, Field(multiple_of=8)]
 
 Name: TypeAlias = Annotated[
-    str, _only(lambda name: "/" not in name and name not in ("", ".", ".."), "a plain name")
+    str,
+    _only(
+        lambda name: name.isprintable() and "/" not in name and name not in ("", ".", ".."), "a plain name"
+    ),
 ]
 Seeds: TypeAlias = Annotated[Some[Seed], _only(lambda seeds: len(set(seeds)) == len(seeds), "no seed twice")]
 ScaleRange: TypeAlias = Annotated[

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from humanmade.errors import UserError
 from humanmade.files import whole_file
 
 Rows = npt.NDArray[np.floating[Any]]
@@ -36,9 +37,11 @@ class Shards:
             try:
                 with safe_open(path, "np") as file:
                     names, shape = file.metadata()["names"].split(" "), file.get_slice("features").get_shape()
-            except (SafetensorError, OSError, KeyError, TypeError):
+            except (SafetensorError, KeyError, TypeError):
                 path.unlink(missing_ok=True)
                 continue
+            except OSError as error:  # it may be whole: too many files are open, or it may not be read
+                raise UserError(f"{path}: cannot be read ({error}); mend that, or remove the file") from None
             self._add(path, names, shape[1])
 
     def __contains__(self, name: str) -> bool:

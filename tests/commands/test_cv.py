@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from humanmade.commands import main
+from humanmade.files import write_text
 from tests.conftest import MakeFolder
 
 
@@ -25,15 +26,25 @@ def test_what_is_wrong_is_said_before_the_demo_is_made(
     capsys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    own = [Path("mine/.env.template"), Path("mine/.conf.original/sub/.bashrc.20240101"), Path("mine/notes")]
+    for path in own:
+        write_text(path, "mine")
     for words, says in (
         (["probe_lit0"], "recipe 'probe_lit0': not found; did you mean 'probe_lite0'?"),
         (["probe_lite0", "--set", "foldz=3"], "no key 'foldz'; did you mean 'folds'?"),
         (["robust_cpu"], "no weights for taef2 in "),
+        (["probe_lite0", "--set", "views=hflipp"], "hflipp"),
+        (["probe_lite0", "--fold", "9"], "--fold 9: expected 0 to 4, or all"),
+        (["probe_lite0", "--out", "mine"], "mine: exists and is not a run; give another --out"),
+        (
+            ["probe_lite0", "--skip-broken", "--most-broken", "0.1"],
+            "--most-broken: bounds what",
+        ),
     ):
         assert main(["cv", *words]) == 2
         told = capsys.readouterr()
         assert says in told.err and not told.out
-    assert not (tmp_path / "cache" / "demo").exists()
+    assert not (tmp_path / "cache" / "demo").exists() and all(path.is_file() for path in own)
 
 
 def test_it_says_what_comes_where_time_went_and_what_is_next(

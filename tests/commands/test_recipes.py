@@ -55,7 +55,7 @@ def test_a_new_recipe_is_its_source_under_another_name(capsys: pytest.CaptureFix
     assert main(["recipes", "new", "mine", "--from", "robust_cpu"]) == 0
     text = Path("mine.toml").read_text()
     assert recipes.load("mine.toml") == recipes.change(recipes.load("robust_cpu"), name="mine")
-    assert main(["recipes", "new", "mine", "--from", "spectrum"]) == 2
+    assert main(["recipes", "new", "mine.toml", "--from", "spectrum"]) == 2
     assert "mine.toml: exists" in capsys.readouterr().err and Path("mine.toml").read_text() == text
     assert main(["recipes", "show", "mine.toml"]) == 0
     assert capsys.readouterr().out == recipes.to_toml(recipes.load("mine.toml"))

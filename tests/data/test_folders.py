@@ -37,14 +37,15 @@ def test_train_and_test_lie_above_or_below_classes(tmp_path: Path, pattern: str)
 
 
 def test_a_plain_folder_is_test_rows_and_what_is_no_picture_is_counted(tmp_path: Path, capsys):
-    names = ("a.jpg", "2024/1/b.PNG", "c.heic", "d.HEIC", "e.mp4", "notes", ".hidden")
+    hidden = (".hidden", "._a.jpg", ".ipynb_checkpoints/a.jpg", "__MACOSX/2024/b.PNG")
+    names = ("a.jpg", "2024/1/b.PNG", "c.heic", "d.HEIC", "e.mp4", "notes", "f.jfif", *hidden)
     table = manifest.load([tree(tmp_path, *names)])
-    assert table["id"].tolist() == ["2024/1/b.PNG", "a.jpg"]
+    assert table["id"].tolist() == ["2024/1/b.PNG", "a.jpg", "f.jfif"]
     assert set(table["split"]) == {"test"} and set(table["label"]) == {-1}
     lines = capsys.readouterr().err.splitlines()
     assert lines[0].endswith("no picture of a known kind: 2 of .heic, 1 of .mp4, 1 of no extension")
     assert (
-        lines[1].endswith("read as a plain folder of 2 pictures: test rows without labels")
+        lines[1].endswith("read as a plain folder of 3 pictures: test rows without labels")
         and len(lines) == 2
     )
 

@@ -4,6 +4,7 @@ import pytest
 
 from humanmade.data import inventory, manifest
 from humanmade.errors import UserError
+from humanmade.images.decode import BrokenPictureError
 from tests.conftest import MakeFolder
 
 
@@ -85,3 +86,16 @@ def test_a_picture_that_vanishes_before_it_is_read_is_broken(manifest_folder: Ma
     assert len(inventory.attach(table, skip_broken=True)) == 3
     picture.write_bytes(data)
     assert len(inventory.attach(table)) == 4, "it is looked at again when it is back"
+
+
+def test_what_could_not_be_read_is_tried_again(manifest_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch):
+    table, upright = manifest.load([manifest_folder(pairs=2)]), inventory.upright
+    paths = table["path"].tolist()
+
+    def short(data: bytes) -> None:
+        raise BrokenPictureError("MemoryError")
+
+    monkeypatch.setattr(inventory, "upright", short)
+    assert set(inventory.survey(paths[:1])["error"]) == {"MemoryError"}
+    monkeypatch.setattr(inventory, "upright", upright)
+    assert set(inventory.survey(paths)["error"]) == {""}

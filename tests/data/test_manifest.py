@@ -49,8 +49,10 @@ def test_the_repo_is_read_and_no_part_of_the_fingerprint(manifest_folder: MakeFo
     assert joined["repo"].tolist() == ["forum", "forum", "", "shop", "", "", "", "", "shop", "shop"]
 
 
-def test_joined_folders_prefix_ids_pairs_and_groups(manifest_folder: MakeFolder):
-    one, two = manifest_folder("one", 2), manifest_folder("two", 2)
+def test_joined_folders_prefix_ids_and_pairs_and_share_groups(manifest_folder: MakeFolder):
+    one, two = (rewrite(manifest_folder(name, 2), group=["scene", "", "", ""]) for name in ("one", "two"))
+    table = manifest.load([one], [two])
+    assert table["group"].value_counts().to_dict() == {"": 6, "scene": 2}
     table = manifest.load([one, two])
     assert table["id"].is_unique and set(table["id"].str.split("/").str[0]) == {"one", "two"}
     assert table["pair"].nunique() == 4
@@ -64,11 +66,18 @@ def test_folders_of_one_name_get_longer_prefixes(manifest_folder: MakeFolder):
         manifest.load([two, one, one])
 
 
-def test_extra_rows_are_marked_and_never_test(manifest_folder: MakeFolder):
+def test_extra_rows_are_marked_and_never_test(manifest_folder: MakeFolder, capsys):
     data, extra = manifest_folder("data", 2), manifest_folder("more", 2, test=1)
     table = manifest.load([data], [extra])
     added = table[table["split"] == "extra"]
     assert len(added) == 4 and added["id"].str.startswith("extra:more/").all()
+    assert "--extra: 4 of 6 rows are taken, those of train with a label" in capsys.readouterr().err
+    small = manifest.load([data], [extra], limit=2)["split"].value_counts().to_dict()
+    assert small == {"train": 2, "extra": 2}
+    with pytest.raises(UserError, match=f"^--extra {extra / 'images'}: has no labelled train rows"):
+        manifest.load([data], [extra / "images"])
+    with pytest.raises(UserError, match=r"^limit 0: expected 1 or more"):
+        manifest.load([data], limit=0)
 
 
 def test_extra_rows_are_named_for_the_folder_with_their_table(

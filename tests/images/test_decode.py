@@ -119,7 +119,8 @@ def test_a_trusted_jpeg_has_the_same_pixels(
     turned = Image.Exif()
     turned[0x0112] = 6
     turned_data = encoded(PICTURE, "JPEG", exif=turned.tobytes())
-    for whole in (data, data[:-2], turned_data):
+    by_xmp = encoded(PICTURE, "JPEG", xmp=b'<x tiff:Orientation="6"/>')
+    for whole in (data, data[:-2], turned_data, by_xmp):
         shown = decode(whole, trusted=True)
         assert (shown == decode(whole)).all() and shown.flags.writeable
     assert read == ([] if mode == "CMYK" else [len(data)]), "OpenCV reads plain and whole ones"

@@ -25,6 +25,16 @@ def test_a_jpegs_header(quality: int, sampling: str):
     assert float(facts["quality"]) > float(stored_facts(encoded("JPEG", quality=99))["quality"])
 
 
+def test_a_jpeg_whose_table_has_another_number_than_0():
+    data = bytearray(encoded("JPEG", quality=50, subsampling=0))
+    table, frame = data.index(b"\xff\xdb"), data.index(b"\xff\xc0")
+    assert data[table + 4] == 0 and data[frame + 9] == 3, "the first table is 0, the frame has three colours"
+    data[table + 4] = 3
+    data[frame + 12] = 3  # the first colour's table
+    facts = stored_facts(bytes(data))
+    assert float(facts["quality"]) == float(stored_facts(encoded("JPEG", quality=50))["quality"])
+
+
 def test_other_formats_have_no_tables():
     facts = stored_facts(encoded("PNG"))
     assert (facts["format"], facts["quality"], facts["tables"], facts["subsampling"]) == ("PNG", "", "", "")

@@ -24,6 +24,7 @@ import click
 from humanmade import __version__
 from humanmade.commands._verb import SECTIONS, Verb
 from humanmade.errors import COMPLAINT, Interrupted, KaggleError, UserError, did_you_mean, out_of_memory
+from humanmade.files import is_of_the_disk
 
 
 class Verbs(click.Group):
@@ -120,6 +121,13 @@ def main(words: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         # The reader of our output (head, say) went away; that is not an error of ours.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        if not is_of_the_disk(error):
+            raise
+        _complain(
+            f"{error.filename or 'the disk'}: {error.strerror}; choose another place, or make it readable"
+        )
+        return 2
     return 0
 
 

@@ -55,7 +55,12 @@ def cv(
     RECIPE is a shipped recipe's name or a .toml file (default: probe_lite0, or demo).
     """
     from humanmade import api
+    from humanmade.errors import UserError
 
+    if skip_broken and most_broken is not None:
+        raise UserError(
+            "--most-broken: bounds what --skip-broken leaves out without bounds; give one of them"
+        )
     api.cv(
         recipe,
         data,

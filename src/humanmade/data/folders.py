@@ -13,7 +13,7 @@ from humanmade import competition
 from humanmade.errors import UserError
 from humanmade.progress import warn
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".tif", ".tiff", ".bmp", ".avif"}
+SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".tif", ".tiff", ".bmp", ".avif"}
 CLASSES = {"real": "0", "human": "0", "nature": "0", "0": "0", "fake": "1", "ai": "1", "1": "1"}
 """Names of class folders, in any case, with the label of what lies below them."""
 SPLITS = ("train", "test")
@@ -23,18 +23,19 @@ SPLITS = ("train", "test")
 def pictures(folder: Path) -> list[str]:
     """Pictures anywhere below a folder by their relative paths, sorted; what else lies there is counted.
 
+    What is hidden is no picture: macOS and notebooks leave copies there.
+
     Raises:
         UserError: a name is not UTF-8.
     """
     files = [path.relative_to(folder) for path in folder.rglob("*") if is_file(path)]
+    files = [path for path in files if not any(part.startswith((".", "__MACOSX")) for part in path.parts)]
     names = sorted(path.as_posix() for path in files if path.suffix.lower() in SUFFIXES)
     odd = [name for name in names if not is_utf8(name)]
     if odd:
         raise UserError(f"{folder}: the file name {odd[0]!r} is not UTF-8; rename it")
     others = Counter(
-        path.suffix.lower() or "no extension"
-        for path in files
-        if path.suffix.lower() not in SUFFIXES and not path.name.startswith(".")
+        path.suffix.lower() or "no extension" for path in files if path.suffix.lower() not in SUFFIXES
     )
     if others:
         kinds = ", ".join(f"{count} of {ascii(kind)[1:-1]}" for kind, count in sorted(others.items()))

@@ -77,7 +77,9 @@ def _known(paths: Collection[str]) -> tuple[dict[str, pd.DataFrame], list[str]]:
     """What the caches of the pictures' folders hold, and the pictures that they do not have as they are."""
     caches = {folder: _load_cache(folder) for folder in dict.fromkeys(map(os.path.dirname, paths))}
     known = pd.concat(caches.values(), ignore_index=True)
-    stamps = dict(zip(known["path"], zip(known["size"], known["mtime"], strict=True), strict=True))
+    # What could not be read is tried again: memory was short, or a decoder was not installed.
+    read = known[known["error"] == ""]
+    stamps = dict(zip(read["path"], zip(read["size"], read["mtime"], strict=True), strict=True))
     return caches, [path for path in paths if stamps.get(path) != _stamp(path)]
 
 

@@ -19,6 +19,7 @@ to it, or absolute and inside it.
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -50,20 +51,29 @@ def load(
     Args:
         folders: a folder with the competition's tables and one with its pictures count as one.
         extra: folders whose labelled rows join every training part.
-        limit: keep about this many train rows (whole pairs, both classes) and test rows.
+        limit: keep about this many train rows (whole pairs, both classes), extra rows and test rows.
         keep_test_labels: only to evaluate; otherwise labels of test rows are dropped, and said so.
         pictures: whether they must be there; the ids alone can be read without them.
 
     Raises:
         UserError: anything that would make the table wrong, naming file and line.
     """
+    if limit is not None and limit < 1:
+        raise UserError(f"limit {limit}: expected 1 or more")
     table = _read(folders, pictures)
     if not keep_test_labels:
         table = _hide_test_labels(table)
     if extra:
         # A colon cannot be mistaken for a joined data folder of the same name.
         more = _read(extra, prefix="extra:")
-        more = more[(more["split"] == "train") & (more["label"] >= 0)].assign(split="extra")
+        labelled = (more["split"] == "train") & (more["label"] >= 0)
+        if not labelled.any():
+            raise UserError(
+                f"--extra {extra[0]}: has no labelled train rows; expected a label 0 or 1 a picture"
+            )
+        if not labelled.all():
+            warn(f"--extra: {labelled.sum()} of {len(labelled)} rows are taken, those of train with a label")
+        more = more[labelled].assign(split="extra")
         table = pd.concat([table, more], ignore_index=True)
         _check_unique(table, "the joined folders")
     if pictures:
@@ -118,8 +128,10 @@ def submission_ids(table: pd.DataFrame) -> pd.Series[str]:
 def _match_pictures(folders: Sequence[Path], pictures: bool = True) -> list[tuple[Path, Path]]:
     """Give each folder of tables its folder of pictures: itself, or another one of the list."""
     for folder in folders:
-        if not folder.is_dir():
+        if not os.path.isdir(folder):  # noqa: PTH112 - pathlib ends in an error at a name too long
             raise UserError(f"--data {folder}: no such folder")
+        if not tableless.is_utf8(str(folder)):
+            raise UserError(f"--data {str(folder)!r}: its name is not UTF-8; rename it")
     contest = competition.CURRENT
     lacking = [f for f in folders if competition.holds(f) and not competition.holds_pictures(f)]
     bare = [f for f in folders if competition.holds_pictures(f) and f not in lacking]
@@ -229,7 +241,8 @@ def _read(folders: Sequence[Path], pictures: bool = True, prefix: str = "") -> p
 
 
 def _prefixed(part: pd.DataFrame, prefix: str) -> pd.DataFrame:
-    names = {column: prefix + "/" + part[column] for column in ("id", "pair", "group")}
+    # A group of the same name in two folders may be one scene: joining too much leaks nothing.
+    names = {column: prefix + "/" + part[column] for column in ("id", "pair")}
     return part.assign(**{column: name.where(part[column] != "", "") for column, name in names.items()})
 
 
@@ -265,17 +278,16 @@ def _check_files(table: pd.DataFrame) -> None:
 
 
 def _limit(table: pd.DataFrame, limit: int) -> pd.DataFrame:
-    """Take whole pairs in a stable random order until the train rows are enough, both classes."""
+    """Take whole pairs in a stable random order until train and extra rows are enough, both classes."""
     unit = table["pair"].mask(table["pair"] == "", table["id"])
     order = unit.map({name: stable_seed("limit", name) for name in unit.unique()})
     ranked = table.assign(unit=unit, order=order).sort_values(["order", "unit"], kind="stable")
-    train = ranked[ranked["split"] == "train"]
-    units = train.groupby("unit", sort=False)["label"].agg(["size", "mean"])
-    kept: set[str] = set()
-    for _, part in units.groupby("mean"):
-        share = limit * part["size"].sum() / max(1, len(train))
-        before = part["size"].cumsum() - part["size"]
-        kept |= set(part.index[before < share])
-    test = ranked[ranked["split"] == "test"].head(limit)
-    keep = unit.isin(kept) & (table["split"] == "train") | table.index.isin(test.index)
-    return table[keep | (table["split"] == "extra")].reset_index(drop=True)
+    keep = table.index.isin(ranked[ranked["split"] == "test"].head(limit).index)
+    for split in ("train", "extra"):
+        rows = ranked[ranked["split"] == split]
+        units = rows.groupby("unit", sort=False)["label"].agg(["size", "mean"])
+        for _, part in units.groupby("mean"):
+            share = limit * part["size"].sum() / len(rows)
+            before = part["size"].cumsum() - part["size"]
+            keep |= unit.isin(part.index[before < share]) & (table["split"] == split)
+    return table[keep].reset_index(drop=True)

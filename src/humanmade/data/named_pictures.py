@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Iterable, Iterator
@@ -46,6 +47,8 @@ def rows(words: Iterable[str | Path]) -> pd.DataFrame:
 def _paths(words: Iterable[str | Path]) -> Iterator[str]:
     for word in words:
         if str(word) == STANDARD_INPUT:
+            if isinstance(sys.stdin, io.TextIOWrapper):
+                sys.stdin.reconfigure(errors="surrogateescape")  # names of files are any bytes
             yield from _paths(line for text in sys.stdin if (line := text.rstrip("\r\n")))
         elif os.path.isdir(word):  # noqa: PTH112 - pathlib ends in an error at a name too long
             yield from (str(Path(word) / name) for name in folders.pictures(Path(word)))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from humanmade import files, machine, metrics, run, submission
+from humanmade import files, machine, metrics, provenance, run, submission
 from humanmade.data import manifest
 from humanmade.data.folds import Folds
 from humanmade.errors import UserError
@@ -79,10 +79,10 @@ def collect(
         prevalence=prevalence,
         unfinished=not (len(scored) == len(folds) or ALL in done),
         stages=stages,
-        versions=run.versions(),
+        versions=provenance.versions(),
         machine=machine.facts(),
         seed=current.recipe.seeds[0],
-        commit=run.commit(),
+        commit=provenance.commit(),
     )
     if scored:
         held_out = _held_out(current, folds, scored, run.OOF)

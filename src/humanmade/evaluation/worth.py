@@ -97,7 +97,7 @@ def submit(
         What is submitted (rows,), and what it is made of and holds, in lines.
 
     Raises:
-        UserError: the threshold is another word than `oof`.
+        UserError: the threshold is another word than `oof` or no finite number.
     """
     nested, ids, names = "", [*logits.index], [member.origin for member in blend.members]
     if isinstance(threshold, str):
@@ -105,6 +105,8 @@ def submit(
             raise UserError(f"blend: found threshold '{threshold}'; expected a logit, or oof")
         threshold, score = blend.oof_threshold()
         nested = f", nested out-of-fold F1 {score:.3f}"
+    if threshold is not None and not math.isfinite(threshold):
+        raise UserError(f"blend: found threshold {threshold}; expected a logit, or oof")
     values, how = submission.answer(ids, logits, blend.share, threshold)
     how += nested
     submission.write(out, ids, values)

@@ -73,7 +73,7 @@ def _read(data: bytes, trusted: bool) -> tuple[Image.Image | Picture, bool]:
             raise BrokenPictureError(f"{pixels:,} pixels, more than {MAX_PIXELS:,}")
         endless, profile = lacks_end(data), image.info.get("icc_profile")
         if trusted and image.format == "JPEG" and image.mode in ("RGB", "L") and not endless:
-            plain = None if profile or "exif" in image.info else _by_opencv(data, image.size)
+            plain = None if profile or _may_turn(image) else _by_opencv(data, image.size)
             progressive = "progressive" in image.info
             if plain is not None and seems_whole(data, progressive, plain[-1, -1].tolist()):
                 return plain, False
@@ -88,6 +88,11 @@ def _read(data: bytes, trusted: bool) -> tuple[Image.Image | Picture, bool]:
     except ERRORS as error:
         reason = str(error).split("<")[0].strip() or type(error).__name__
         raise BrokenPictureError(reason) from None
+
+
+def _may_turn(image: Image.Image) -> bool:
+    """Whether the file may say which side is up, in either of the places that Pillow obeys."""
+    return not {"exif", "xmp"}.isdisjoint(image.info)
 
 
 def _by_opencv(data: bytes, size: tuple[int, int]) -> Picture | None:
@@ -132,7 +137,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 def _from_deep_grey(image: Image.Image) -> Image.Image:
     """Bring 16-bit, 32-bit and floating-point grey to 8 bits; Pillow alone would clip it."""
     values = np.asarray(image, dtype=np.float64)
-    if image.mode == "F":
+    if image.mode == "F" or values.max() > 65535:
         # Holes (NaN) are black, and infinities do not stretch the rest.
         finite = values[np.isfinite(values)]
         low, high = (finite.min(), finite.max()) if finite.size else (0.0, 0.0)

@@ -18,7 +18,7 @@ from humanmade.images.decode import Picture, open_picture
 
 STORED = ("format", "mode", "quality", "tables", "subsampling", "exif", "profile")
 """Of the file: `quality` is the mean of the luminance quantisation table (lower is better), `tables`
-its hash, `exif` the number of tags, `profile` 1 with a colour profile."""
+the hash of all, `exif` the number of tags, `profile` 1 with a colour profile."""
 
 SHOWN = ("brightness", "contrast", "saturation", "sharpness")
 """Of the pixels: mean and deviation of grey, mean spread of the channels, and deviation of the
@@ -36,7 +36,7 @@ def stored_facts(data: bytes) -> dict[str, str]:
     return {
         "format": str(image.format),
         "mode": image.mode,
-        "quality": f"{np.mean(tables[0]):.2f}" if tables else "",
+        "quality": f"{np.mean(next(iter(tables.values()))):.2f}" if tables else "",
         "tables": hashlib.sha256(repr(sorted(tables.items())).encode()).hexdigest()[:8] if tables else "",
         "subsampling": {0: "4:4:4", 1: "4:2:2", 2: "4:2:0"}.get(sampling, ""),
         "exif": str(len(image.getexif())),

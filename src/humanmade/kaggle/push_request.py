@@ -147,11 +147,9 @@ class PushRequest:
         Raises:
             UserError: naming the option.
         """
-        fold = self.options.fold
         if self.recipe:
             job = self._job()
-            if isinstance(fold, int) and job.split == "pairs" and fold >= job.folds:
-                raise UserError(f"--fold {fold}: expected 0 to {job.folds - 1}, or all")
+            recipes.require_fold(job, self.options.fold)
             expand(job.views)
         for line in self.settings:
             key, _, value = line.partition("=")

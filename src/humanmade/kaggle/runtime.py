@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from humanmade import files, places, run
+from humanmade import files, places, provenance, run
 from humanmade import recipe as recipes
 from humanmade.data.defaults import Choice, data_or_demo
 from humanmade.errors import COMPLAINT, UserError
@@ -79,7 +79,8 @@ class Session:
             self._take_up(resume, out)
         left = max(hours - (time.monotonic() - self.began) / 3600, 1e-6)
         given = [*_words("--data", data), *_words("--extra", more), *_words("--set", settings), *options]
-        ends = ["--out", str(out), "--hours", f"{left:.6f}", "--most-broken", str(MOST_BROKEN)]
+        bound = [] if "--skip-broken" in options else ["--most-broken", str(MOST_BROKEN)]
+        ends = ["--out", str(out), "--hours", f"{left:.6f}", *bound]
         began = time.monotonic()
         self._humanmade(["cv", recipe, *given, *ends], self.ranks)
         if small:
@@ -195,7 +196,7 @@ def session(run_id: str, gpu: bool = True) -> Iterator[Session]:
     try:
         # One that is ended before its time leaves its id all the same.
         outputs.write([], unfinished=True)
-        print(", ".join(f"{name} {version}" for name, version in run.versions().items()), flush=True)
+        print(", ".join(f"{name} {version}" for name, version in provenance.versions().items()), flush=True)
         ranks = os.environ.get("HUMANMADE_RANKS")
         if ranks:
             current.ranks = int(ranks)
