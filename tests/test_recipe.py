@@ -98,6 +98,11 @@ def test_a_hostile_override_is_a_user_error():
         recipes.load("efficientnet_lite0", ["lr=" + "[" * 5000])
 
 
+def test_what_an_ensemble_decides_is_not_set_for_a_member():
+    with pytest.raises(UserError, match="an ensemble's folds holds for all members; set folds="):
+        recipes.load("robust_cpu", ["members.traces_lite0.folds=9"])
+
+
 def test_an_ensembles_file_needs_no_other(tmp_path: Path):
     (tmp_path / "own.toml").write_text('detector = "spectrum"\nshrinkage = 0.5\n')
     (tmp_path / "both.toml").write_text('detector = "ensemble"\nmembers = ["traces_lite0", "own.toml"]\n')

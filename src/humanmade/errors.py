@@ -33,7 +33,12 @@ def out_of_memory(error: BaseException) -> bool:
 
     cuDNN tries kernels until none is left, and then says that it found none, whatever the reason.
     """
-    words = ("unable to find an engine", "STATUS_ALLOC_FAILED", "CUDA error: out of memory")
+    words = (
+        "unable to find an engine",
+        "STATUS_ALLOC_FAILED",
+        "CUDA error: out of memory",
+        "can't allocate memory",
+    )
     return type(error).__name__ == "OutOfMemoryError" or (
         isinstance(error, RuntimeError) and any(word in str(error) for word in words)
     )

@@ -45,6 +45,11 @@ def load(name: str, overrides: Sequence[str] = ()) -> Recipe:
     path = _find(name)
     values = _with_members(_read(path), path.parent)
     for override in overrides:
+        where = override.partition("=")[0].split(".")
+        if where[0] == "members" and where[-1] in ("seeds", "folds", "fold_seed", "split"):
+            raise UserError(
+                f"--set {override}: an ensemble's {where[-1]} holds for all members; set {where[-1]}="
+            )
         values = _merged(values, _override(override))
     return build(_with_members(values, Path()), name)
 

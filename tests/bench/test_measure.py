@@ -98,7 +98,7 @@ def test_each_folder_is_trained_on_and_the_others_judge_it(tiny_probe: Path, man
         2,
     ]
     for trained, judge in (("one", "two"), ("two", "one")):
-        run = f"{run_name(tiny_probe)}_on_{trained}"
+        run = f"{run_name(tiny_probe)}_on_{trained}-foldall"
         trained_on = pd.read_csv(f"runs/bench/{run}/pictures.csv")["id"]
         assert len(trained_on) == 12 and trained_on.str.startswith("images/").all()
         predicted = pd.read_csv(f"runs/bench/{run}/test.csv")["id"]
@@ -118,7 +118,7 @@ def test_joined_worlds_are_judged_by_those_outside(tiny_probe: Path, manifest_fo
         ("two + far", "one"),
     ], "and no set together with itself"
     assert len(table) == 3 * 3 + 3
-    place = next(path for path in Path("runs/bench").iterdir() if path.name.endswith("on_one___two"))
+    place = next(path for path in Path("runs/bench").iterdir() if path.name.endswith("two-foldall"))
     trained = pd.read_csv(place / "pictures.csv")["id"]
     assert trained.is_unique and set(trained.str.split("/").str[0]) == {"one", "two"}
     assert set(pd.read_csv(place / "test.csv")["id"].str.split("/").str[1]) == {"far"}
@@ -221,5 +221,21 @@ def test_what_cannot_be_measured_is_refused_first(tiny_probe: Path, manifest_fol
     ):
         assert main(["bench", str(tiny_probe), "--data", str(train), *more]) == 2
         assert said in capsys.readouterr().err
+    words = ["bench", str(tiny_probe), f"{tiny_probe} views=hflipp", "--data", str(train)]
+    assert main(words) == 2 and "hflipp" in capsys.readouterr().err
     assert main(["bench", f"{tiny_probe} seeds=[1,2]", "--data", str(train), "--seeds", "2"]) == 2
     assert not Path("runs/bench").exists()
+
+
+def test_each_way_of_training_a_line_has_a_folder_of_its_own(tiny_probe: Path, manifest_folder: MakeFolder):
+    train, wild = manifest_folder("train", pairs=6), manifest_folder("wild", pairs=4, first_seed=100)
+    words = ["bench", str(tiny_probe), "--data", str(train), "--shifted", str(wild)]
+    assert main([*words, "--fold", "all", "--out", "alone"]) == 0
+    alone = pd.read_csv("alone/table.csv")["worse"]
+    for more in ([], ["--fold", "0"], ["--fold", "all"]):
+        assert main([*words, *more, "--out", "shared"]) == 0
+    assert pd.read_csv("shared/table.csv")["worse"].equals(alone), "other folds have no say"
+    bench = measure.Bench(data=(train,), shifted=(wild,), out=Path("b"))
+    (world,) = measure.worlds(bench)
+    long = [measure._folder(f"{'x' * 300} lr={lr}", world, 0, bench).name for lr in (1, 2)]
+    assert len(set(long)) == 2 and max(map(len, long)) < 255

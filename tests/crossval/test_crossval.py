@@ -256,13 +256,41 @@ def test_damaged_run_files_are_refused(tiny_probe: Path, manifest_folder: MakeFo
     assert cv(tiny_probe, "--data", folder, "--out", "r") == 0
 
 
-@pytest.mark.parametrize("bad", ["backbone=resnet5000", "layers=[99]"])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        "backbone=resnet5000",
+        "layers=[99]",
+        'backbone="cifake_cnn"',  # has no depths
+        'backbone="test_vit"',  # whose patches do not fit 40 pixels
+    ],
+)
 def test_a_refused_start_leaves_nothing_behind(tiny_probe: Path, manifest_folder: MakeFolder, bad: str):
     folder = manifest_folder(pairs=8)
-    more = ["--set", "shrinkage=[0.1, 1]"]
+    more = ["--set", "shrinkage=[0.1, 1]", "--set", "image_size=40"]
     assert cv(tiny_probe, "--data", folder, "--out", "r", *more, "--set", bad) == 2
     assert not Path("r").exists()
     assert cv(tiny_probe, "--data", folder, "--out", "r", *more) == 0
+
+
+@pytest.mark.parametrize(
+    ("recipe", "bad", "says"),
+    [
+        ("vae", "optimiser=nonsense", "optimiser 'nonsense' cannot be used here"),
+        ("tiny", "optimiser=adahessian", "optimiser 'adahessian' cannot be used here"),
+        ("tiny", "lora=4", "lora needs a transformer"),
+        ("tiny", 'backbone="test_vit"', "test_vit cannot be used at image_size = 40"),
+        ("vae", "shrinkage=[0.1, 1]", "only 2 groups to train on"),
+    ],
+)
+def test_what_a_first_fold_would_end_at_leaves_nothing_behind(
+    tiny_network: Path, manifest_folder: MakeFolder, recipe: str, bad: str, says: str, capsys
+):
+    folder = manifest_folder(pairs=3)
+    words = ["--out", "r", "--set", "image_size=40", "--set", "folds=3", "--set", bad]
+    assert cv(tiny_network if recipe == "tiny" else recipe, "--data", folder, *words) == 2
+    error = capsys.readouterr().err
+    assert says in error and error.count("humanmade: ") == 1 and not Path("r").exists()
 
 
 def test_a_start_that_was_killed_while_it_began_is_begun_again(tiny_probe: Path, manifest_folder: MakeFolder):

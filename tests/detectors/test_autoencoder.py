@@ -79,3 +79,23 @@ def test_absent_or_other_weights_are_refused(autoencoder_weights: Path, tmp_path
     refused = pytest.raises(UserError, match=r"taef2_decoder\.safetensors: do not fit \(KeyError")
     with places.weights_in(tmp_path), refused:
         autoencoder.load_autoencoder("taef2")
+
+
+def test_a_large_picture_goes_in_tiles_that_see_beyond_their_edges(monkeypatch: pytest.MonkeyPatch):
+    torch.manual_seed(0)
+    network = autoencoder.LatentAutoencoder(4, branched=False).eval()
+    picture = scene(1, (203, 310))
+    (whole,) = autoencoder.reconstructed(network, [picture], MACHINE)
+    monkeypatch.setattr(autoencoder, "PIXELS", 256 * 256)
+    monkeypatch.setattr(autoencoder, "OVERLAP", 64)
+    assert picture.shape[0] * picture.shape[1] < 256 * 256, "still as a whole"
+    assert (autoencoder.reconstructed(network, [picture], MACHINE)[0] == whole).all()
+    monkeypatch.setattr(autoencoder, "PIXELS", 200 * 200)
+    tiles: list[tuple[int, ...]] = []
+    forward = autoencoder._forward
+    monkeypatch.setattr(autoencoder, "_forward", lambda n, p, m: (tiles.append(p.shape), forward(n, p, m))[1])
+    small = scene(2, (40, 48))
+    tiled, untouched = autoencoder.reconstructed(network, [picture, small], MACHINE)
+    assert len(tiles) == 3 * 5 + 1 and max(height * width for _, height, width, _ in tiles) <= 200 * 200
+    assert tiled.shape == whole.shape and np.abs(tiled.astype(int) - whole).max() <= 1
+    assert (untouched == autoencoder.reconstructed(network, [small], MACHINE)[0]).all()

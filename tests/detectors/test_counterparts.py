@@ -4,9 +4,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
-from humanmade import places
+from humanmade import detectors, places
 from humanmade import recipe as recipes
 from humanmade.commands import main
 from humanmade.data import folds, inventory, manifest
@@ -81,7 +81,7 @@ def test_without_the_key_nothing_changes(rows: pd.DataFrame, tiny_probe: Path):
 def test_real_fakes_can_be_left_out(rows: pd.DataFrame, tiny_probe: Path, autoencoder_weights: Path):
     keys = asking(tiny_probe, "counterparts.scales=0.5", "counterparts.real_fakes=false")
     table = counterparts.extend(rows, keys, Budget())
-    assert set(table.loc[table["label"] == 1, "source"]) == {"counterparts"}
+    assert set(table.loc[table["label"] == 1, "source"]) == {counterparts.MADE}
     assert table["label"].mean() == 0.5 and table["pair"].nunique() == len(table) / 2, (
         "pairs are all there is"
     )
@@ -158,7 +158,34 @@ def test_bytes_hang_neither_on_threads_nor_on_company(
         torch.set_num_threads(before)
 
 
-def test_the_verb_writes_pairs_and_goes_on(autoencoder_weights: Path, manifest_folder: MakeFolder, capsys):
+def other_weights(folder: Path, beside: Path) -> Path:
+    """The autoencoder's files with other numbers, in a folder `other`."""
+    other = beside / "other"
+    other.mkdir()
+    for half in ("encoder", "decoder"):
+        tensors = load_file(folder / f"taef2_{half}.safetensors")
+        save_file(
+            {name: tensor * 0.9 for name, tensor in tensors.items()}, other / f"taef2_{half}.safetensors"
+        )
+    return other
+
+
+def test_a_training_knows_whose_counterparts_it_saw(
+    rows: pd.DataFrame, tiny_probe: Path, autoencoder_weights: Path, tmp_path: Path
+):
+    recipe = recipes.load(str(tiny_probe), ["counterparts.scales=1.0"])
+    detectors.create(recipe).fit(rows, rows[:0], 0, tmp_path / "fold0", Budget())
+    detectors.create(recipe).verify(tmp_path / "fold0")
+    with places.weights_in(other_weights(autoencoder_weights, tmp_path)):
+        with pytest.raises(UserError, match=r"was trained otherwise \(counterparts: "):
+            detectors.create(recipe).verify(tmp_path / "fold0")
+        found = detectors.create(recipe).logits(tmp_path / "fold0", rows, ["identity"])
+    assert len(found) == len(rows), "predicting needs no autoencoder"
+
+
+def test_the_verb_writes_pairs_and_goes_on(
+    autoencoder_weights: Path, manifest_folder: MakeFolder, tmp_path: Path, capsys
+):
     folder = manifest_folder(pairs=4, sources=["a"])
     command = ["reconstruct", str(folder), "out", "--weights", str(autoencoder_weights)]
     assert main([*command, "--limit", "2"]) == 0
@@ -172,5 +199,12 @@ def test_the_verb_writes_pairs_and_goes_on(autoencoder_weights: Path, manifest_f
     assert set(table["source"]) == {"photo-a", "reconstruction-taef2"}
     kept = {path.name: path.stat().st_mtime_ns for path in Path("out/images").iterdir()}
     assert all(kept[name] == stamp for name, stamp in first.items()), "what was written is kept"
+    torch.manual_seed(1)
+    with places.weights_in(other_weights(autoencoder_weights, tmp_path)):
+        Path("out/manifest.csv").unlink()
+        assert main([*command[:3], "--weights", str(tmp_path / "other")]) == 0
+    another = pd.read_csv("out/manifest.csv")
+    shared = set(another["path"]) & set(table["path"])
+    assert len(shared) == 4 and all(path.endswith("_photo.jpg") for path in shared), "each makes its own"
     sizes = [read_picture(f"out/{path}").shape for path in table["path"]]
     assert set(sizes) == {(48, 64, 3)}

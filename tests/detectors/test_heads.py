@@ -3,6 +3,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -118,7 +119,28 @@ def test_a_file_that_is_no_head_is_refused(tmp_path: Path, change: dict[str, tor
 
 def test_groups_that_choose_the_shrinkage_are_whole(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(heads, "CHOOSING", 10)
+    monkeypatch.setattr(heads, "FEW", 3)
     groups = np.repeat(np.arange(20), 3)
     chosen = heads._some_groups(groups)
     assert len(chosen) == 9 and (np.unique(groups[chosen], return_counts=True)[1] == 3).all()
     assert heads._some_groups(groups[:10]).tolist() == list(range(10))
+
+
+def test_of_few_large_groups_each_gives_a_part_to_choose_by(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(heads, "CHOOSING", 40)
+    groups = np.repeat(np.arange(8), [100, 90, 80, 3, 70, 60, 50, 40])
+    chosen = heads._some_groups(groups)
+    assert len(chosen) == 40 and (np.diff(chosen) > 0).all()
+    counts = np.unique(groups[chosen], return_counts=True)[1]
+    assert counts[3] == 3 and set(np.delete(counts, 3)) == {5, 6}
+
+
+def test_groups_are_counted_where_they_choose():
+    rows = pd.DataFrame({"label": [0, 0, 0, 1, 1], "group": [0, 1, 2, 3, 4]})
+    with pytest.raises(UserError, match="only 2 groups"):
+        heads.check_rows(rows, linear(0.1, 1))
+    heads.check_rows(rows, linear(0.1))
+    heads.check_rows(rows, linear(0.1, 1, head="difference"))
+    heads.check_rows(rows, linear(0.1, 1, counterparts={"scales": [1.0]}))
+    alone = linear(0.1, 1, counterparts={"scales": [1.0], "real_fakes": False})
+    heads.check_rows(rows[rows["label"] == 0], alone)

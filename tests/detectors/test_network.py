@@ -123,6 +123,13 @@ def test_an_unknown_optimiser_is_refused_before_anything_starts(tiny_network: Pa
         network(tiny_network, "optimiser=adamm")
 
 
+def test_networks_without_stochastic_depth_can_be_tuned(tiny_network: Path):
+    made = network(tiny_network, "backbone=ghostnet_050", "drop_path_rate=0")
+    assert made.build(pretrained=False)(torch.zeros(2, 3, 32, 32)).shape == (2, 1)
+    with pytest.raises(UserError, match="drop_path_rate"):
+        network(tiny_network, "backbone=ghostnet_050", "drop_path_rate=0.1").build(pretrained=False)
+
+
 def test_training_starts_at_logit_zero(tiny_network: Path):
     made = network(tiny_network)
     assert (made.build(pretrained=False).eval()(torch.rand(2, 3, 32, 32)) == 0).all()

@@ -6,6 +6,7 @@ and continued like any other, so a table can be stopped and gone on with.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -24,8 +25,12 @@ from humanmade.errors import UserError
 from humanmade.evaluation import columns as metric_columns
 from humanmade.evaluation import evaluate as evaluation
 from humanmade.evaluation.forecast import facts_of, forecast_of
+from humanmade.images.views import expand
 from humanmade.recipe import Recipe
 from humanmade.run import Run
+
+LONGEST = 180
+"""Letters of a line that name its folder; more are told by a hash."""
 
 
 def read_lines(recipes_or_files: Sequence[str]) -> list[str]:
@@ -72,6 +77,7 @@ def measure(lines: Sequence[str], bench: Bench) -> pd.DataFrame:
     variants = [(line, recipes.load(line.split()[0], line.split()[1:])) for line in lines]
     for line, recipe in variants:
         detectors.create(recipe)
+        expand(recipe.views)
         if bench.seeds > 1 and len(recipe.seeds) > 1:
             raise UserError(f"bench: '{line}' sets seeds; --seeds {bench.seeds} does that")
     trained = worlds(bench)
@@ -94,9 +100,13 @@ def _as_table(rows: list[dict[str, Any]], counts: dict[str, int]) -> pd.DataFram
 
 
 def _folder(line: str, world: World, seed: int | None, bench: Bench) -> Path:
+    """The folder of a run: one each, as a run's answer for a set is the mean of all folds that lie there."""
     name = f"{line} on {world.name}" if bench.each else line
     name = "".join(letter if letter.isalnum() or letter in "._-=" else "_" for letter in name)
-    return bench.out / (name if seed is None else f"{name}-seed{seed}")
+    if len(name) > LONGEST:
+        name = f"{name[:LONGEST]}-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
+    endings = {"fold": bench.fold, "seed": seed}
+    return bench.out / (name + "".join(f"-{k}{v}" for k, v in endings.items() if v is not None))
 
 
 def _measured(

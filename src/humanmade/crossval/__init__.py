@@ -85,6 +85,8 @@ def _cross_validate(
         _welcome_back(current, job.detector, budget)
         current.note_folders(options.folders)
     left = [key for key in keys if not current.is_finished(key)] if continued else keys
+    for key in left:
+        job.detector.check(folds.rows if key == ALL else folds.training(int(key)))
     if torchrun.leads:
         print("\n".join(job.announced(left, continued)), flush=True)
     began = time.monotonic()

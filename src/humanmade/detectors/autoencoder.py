@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,7 +20,10 @@ STRIDE = 8
 """Pixels a latent position stands for."""
 
 PIXELS = 2**21
-"""Most pixels of one batch, which bounds a GPU's memory; larger pictures go alone."""
+"""Most pixels that go through at once, about 2 GB of activations; larger pictures go in tiles."""
+
+OVERLAP = 128
+"""Pixels that a tile sees of its neighbours, which show the network what lies beyond its edges."""
 
 
 class Block(nn.Module):
@@ -123,6 +127,10 @@ def reconstructed(network: nn.Module, pictures: Sequence[Picture], machine: Mach
     padded = [pad_sides(picture) for picture in pictures]
     made: dict[int, Picture] = {}
     for shape in dict.fromkeys(picture.shape for picture in padded):
+        if shape[0] * shape[1] > PIXELS:
+            large = [number for number, picture in enumerate(padded) if picture.shape == shape]
+            made |= {number: _by_tiles(network, padded[number], machine) for number in large}
+            continue
         alike = [number for number, picture in enumerate(padded) if picture.shape == shape]
         together = max(1, PIXELS // (shape[0] * shape[1]))
         for start in range(0, len(alike), together):
@@ -131,6 +139,20 @@ def reconstructed(network: nn.Module, pictures: Sequence[Picture], machine: Mach
                 chosen, _forward(network, np.stack([padded[n] for n in chosen]), machine), strict=True
             )
     return [made[n][: picture.shape[0], : picture.shape[1]] for n, picture in enumerate(pictures)]
+
+
+def _by_tiles(network: nn.Module, picture: Picture, machine: Machine) -> Picture:
+    """Encode and decode a picture (height, width, 3) that is too large to go through as a whole."""
+    core = (math.isqrt(PIXELS) - 2 * OVERLAP) // STRIDE * STRIDE
+    made = np.empty_like(picture)
+    for top in range(0, picture.shape[0], core):
+        for left in range(0, picture.shape[1], core):
+            above, before = max(0, top - OVERLAP), max(0, left - OVERLAP)
+            seen = picture[above : top + core + OVERLAP, before : left + core + OVERLAP]
+            (tile,) = _forward(network, seen[None], machine)
+            inner = tile[top - above : top - above + core, left - before : left - before + core]
+            made[top : top + core, left : left + core] = inner
+    return made
 
 
 @torch.inference_mode()

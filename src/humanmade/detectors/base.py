@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeAlias, TypeVar
 
@@ -17,6 +18,7 @@ from torch import nn
 from humanmade import files, run
 from humanmade.data.loader import TrainingDataset, ViewDataset, fixed_size, view_batches, worker_count
 from humanmade.detectors import counterparts
+from humanmade.detectors.autoencoder import load_autoencoder
 from humanmade.errors import UserError
 from humanmade.images.views import Frame
 from humanmade.progress import progress
@@ -24,7 +26,7 @@ from humanmade.recipe import Recipe
 from humanmade.schema import PictureRecipe
 from humanmade.seeding import sample
 from humanmade.training.budget import Budget
-from humanmade.training.checkpoint import Tensors, load_weights
+from humanmade.training.checkpoint import Tensors, digest, load_weights
 from humanmade.training.loop import Trainer
 
 Logits = npt.NDArray[np.float64]
@@ -48,6 +50,13 @@ class Detector(ABC):
     """
 
     recipe: Recipe
+
+    def check(self, train: pd.DataFrame) -> None:  # noqa: B027 - most can learn from whatever has both classes
+        """Refuse the training rows of a fold from which nothing can be learned, before anything is computed.
+
+        Raises:
+            UserError: it is so.
+        """
 
     @abstractmethod
     def prepare(
@@ -169,6 +178,13 @@ class PictureDetector(Detector):
     def facts(self) -> dict[str, Any]:
         """What a trained file's answer depends on beside its own numbers; it travels inside the file."""
         return {"image_size": self.recipe.image_size, "crop": self.recipe.crop}
+
+    @cached_property
+    def origin(self) -> dict[str, Any]:
+        """What training alone depends on beside `facts`; it travels inside the file, too."""
+        keys = self.recipe.counterparts
+        made_by = {name: digest(load_autoencoder(name)) for name in keys.autoencoders if keys.scales}
+        return {"counterparts": made_by}
 
     def prepare(
         self, training: pd.DataFrame, predicted: pd.DataFrame, views: Sequence[str], budget: Budget

@@ -33,8 +33,8 @@ from humanmade.training.device import Machine
 CODE_VERSION = 3
 """Raise when the same key would give other pictures."""
 
-MADE = "counterparts"
-"""Source of the rows made here."""
+MADE = "counterparts by humanmade"
+"""Source of the rows made here, which no table of pictures names so."""
 
 GROUP = 8
 """Photos that a thread takes at once where a GPU reconstructs."""
@@ -126,8 +126,8 @@ def write_counterparts(table: pd.DataFrame, limit: int | None, out: Path, name: 
     files.make_folder(out / "images")
     photos = photos.drop_duplicates("digest").assign(pair=photos["id"])
     sides = [
-        photos[["source", "pair"]].assign(path="images/" + photos["digest"] + f"_{label}.jpg", label=label)
-        for label in (0, 1)
+        photos[["source", "pair"]].assign(path="images/" + photos["digest"] + f"_{what}.jpg", label=label)
+        for label, what in enumerate(("photo", f"{name}-{digest(network)[:8]}"))
     ]
     sides[1]["source"] = f"reconstruction-{name}"
     jobs = _jobs([photos["path"], *(f"{out}/" + side["path"] for side in sides)], 1)

@@ -37,6 +37,10 @@ class Ensemble(Detector):
         self.recipe = recipe
         self.members = {name: detectors.create(member) for name, member in recipe.members.items()}
 
+    def check(self, train: pd.DataFrame) -> None:
+        for member in self.members.values():
+            member.check(train)
+
     def prepare(
         self, training: pd.DataFrame, predicted: pd.DataFrame, views: Sequence[str], budget: Budget
     ) -> None:

@@ -40,10 +40,12 @@ class FixedFeatures(PictureDetector):
         """Compute the features that are missing, as `FeatureStore.compute` does."""
         self.store.compute(rows, views, budget)
 
+    def check(self, train: pd.DataFrame) -> None:
+        heads.check_rows(train, self.recipe)
+
     def _prepare(
         self, training: pd.DataFrame, predicted: pd.DataFrame, views: Sequence[str], budget: Budget
     ) -> None:
-        heads.check_groups(training["label"].to_numpy(), training["group"].to_numpy(), self.recipe)
         histories = expand(self.recipe.histories)
         # Rows that are in both are decoded once for all their views.
         both = training[training["id"].isin(predicted["id"])]
@@ -54,14 +56,13 @@ class FixedFeatures(PictureDetector):
     def _fit(self, train: pd.DataFrame, valid: pd.DataFrame, seed: int, folder: Path, budget: Budget) -> int:
         histories = expand(self.recipe.histories)
         self.compute(train, histories, budget)
-        log = heads.fit_and_save(
-            folder, self.store.matrix(train, histories), train, self.recipe, seed, self.facts
-        )
+        facts = self.facts | self.origin
+        log = heads.fit_and_save(folder, self.store.matrix(train, histories), train, self.recipe, seed, facts)
         write_text(folder / "log.jsonl", "".join(json.dumps(line) + "\n" for line in log))
         return len(train)
 
     def verify(self, folder: Path) -> None:
-        heads.load_head(folder, self.facts)
+        heads.load_head(folder, self.facts | self.origin)
 
     def logits(self, folder: Path, rows: pd.DataFrame, views: Sequence[str]) -> Logits:
         head = heads.load_head(folder, self.facts)

@@ -40,6 +40,9 @@ INNER_FOLDS = 3
 CHOOSING = 10_000
 """Rows that the shrinkage is chosen by, at most: more of them choose the same, and take longer."""
 
+FEW = 20
+"""So many groups fit into the rows that the shrinkage is chosen by, or parts of groups are taken."""
+
 BLOCK = 2**20
 """Values that are held in float64 at once (8 MB)."""
 
@@ -169,8 +172,16 @@ def _try_shrinkages(
 
 
 def _some_groups(groups: Integers) -> Integers:
-    """Numbers of the rows of a fixed sample of whole groups, of `CHOOSING` rows at most."""
+    """Numbers of the rows of a fixed sample, of `CHOOSING` rows at most.
+
+    They are of whole groups, but of groups so large that few of them fit, which give a part each.
+    """
     _, codes, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    order = np.random.default_rng(0).permutation(len(groups))
+    if sizes.max() * FEW > CHOOSING:
+        # The n-th row of each group comes before the (n+1)-th of any.
+        turn = pd.Series(codes[order]).groupby(codes[order]).cumcount().to_numpy()
+        return np.sort(order[np.argsort(turn, kind="stable")[:CHOOSING]])
     room, taken = CHOOSING, np.zeros(len(sizes), dtype=np.bool_)
     for group in np.random.default_rng(0).permutation(len(sizes)):
         if sizes[group] <= room:
@@ -179,10 +190,19 @@ def _some_groups(groups: Integers) -> Integers:
     return np.flatnonzero(taken[codes])
 
 
+def check_rows(train: pd.DataFrame, recipe: LinearHeadRecipe) -> None:
+    """What `check_groups` would refuse of a fold, before its rows have their counterparts."""
+    sides = [train.loc[train["label"] == label, "group"].to_numpy() for label in (0, 1)]
+    if recipe.counterparts.scales:
+        # Counterparts are in their photos' groups.
+        sides[1] = np.concatenate([sides[0], sides[1] if recipe.counterparts.real_fakes else sides[1][:0]])
+    check_groups(np.repeat([0, 1], [len(side) for side in sides]), np.concatenate(sides), recipe)
+
+
 def check_groups(labels: Integers, groups: Integers, recipe: LinearHeadRecipe) -> None:
     """Refuse rows whose groups are too few for the inner folds that choose the shrinkage."""
     fewest = min(len(np.unique(groups[labels == label])) for label in (0, 1))
-    if len(recipe.shrinkage) > 1 and fewest < INNER_FOLDS:
+    if recipe.head == "logistic" and len(recipe.shrinkage) > 1 and fewest < INNER_FOLDS:
         raise UserError(
             f"recipe: shrinkage = {recipe.shrinkage}; expected one value: a class has only {fewest} groups "
             f"to train on, and choosing takes {INNER_FOLDS}"

@@ -11,14 +11,13 @@ import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
-from timm.optim import list_optimizers
 from torch import nn
 
 from humanmade import metrics
 from humanmade.data.loader import TrainingDataset
 from humanmade.detectors import lora
 from humanmade.detectors.base import Logits, Maps, PictureDetector, finite, restore, watched
-from humanmade.detectors.weights import create_backbone, input_facts, pretrained_settings
+from humanmade.detectors.weights import create_backbone, in_one_line, input_facts, pretrained_settings
 from humanmade.errors import UserError
 from humanmade.images.augment import Augmentation
 from humanmade.images.corruptions import SELECTING
@@ -28,6 +27,7 @@ from humanmade.training.budget import Budget
 from humanmade.training.checkpoint import digest, save_weights
 from humanmade.training.device import Machine
 from humanmade.training.loop import STATE, Trainer
+from humanmade.training.optimiser import require_optimiser
 
 CHECKPOINT = "model.safetensors"
 
@@ -57,14 +57,16 @@ class Network(PictureDetector):
     def __init__(self, recipe: NetworkRecipe) -> None:
         super().__init__(recipe)
         self.machine = Machine.pick(recipe.precision)
-        if recipe.optimiser not in list_optimizers():
-            raise UserError(f"recipe: optimiser '{recipe.optimiser}' is not in timm, as adamw or sgd are")
+        require_optimiser(recipe, self.machine.device)
 
     def _prepare(
         self, training: pd.DataFrame, predicted: pd.DataFrame, views: Sequence[str], budget: Budget
     ) -> None:
-        # Weights that are nowhere are missed before a run is begun, not by its first fold.
-        _ = self.start
+        # What the first fold would end at is said before a run is begun: weights that are nowhere, too.
+        _ = self.origin
+        size = self.recipe.image_size
+        with in_one_line(self.recipe), torch.inference_mode():
+            self._fresh().eval()(torch.zeros(1, 3, size, size))
 
     def _fit(self, train: pd.DataFrame, valid: pd.DataFrame, seed: int, folder: Path, budget: Budget) -> int:
         trainer = self.trainer(train, seed)
@@ -72,8 +74,7 @@ class Network(PictureDetector):
         views = 1 + len(self._shifts)
         trainer.run(folder, budget, lambda model: self._validate(model, seen), folder.name, len(seen) * views)
         lora.merge(trainer.result)
-        facts = self.facts | {"start": self.start}
-        save_weights(folder / CHECKPOINT, trainer.result.state_dict(), facts)
+        save_weights(folder / CHECKPOINT, trainer.result.state_dict(), self.facts | self.origin)
         (folder / STATE).unlink(missing_ok=True)
         return len(trainer.dataset) * len(trainer.log)
 
@@ -82,18 +83,21 @@ class Network(PictureDetector):
         return TrainingDataset(train, augment, seed, self.recipe.augment.pair_sync)
 
     def trainer(self, train: pd.DataFrame, seed: int) -> Trainer:
-        recipe = self.recipe
         torch.manual_seed(stable_seed("weights", seed))
-        network = self.build(recipe.pretrained)
-        if recipe.lora:
-            lora.insert(network.backbone, recipe.lora)
-        if recipe.grad_checkpointing:
+        placed, dataset = self.machine.place(self._fresh()), self.training_set(train, seed)
+        return Trainer(placed, dataset, self.recipe, self.machine, seed, self._loss)
+
+    def _fresh(self) -> Normalised:
+        """The network as training begins with it."""
+        network = self.build(self.recipe.pretrained)
+        if self.recipe.lora:
+            lora.insert(network.backbone, self.recipe.lora)
+        if self.recipe.grad_checkpointing:
             self._recompute(network.backbone)
-        dataset, placed = self.training_set(train, seed), self.machine.place(network)
-        return Trainer(placed, dataset, recipe, self.machine, seed, self._loss)
+        return network
 
     def verify(self, folder: Path) -> None:
-        self._load(folder, self.facts | {"start": self.start})
+        self._load(folder, self.facts | self.origin)
 
     def logits(self, folder: Path, rows: pd.DataFrame, views: Sequence[str]) -> Logits:
         return self.logits_by([folder], rows, views)[0]
@@ -115,15 +119,17 @@ class Network(PictureDetector):
         return input_facts(self.recipe)
 
     @cached_property
-    def start(self) -> str:
-        """Names the pretrained weights that training starts from."""
-        return digest(self.build(pretrained=True)) if self.recipe.pretrained else "random"
+    def origin(self) -> dict[str, Any]:
+        start = digest(self.build(pretrained=True)) if self.recipe.pretrained else "random"
+        return super().origin | {"start": start}
 
     def build(self, pretrained: bool) -> Normalised:
         """Make the network, with pretrained or with random weights."""
         recipe = self.recipe
         rates = {"drop_rate": recipe.drop_rate, "drop_path_rate": recipe.drop_path_rate}
-        backbone = create_backbone(recipe.backbone, pretrained, recipe.image_size, 1, **rates)
+        # Many networks know no stochastic depth, and refuse its rate even if it is 0.
+        given = {name: rate for name, rate in rates.items() if rate}
+        backbone = create_backbone(recipe.backbone, pretrained, recipe.image_size, 1, **given)
         # timm's initialisation of a one-class head can start with logits of +-30; start with 0.
         head: nn.Module = backbone.get_classifier()  # type: ignore[operator]
         for parameter in head.parameters():

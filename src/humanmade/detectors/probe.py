@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
+import pandas as pd
 import torch
 
 from humanmade.detectors.base import Maps
@@ -13,9 +15,10 @@ from humanmade.detectors.features import Features
 from humanmade.detectors.fixed_features import FrozenFeatures
 from humanmade.detectors.folding import folded
 from humanmade.detectors.heads import load_head
-from humanmade.detectors.weights import create_backbone, input_facts
+from humanmade.detectors.weights import create_backbone, in_one_line, input_facts
 from humanmade.recipe import require
 from humanmade.schema import ProbeRecipe
+from humanmade.training.budget import Budget
 from humanmade.training.checkpoint import digest
 
 
@@ -41,12 +44,22 @@ class Probe(FrozenFeatures):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)  # a backbone that is random by recipe is the same at every start
             network = create_backbone(recipe.backbone, recipe.pretrained, recipe.image_size, 0)
-        depths = len(network.feature_info)  # type: ignore[arg-type]
+        with in_one_line(recipe):
+            depths = len(network.feature_info)  # type: ignore[arg-type]
         for layer in recipe.layers:
             good = -depths <= layer < depths
             require(good, "layers", layer, f"-{depths} to {depths - 1} for {recipe.backbone}")
         network = network.eval().requires_grad_(False)
-        return self.machine.place(folded(network, recipe.image_size)), digest(network)
+        with in_one_line(recipe):
+            return self.machine.place(folded(network, recipe.image_size)), digest(network)
+
+    def _prepare(
+        self, training: pd.DataFrame, predicted: pd.DataFrame, views: Sequence[str], budget: Budget
+    ) -> None:
+        size = self.recipe.image_size
+        with in_one_line(self.recipe), torch.inference_mode():
+            self.pooled(torch.zeros(1, 3, size, size, dtype=torch.uint8))
+        super()._prepare(training, predicted, views, budget)
 
     @cached_property
     def facts(self) -> dict[str, Any]:

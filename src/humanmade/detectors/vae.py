@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,6 +26,7 @@ from humanmade.training.budget import Budget
 from humanmade.training.checkpoint import save_weights
 from humanmade.training.device import Machine
 from humanmade.training.loop import STATE, Trainer
+from humanmade.training.optimiser import require_optimiser
 
 MODEL = "model.safetensors"
 
@@ -82,6 +84,10 @@ class VaeDetector(PictureDetector):
     def __init__(self, recipe: VaeRecipe) -> None:
         super().__init__(recipe)
         self.machine = Machine.pick(recipe.precision)
+        require_optimiser(recipe, self.machine.device)
+
+    def check(self, train: pd.DataFrame) -> None:
+        heads.check_rows(train, self.recipe)
 
     def _fit(self, train: pd.DataFrame, valid: pd.DataFrame, seed: int, folder: Path, budget: Budget) -> int:
         recipe = self.recipe
@@ -89,9 +95,10 @@ class VaeDetector(PictureDetector):
         seen = watched(valid)
         photos = seen[seen["label"] == 0]
         trainer.run(folder, budget, lambda model: self._watch(model, photos), folder.name, len(photos))
-        save_weights(folder / MODEL, trainer.result.state_dict(), self.facts)
+        facts = self.facts | self.origin
+        save_weights(folder / MODEL, trainer.result.state_dict(), facts)
         statistics = np.concatenate(self._statistics(trainer.result, train, expand(recipe.histories)))
-        heads.fit_and_save(folder, statistics, train, recipe, seed, self.facts)
+        heads.fit_and_save(folder, statistics, train, recipe, seed, facts)
         (folder / STATE).unlink(missing_ok=True)
         return len(trainer.dataset) * len(trainer.log)
 
@@ -105,17 +112,17 @@ class VaeDetector(PictureDetector):
         return Trainer(network, dataset, self.recipe, self.machine, seed, self._loss)
 
     def verify(self, folder: Path) -> None:
-        self._load(folder)
+        self._load(folder, self.facts | self.origin)
 
     def logits(self, folder: Path, rows: pd.DataFrame, views: Sequence[str]) -> Logits:
-        network, head = self._load(folder)
+        network, head = self._load(folder, self.facts)
         statistics = self._statistics(network, rows, views)
         return np.column_stack([heads.linear_logits(head, of_view) for of_view in statistics])
 
-    def _load(self, folder: Path) -> tuple[nn.Module, heads.Tensors]:
+    def _load(self, folder: Path, facts: dict[str, Any]) -> tuple[nn.Module, heads.Tensors]:
         network = Vae()
-        restore(network, folder / MODEL, self.facts)
-        return self.machine.place(network), heads.load_head(folder, self.facts)
+        restore(network, folder / MODEL, facts)
+        return self.machine.place(network), heads.load_head(folder, facts)
 
     def _loss(self, network: nn.Module, pixels: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
         """Negative evidence bound a value, summed over a batch: pixels are Gaussian, their deviation 0.1."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from safetensors.torch import save_file
 
 from humanmade import places, pretrained
 from humanmade.detectors import timm_models  # noqa: F401 - registers its networks
-from humanmade.errors import UserError
+from humanmade.errors import UserError, out_of_memory
 from humanmade.files import whole_file
 from humanmade.schema import BackboneRecipe
 
@@ -48,6 +50,20 @@ def create_backbone(
     if network.num_classes != num_classes:
         network.reset_classifier(num_classes)
     return network
+
+
+@contextlib.contextmanager
+def in_one_line(recipe: BackboneRecipe) -> Iterator[None]:
+    """Say in one line why a network cannot be used as its recipe wants, whatever timm ends in there."""
+    try:
+        yield
+    except (AssertionError, AttributeError, RuntimeError, TypeError, ValueError) as error:
+        if out_of_memory(error):
+            raise
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise UserError(
+            f"recipe: {recipe.backbone} cannot be used at image_size = {recipe.image_size} ({reason})"
+        ) from None
 
 
 def pretrained_settings(name: str) -> dict[str, Any]:

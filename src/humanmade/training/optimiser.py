@@ -10,10 +10,29 @@ from timm.scheduler import create_scheduler_v2
 from timm.scheduler.scheduler import Scheduler
 from timm.utils import ModelEmaV3
 
+from humanmade.errors import UserError
 from humanmade.schema import TrainedRecipe
 
 MIN_LR_SHARE = 0.01
 """Learning rate at the start of the warm-up and at the end, as a share of the peak."""
+
+
+def require_optimiser(recipe: TrainedRecipe, device: torch.device) -> None:
+    """Refuse an optimiser that timm lacks, or that takes no plain step on this device.
+
+    Raises:
+        UserError: it is such a one.
+    """
+    layer = torch.nn.Linear(1, 1, device=device)
+    try:
+        optimiser = create_optimizer_v2(layer, opt=recipe.optimiser, lr=recipe.lr)
+        layer(torch.ones(1, 1, device=device)).sum().backward()
+        optimiser.step()
+    except Exception as error:  # each optimiser refuses in its own way
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise UserError(
+            f"recipe: optimiser '{recipe.optimiser}' cannot be used here ({reason}); timm's adamw and sgd can"
+        ) from None
 
 
 def prepare(
