@@ -93,8 +93,8 @@ def _add(spent: Cost, recipe: Recipe) -> None:
     folds, photos = recipe.folds, 0
     shown = views.expand(recipe.views)
     if recipe.counterparts.scales:
-        # Nearly the same photos in each fold; those of a fold alone are half as many again.
-        photos = recipe.counterparts.photos * 3 // 2
+        # Each of two ranks makes those of its half of the rows, among which are all that a fold takes.
+        photos = recipe.counterparts.photos * 2
         pixels = torch.empty(1, 3, *reversed(PICTURE), device="meta")
         spent.add(
             photos * _operations(_autoencoder(), pixels), DENSE, photos * _seconds(recipe, ("identity",))

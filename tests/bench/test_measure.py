@@ -118,7 +118,7 @@ def test_joined_worlds_are_judged_by_those_outside(tiny_probe: Path, manifest_fo
         ("two + far", "one"),
     ], "and no set together with itself"
     assert len(table) == 3 * 3 + 3
-    place = next(path for path in Path("runs/bench").iterdir() if path.name.endswith("two-foldall"))
+    place = next(path for path in Path("runs/bench").iterdir() if path.name.endswith("on_one___two-foldall"))
     trained = pd.read_csv(place / "pictures.csv")["id"]
     assert trained.is_unique and set(trained.str.split("/").str[0]) == {"one", "two"}
     assert set(pd.read_csv(place / "test.csv")["id"].str.split("/").str[1]) == {"far"}
