@@ -81,7 +81,7 @@ EQUIVALENT: dict[str, str] = {
         ),
         (
             "files",
-            "handle, name = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name[:@]}.')",
+            "handle, name = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name[:@]}.', suffix=SCRATCH)",
             ["100 101", "100 99"],
             "how much of a name a scratch file has",
         ),

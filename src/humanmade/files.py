@@ -21,10 +21,7 @@ from humanmade.errors import UserError
 if TYPE_CHECKING:
     import pandas as pd
 
-DISK_ERRORS = {
-    *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG),
-    *(errno.EACCES, errno.EPERM, errno.ENAMETOOLONG),
-}
+DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG, errno.EACCES, errno.EPERM}
 """What a disk answers that does not take or give a file."""
 
 SCRATCH = ".humanmade"

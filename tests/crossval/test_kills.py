@@ -43,7 +43,7 @@ def test_two_processes_on_one_run_folder(
     assert f"r: process {first.pid} is training here; wait for its end" in capsys.readouterr().err
     os.kill(first.pid, signal.SIGKILL)
     first.join()
-    Path("r/.scores.json.ab12_xyz").write_text("half")
+    Path("r/.scores.json.ab12_xyz.humanmade").write_text("half")
     assert main(command) == 0, "what a killed process held is free"
     assert not list(Path("r").rglob(".*")), "and what it left half written is gone"
 

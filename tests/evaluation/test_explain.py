@@ -176,7 +176,7 @@ def test_without_data_it_explains_the_runs_own_pictures(
     folder = manifest_folder("own", 8, test=2)
     assert main(["cv", str(tiny_probe), "--data", str(folder), "--out", "r"]) == 0
     assert main(["explain", "r"]) == 0
-    assert f"no --data: the data of r, {folder}\n" in capsys.readouterr().out
+    assert f"no --data: the data of r, {folder}\n" in capsys.readouterr().err
     assert main(["predict", "r", "--out", "p.csv"]) == 0 and main(["check", "r/submission.csv"]) == 0
     assert np.allclose(pd.read_csv("p.csv")["logit"], pd.read_csv("r/test.csv")["logit"])
     folder.rename(folder.with_name("gone"))

@@ -12,6 +12,7 @@ The library is click, because kernels run this command line in Kaggle's image, w
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -122,7 +123,7 @@ def main(words: Sequence[str] | None = None) -> int:
         # The reader of our output (head, say) went away; that is not an error of ours.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
-        if not is_of_the_disk(error):
+        if not (is_of_the_disk(error) or error.errno == errno.ENAMETOOLONG):
             raise
         _complain(
             f"{error.filename or 'the disk'}: {error.strerror}; choose another place, or make it readable"
