@@ -28,6 +28,11 @@ class Interrupted(Exception):  # noqa: N818 - not an error: the user asked for i
     """The user pressed Ctrl-C and the work so far is saved: exit code 130."""
 
 
+def reason(error: BaseException) -> str:
+    """The first line that a library's error says, or what it is called where it says nothing."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
 def out_of_memory(error: BaseException) -> bool:
     """Whether an error of torch says that memory is too short, by itself or because no kernel had room.
 

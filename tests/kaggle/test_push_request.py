@@ -76,7 +76,7 @@ def test_hours_memory_and_what_is_attached_are_told():
     whole = PushRequest(
         "train", "robust_kaggle", "me", hours=9, resume=True, extra=("more",), models=models
     ).told
-    assert "ends within: 9 hours\n" in whole and "takes: 5.5 hours on two T4" in whole and "memory: " in whole
+    assert "ends within: 9 hours\n" in whole and "takes: 5.7 hours on two T4" in whole and "memory: " in whole
     (attached,) = [line for line in whole.splitlines() if line.startswith("  attached: ")]
     every = ["humanmade-weights-taef2", "more", "humanmade-train-robust-kaggle"]
     assert all(f"me/{name}" in attached for name in every) and "a/b/c/d/1" in attached

@@ -127,12 +127,11 @@ def reconstructed(network: nn.Module, pictures: Sequence[Picture], machine: Mach
     padded = [pad_sides(picture) for picture in pictures]
     made: dict[int, Picture] = {}
     for shape in dict.fromkeys(picture.shape for picture in padded):
-        if shape[0] * shape[1] > PIXELS:
-            large = [number for number, picture in enumerate(padded) if picture.shape == shape]
-            made |= {number: _by_tiles(network, padded[number], machine) for number in large}
-            continue
         alike = [number for number, picture in enumerate(padded) if picture.shape == shape]
-        together = max(1, PIXELS // (shape[0] * shape[1]))
+        together = PIXELS // (shape[0] * shape[1])
+        if not together:
+            made |= {number: _by_tiles(network, padded[number], machine) for number in alike}
+            continue
         for start in range(0, len(alike), together):
             chosen = alike[start : start + together]
             made |= zip(

@@ -30,7 +30,7 @@ from humanmade.training.budget import Budget
 from humanmade.training.checkpoint import digest
 from humanmade.training.device import Machine
 
-CODE_VERSION = 3
+CODE_VERSION = 4
 """Raise when the same key would give other pictures."""
 
 MADE = "counterparts by humanmade"

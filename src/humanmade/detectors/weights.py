@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 
 from humanmade import places, pretrained
 from humanmade.detectors import timm_models  # noqa: F401 - registers its networks
-from humanmade.errors import UserError, out_of_memory
+from humanmade.errors import UserError, out_of_memory, reason
 from humanmade.files import whole_file
 from humanmade.schema import BackboneRecipe
 
@@ -60,10 +60,8 @@ def in_one_line(recipe: BackboneRecipe) -> Iterator[None]:
     except (AssertionError, AttributeError, RuntimeError, TypeError, ValueError) as error:
         if out_of_memory(error):
             raise
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise UserError(
-            f"recipe: {recipe.backbone} cannot be used at image_size = {recipe.image_size} ({reason})"
-        ) from None
+        where = f"{recipe.backbone} cannot be used at image_size = {recipe.image_size}"
+        raise UserError(f"recipe: {where} ({reason(error)})") from None
 
 
 def pretrained_settings(name: str) -> dict[str, Any]:
@@ -172,8 +170,8 @@ def _from_hub(name: str, searched: list[str], options: dict[str, Any]) -> Any:
         return timm.create_model(name, pretrained=True, **options)
     # The hub client raises errors of whichever HTTP library it uses; to the user they are one.
     except Exception as error:
-        reason = str(error).strip().split("\n")[0][:200]
+        said = reason(error)[:200]
         raise UserError(
             f"no weights for {name}: put the file into one of these places, or set pretrained = false. "
-            f"{looked}, timm's download ({reason})"
+            f"{looked}, timm's download ({said})"
         ) from None

@@ -10,7 +10,7 @@ from timm.scheduler import create_scheduler_v2
 from timm.scheduler.scheduler import Scheduler
 from timm.utils import ModelEmaV3
 
-from humanmade.errors import UserError
+from humanmade.errors import UserError, reason
 from humanmade.schema import TrainedRecipe
 
 MIN_LR_SHARE = 0.01
@@ -29,9 +29,9 @@ def require_optimiser(recipe: TrainedRecipe, device: torch.device) -> None:
         layer(torch.ones(1, 1, device=device)).sum().backward()
         optimiser.step()
     except Exception as error:  # each optimiser refuses in its own way
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        said = reason(error)
         raise UserError(
-            f"recipe: optimiser '{recipe.optimiser}' cannot be used here ({reason}); timm's adamw and sgd can"
+            f"recipe: optimiser '{recipe.optimiser}' cannot be used here ({said}); timm's adamw and sgd can"
         ) from None
 
 
