@@ -32,3 +32,21 @@ def test_a_last_batch_that_is_not_full_ends_the_bar_at_its_total(
     for _ in progress.progress(range(3), "features", "pictures", 60, 25):
         clock += 2.0
     assert "60/60" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_threads_are_handed_a_part_of_the_items_at_a_time(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(progress, "AHEAD", 4)
+    begun: list[int] = []
+    saved: list[list[int]] = []
+
+    def work(item: int) -> int:
+        begun.append(item)
+        return -item
+
+    def save(results: list[int]) -> None:
+        assert max(begun) < len(results) + sum(map(len, saved)) + 4
+        saved.append(results)
+
+    progress.in_threads(work, range(50), "", save, 7)
+    assert sorted(begun) == [*range(50)] and [len(part) for part in saved] == [7] * 7 + [1]
+    assert [result for part in saved for result in part] == [-item for item in range(50)]

@@ -261,7 +261,8 @@ def _finite(value: Any) -> Any:
 
 def write_csv(path: Path, frame: pd.DataFrame) -> None:
     """Write a frame without its index; floats keep every digit, so that reading gives them back."""
-    write_text(path, frame.to_csv(index=False, lineterminator="\n"))
+    with whole_file(path) as scratch:
+        frame.to_csv(scratch, index=False, lineterminator="\n")
 
 
 def read_csv(path: Path, columns: tuple[str, ...] = ()) -> pd.DataFrame:

@@ -1,4 +1,5 @@
 import json
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -6,8 +7,8 @@ import pytest
 
 from humanmade.commands import main
 from humanmade.errors import UserError
-from humanmade.images import views
-from humanmade.images.corruptions import CORRUPTIONS, Corruption
+from humanmade.images import corruptions, views
+from humanmade.images.corruptions import CORRUPTIONS, Corruption, corrupt
 from humanmade.images.histories import history
 from humanmade.images.views import CROPS, Frame, draws, expand, look
 from tests.conftest import MakeFolder, scene
@@ -82,6 +83,26 @@ def test_corruptions_repeat_and_only_some_depend_on_the_seed(name: str):
     assert (first == again).all()
     assert (first == other).all() == (not CORRUPTIONS[name].draws) == (not draws(name))
     assert (first != look(PICTURE, "identity", frame)).any()
+
+
+@pytest.mark.parametrize("name", ["noise8", "colour20"])
+def test_corruptions_in_blocks_give_the_same_and_take_little_memory(
+    name: str, monkeypatch: pytest.MonkeyPatch
+):
+    picture = np.tile(PICTURE, (16, 20, 1))
+    found, peaks = [], []
+    tracemalloc.start()
+    try:
+        for block in (2**30, 10_000):
+            monkeypatch.setattr(corruptions, "BLOCK", block)
+            before = tracemalloc.get_traced_memory()[0]
+            tracemalloc.reset_peak()
+            found.append(corrupt(picture, name, 3))
+            peaks.append((tracemalloc.get_traced_memory()[1] - before) / picture.nbytes)
+    finally:
+        tracemalloc.stop()
+    assert (found[0] == found[1]).all() and (found[0] != picture).any()
+    assert peaks[0] > 8 and peaks[1] < 1.5
 
 
 def test_both_members_of_a_pair_get_the_same_draw():

@@ -71,7 +71,7 @@ def refuse_besides(names: Sequence[str]) -> None:
     """
     if "calibrate" not in names:
         raise UserError("--table: only --calibrate reads it; give both")
-    surplus = [name for name in names if name not in ("table", "calibrate", "markdown", "title", "json")]
+    surplus = [name for name in names if name not in ("table", "calibrate", "json")]
     if surplus:
         name = "recipes" if surplus[0] == "recipes" else f"--{surplus[0]}"
         raise UserError(f"{name}: with --table nothing is measured; leave one of them out")

@@ -37,8 +37,6 @@ from humanmade.commands._verb import (
 @option("--seeds N", "trainings of each line, averaged", COUNT, default=1)
 @option("--out R", "folder of the runs", PATH, show_default="runs/bench")
 @option("--columns a,b", "columns to print", default="", show_default="all")
-@option("--markdown MD", "write what is printed there too", PATH)
-@option("--title TEXT", "the first lines of that file", default="")
 @weights
 @as_json
 @click.pass_context
@@ -55,8 +53,6 @@ def bench(
     seeds: int,
     out: Path | None,
     columns: str,
-    markdown: Path | None,
-    title: str,
 ) -> None:
     """Measure recipes side by side: folds, forecast, and sets they were not trained on.
 
@@ -64,7 +60,6 @@ def bench(
     """
     import pandas as pd
 
-    from humanmade import files
     from humanmade.bench import calibration, measure
     from humanmade.bench.worlds import BENCH, Bench
 
@@ -78,5 +73,3 @@ def bench(
         blocks = measure.report(lines, job, columns)
         rows = pd.read_csv(job.out / "table.csv")
     tell("\n\n".join(blocks), rows)
-    if markdown:
-        files.write_text(markdown, "\n\n".join([title, *blocks]).strip() + "\n")

@@ -45,7 +45,8 @@ def attach(table: pd.DataFrame, skip_broken: float = 0.0) -> pd.DataFrame:
     Raises:
         UserError: pictures cannot be read and `skip_broken` is not set, or they are more.
     """
-    facts = survey(table["path"].tolist()).set_index("path").loc[table["path"]].reset_index()
+    wanted = ("path", "digest", "phash", "truncated", "error")
+    facts = survey(table["path"].tolist(), wanted).set_index("path").loc[table["path"]].reset_index()
     broken = facts["error"] != ""
     _report(table, facts, skip_broken)
     out = table.assign(digest=facts["digest"].to_numpy(), phash=hashes(facts), broken=broken.to_numpy())
@@ -57,8 +58,8 @@ def hashes(facts: pd.DataFrame) -> Hashes:
     return np.array([int(text or "0", 16) for text in facts["phash"]], dtype=np.uint64)
 
 
-def survey(paths: Sequence[str]) -> pd.DataFrame:
-    """Facts of pictures (`COLUMNS`, all text), in any order, read from the cache or the files.
+def survey(paths: Sequence[str], columns: Sequence[str] = COLUMNS) -> pd.DataFrame:
+    """Facts of pictures (of `COLUMNS`, all text), in any order, read from the cache or the files.
 
     A second process that wants pictures of the same folders waits for the first, and reads what that left.
     """
@@ -69,17 +70,18 @@ def survey(paths: Sequence[str]) -> pd.DataFrame:
         with files.held(lock, "reading pictures", lambda: None):
             caches, changed = _known(absolute.values())
             in_threads(_examine, changed, "reading pictures", lambda rows: _store(rows, caches), CHUNK)
-    facts = pd.concat(caches.values(), ignore_index=True).set_index("path")
+    facts = pd.concat([cache[[*columns]] for cache in caches.values()]).set_index("path")
     return facts.loc[list(absolute.values())].reset_index(drop=True).assign(path=list(absolute))
 
 
 def _known(paths: Collection[str]) -> tuple[dict[str, pd.DataFrame], list[str]]:
     """What the caches of the pictures' folders hold, and the pictures that they do not have as they are."""
     caches = {folder: _load_cache(folder) for folder in dict.fromkeys(map(os.path.dirname, paths))}
-    known = pd.concat(caches.values(), ignore_index=True)
     # What could not be read is tried again: memory was short, or a decoder was not installed.
-    read = known[known["error"] == ""]
-    stamps = dict(zip(read["path"], zip(read["size"], read["mtime"], strict=True), strict=True))
+    stamps: dict[str, tuple[str, str]] = {}
+    for cache in caches.values():
+        read = cache[cache["error"] == ""]
+        stamps |= zip(read["path"], zip(read["size"], read["mtime"], strict=True), strict=True)
     return caches, [path for path in paths if stamps.get(path) != _stamp(path)]
 
 

@@ -12,12 +12,16 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from humanmade.images.decode import Picture
 from humanmade.seeding import stable_seed
 
 LONGEST = {"jpeg": 65_500, "webp": 16_383}
 """Longest side in pixels that a codec takes; longer pictures are brought down to it first."""
+
+BLOCK = 2**20
+"""Values that are held in float64 at once (8 MB)."""
 
 
 class Corruption(NamedTuple):
@@ -59,8 +63,16 @@ def blur(picture: Picture, sigma: float) -> Picture:
 
 def noise(picture: Picture, sigma: float, rng: np.random.Generator) -> Picture:
     """Add Gaussian noise; sigma in grey levels of 255."""
-    noisy = picture + rng.normal(0, sigma, picture.shape)
-    return noisy.round().clip(0, 255).astype(np.uint8)
+    return _by_rows(picture, lambda rows: rows + rng.normal(0, sigma, rows.shape))
+
+
+def _by_rows(picture: Picture, change: Callable[[Picture], npt.NDArray[np.float64]]) -> Picture:
+    """Change rows of pixels and round them, `BLOCK` values at a time: a large photo would take gigabytes."""
+    out, step = np.empty(picture.shape, np.uint8), max(1, BLOCK // picture[0].size)
+    for start in range(0, len(picture), step):
+        rows = slice(start, start + step)
+        out[rows] = change(picture[rows]).round().clip(0, 255)
+    return out
 
 
 def _down_up(picture: Picture, _: np.random.Generator) -> Picture:
@@ -79,8 +91,8 @@ def _crop(picture: Picture, rng: np.random.Generator) -> Picture:
 def _colour(picture: Picture, rng: np.random.Generator) -> Picture:
     """Brightness, contrast and each channel's gain drawn within 20 %."""
     gain = rng.uniform(0.8, 1.2) * rng.uniform(0.9, 1.1, 3)
-    shifted = (picture - 127.5) * gain + 127.5 + rng.uniform(-25, 25)
-    return shifted.round().clip(0, 255).astype(np.uint8)
+    shift = rng.uniform(-25, 25)
+    return _by_rows(picture, lambda rows: (rows - 127.5) * gain + 127.5 + shift)
 
 
 def _messenger(picture: Picture, _: np.random.Generator) -> Picture:
