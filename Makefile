@@ -51,37 +51,37 @@ weights: $(READY)  ## upload pretrained weights NAMES="a b", or all that RECIPE 
 	@$(RUN_KIT) weights push $(NAMES) $(recipe_flag) $(ARGS)
 
 show: $(READY)  ## what RECIPE's detector sees of DATA (else the demo): a sheet of clean views and of training's draws
-	@$(RUN_KIT) show $(or $(RECIPE),$(error give RECIPE=name)) $(data_flags) $(ARGS)
+	@$(RUN_KIT) show "$(or $(RECIPE),$(error give RECIPE=name))" $(data_flags) $(ARGS)
 
 lr: $(READY)  ## a learning rate for RECIPE, by a range test on DATA (else the demo)
-	@$(RUN_KIT) lr $(or $(RECIPE),$(error give RECIPE=name)) $(data_flags) $(ARGS)
+	@$(RUN_KIT) lr "$(or $(RECIPE),$(error give RECIPE=name))" $(data_flags) $(ARGS)
 
 evaluate: $(READY)  ## score RUN on the labelled folder DATA
-	@$(RUN_KIT) evaluate $(or $(RUN),$(error give RUN=name)) $(data_flags) $(ARGS)
+	@$(RUN_KIT) evaluate "$(or $(RUN),$(error give RUN=name))" $(data_flags) $(ARGS)
 
 predict: $(READY)  ## what RUN says of PICTURES="photo.jpg folder/"
-	@$(RUN_KIT) predict $(or $(RUN),$(error give RUN=name)) $(PICTURES) $(data_flags) $(ARGS)
+	@$(RUN_KIT) predict "$(or $(RUN),$(error give RUN=name))" $(PICTURES) $(data_flags) $(ARGS)
 
 compare: $(READY)  ## fold scores of all runs side by side
 	@$(RUN_KIT) compare $(ARGS)
 
 blend: $(READY)  ## RUNS="a b" into OUT (default submissions/blend.csv)
-	@$(RUN_KIT) blend $(or $(RUNS),$(error give RUNS="a b")) --out $(or $(OUT),submissions/blend.csv) $(data_flags) $(ARGS)
+	@$(RUN_KIT) blend $(or $(RUNS),$(error give RUNS="a b")) --out "$(or $(OUT),submissions/blend.csv)" $(data_flags) $(ARGS)
 
 check: $(READY)  ## the submission gate on FILE
-	@$(RUN_KIT) check $(or $(FILE),$(error give FILE=submissions/name.csv)) $(data_flags) $(ARGS)
+	@$(RUN_KIT) check "$(or $(FILE),$(error give FILE=submissions/name.csv))" $(data_flags) $(ARGS)
 
 submit: $(READY)  ## send FILE with description MSG, wait for its score, keep it in the ledger
-	@$(RUN_KIT) submit $(or $(FILE),$(error give FILE=submissions/name.csv)) $(if $(MSG),-m "$$MSG") $(data_flags) $(ARGS)
+	@$(RUN_KIT) submit "$(or $(FILE),$(error give FILE=submissions/name.csv))" $(if $(MSG),-m "$$MSG") $(data_flags) $(ARGS)
 
 scores: $(READY)  ## bring the ledger of submissions up to date and print it
 	@$(RUN_KIT) scores $(ARGS)
 
 explain: $(READY)  ## where RUN looks: a contact sheet of its worst mistakes, surest hits and doubts
-	@$(RUN_KIT) explain $(or $(RUN),$(error give RUN=name)) $(data_flags) $(ARGS)
+	@$(RUN_KIT) explain "$(or $(RUN),$(error give RUN=name))" $(data_flags) $(ARGS)
 
 report: $(READY)  ## one HTML page of all runs, with the audit of DATA if given (OUT, default runs/report.html)
-	@$(RUN_KIT) report $(if $(OUT),--out $(OUT)) $(data_flags) $(ARGS)
+	@$(RUN_KIT) report $(if $(OUT),--out "$(OUT)") $(data_flags) $(ARGS)
 
 bench: $(READY)  ## the table of TABLE (a file of recipes), trained on DATA, judged on SHIFTED (folders)
 	@$(RUN_KIT) bench $(or $(TABLE),$(error give TABLE=docs/tables/name.txt)) $(data_flags) $(shifted_flags) $(ARGS)
@@ -95,7 +95,7 @@ notebook: $(VENV)/.notebook  ## open the exploration in JupyterLab: explore.ipyn
 	@$(VENV)/bin/python -m jupyterlab explore.ipynb $(ARGS)
 
 demo: $(READY)  ## write the embedded demo competition into OUT (default build/demo)
-	@$(RUN_KIT) demo $(or $(OUT),build/demo)
+	@$(RUN_KIT) demo "$(or $(OUT),build/demo)"
 
 test: $(READY)  ## the tests, a process a core, but for the slow ones
 	@$(VENV)/bin/python -m pytest -n auto --dist worksteal -m 'not slow' $(ARGS)

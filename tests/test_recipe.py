@@ -101,6 +101,10 @@ def test_a_hostile_override_is_a_user_error():
 def test_what_an_ensemble_decides_is_not_set_for_a_member():
     with pytest.raises(UserError, match="an ensemble's folds holds for all members; set folds="):
         recipes.load("robust_cpu", ["members.traces_lite0.folds=9"])
+    named = ['members=["traces_lite0", "spectrum"]', "members.traces_lite0.views=hflip"]
+    both = recipes.load("robust_cpu", named)
+    assert both.member_names == ["traces_lite0", "spectrum"]
+    assert both.members["traces_lite0"].views == ["hflip"]  # type: ignore[attr-defined]
 
 
 def test_an_ensembles_file_needs_no_other(tmp_path: Path):

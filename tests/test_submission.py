@@ -186,6 +186,7 @@ def test_the_first_changes_are_listed(count: int):
     after = {name: 1 - value for name, value in before.items()} | {"same": 1}
     lines = submission.changes(after, before)
     assert lines[0] == f"{count} labels differ: {(count + 1) // 2} became 1, {count // 2} became 0"
+    assert submission.changes(after, after) == ["no labels differ"]
     assert lines[1:3] == ["  00: 0 -> 1", "  01: 1 -> 0"]
     assert lines[21:] == ([f"  ... and {count - 20} more"] if count > 20 else [])
     assert len(lines) == 1 + min(count, 20) + (count > 20)

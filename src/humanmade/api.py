@@ -185,9 +185,9 @@ def compare(runs: Paths = ()) -> pd.DataFrame:
         UserError: one is not there, or there are none.
     """
     from humanmade import ledger
-    from humanmade.evaluation import compare
+    from humanmade.evaluation import compare, entries
 
-    return compare.compare(Run.find_all(_names(runs)), ledger.read())
+    return compare.compare(entries.runs(_names(runs)), ledger.read())
 
 
 @dataclass(frozen=True)
@@ -268,9 +268,9 @@ def report(out: PathLike, runs: Paths = (), data: Paths = (), skip_broken: bool 
     """
     from humanmade import ledger
     from humanmade.data import inventory, manifest
-    from humanmade.evaluation import report
+    from humanmade.evaluation import entries, report
 
-    found = Run.find_all(_names(runs))
+    found = entries.runs(_names(runs))
     folders, problem = _shared_folders(found, data)
     if problem:
         print(f"no audit: {problem}")

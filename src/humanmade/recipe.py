@@ -50,8 +50,8 @@ def load(name: str, overrides: Sequence[str] = ()) -> Recipe:
             raise UserError(
                 f"--set {override}: an ensemble's {where[-1]} holds for all members; set {where[-1]}="
             )
-        values = _merged(values, _override(override))
-    return build(_with_members(values, Path()), name)
+        values = _with_members(_merged(values, _override(override)), Path())
+    return build(values, name)
 
 
 def build(values: Values, where: str) -> Recipe:

@@ -59,18 +59,6 @@ class Run:
         near = did_you_mean(Path(name).name, known)
         raise UserError(f"run '{name}': not found{near}; in {RUNS}/: {', '.join(known) or 'none'}")
 
-    @classmethod
-    def find_all(cls, names: Sequence[str] = ()) -> list[Run]:
-        """Open runs by name, or all below `runs/` where none is named.
-
-        Raises:
-            UserError: one is not there, or there are none.
-        """
-        names = names or [str(path.parent) for path in sorted(RUNS.glob("*/recipe.toml"))]
-        if not names:
-            raise UserError(f"no runs in {RUNS}/; make one with humanmade cv")
-        return [cls.find(name) for name in names]
-
     @property
     def name(self) -> str:
         """Name of the run: its folder's."""

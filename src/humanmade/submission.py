@@ -153,8 +153,8 @@ def changes(values: Mapping[str, float], against: Mapping[str, float]) -> list[s
     """What differs from another checked submission, in lines."""
     form, flipped = _form(), flips(values, against)
     rises = sum(values[name] > against[name] for name in flipped)
-    what = f"{len(flipped)} {competition.CURRENT.form} differ"
-    lines = [f"{what}: {rises} {form.rise}, {len(flipped) - rises} {form.fall}"]
+    what = f"{len(flipped) or 'no'} {competition.CURRENT.form} differ"
+    lines = [f"{what}: {rises} {form.rise}, {len(flipped) - rises} {form.fall}" if flipped else what]
     lines += [f"  {name}: {against[name]} -> {values[name]}" for name in flipped[:MOST_SHOWN]]
     if len(flipped) > MOST_SHOWN:
         lines.append(f"  ... and {len(flipped) - MOST_SHOWN} more")

@@ -55,10 +55,11 @@ def test_it_says_what_comes_where_time_went_and_what_is_next(
     out = capsys.readouterr().out
     block = "tinyprobe: 16 pictures to train on (8 human-made, 8 generated), 2 test pictures\nprobe: 3 folds"
     assert out.index(block) < out.index("fold 0: F1") and "folds left" not in out
+    assert "over 1 of the folds, the others are not trained yet (" in out and "spread" not in out
     assert "time of the folds: training " in out and "next: humanmade compare, or humanmade report" in out
     assert main(["cv", str(tiny_probe), "--data", str(contest)]) == 0
     out = capsys.readouterr().out
-    assert "folds left: 1, 2; about " in out
+    assert "folds left: 1, 2; about " in out and "over all folds (" in out and "\nspread " in out
     assert out.endswith("next: humanmade compare, or humanmade submit runs/tinyprobe/submission.csv\n")
     assert main(["cv", str(tiny_probe), "--data", str(own), "--out", "runs/own"]) == 0
     assert "submit" not in capsys.readouterr().out.splitlines()[-1], "it is no competition"

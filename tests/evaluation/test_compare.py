@@ -93,11 +93,25 @@ def test_neighbours_are_tied_by_the_folds_or_by_their_forecasts():
     far = replace(runs[3].scores, forecast=Forecast(0.2, 0.2, 0.1, 0.25))
     table, text = comparing.report(runs)
     assert table["run"].tolist() == ["a", "b", "c", "d"]
-    assert table["tied"].tolist() == ["", "folds", "forecast", "forecast"]
+    assert table["tied"].tolist() == ["", "folds", "", "forecast"], "the folds tell b and c apart"
     assert "= tied with the one above (by folds: a paired difference within noise; by forecast:" in text
     assert "against a, on the same folds:\n  b: F1 " in text and "d: no folds of the same rows" in text
     far.write(runs[3].folder / "scores.json")
     assert comparing.compare(runs)["tied"][3] == ""
+
+
+def test_a_run_whose_scores_cannot_be_read_is_left_out(capsys: pytest.CaptureFixture[str]):
+    run_of("a", 2.0)
+    damaged = run_of("b", 1.0).folder / "scores.json"
+    damaged.write_text("{")
+    assert main(["compare"]) == 0
+    said = capsys.readouterr()
+    assert "warning: left out: runs/b/scores.json: " in said.err and "runs are ranked by" in said.out
+    assert main(["compare", "a", "b"]) == 2, "one that is named is not"
+    assert "runs/b/scores.json: " in capsys.readouterr().err
+    (Path("runs/a") / "scores.json").unlink()
+    assert main(["compare"]) == 2
+    assert "no runs in runs/ that have scores" in capsys.readouterr().err
 
 
 def test_two_runs_are_compared_in_words():

@@ -204,7 +204,7 @@ def test_names_cannot_write_html(runs: Path):
 
 def test_without_runs_it_says_so(capsys):
     assert main(["report"]) == 2
-    assert "no runs in runs/; make one with humanmade cv" in capsys.readouterr().err
+    assert "no runs in runs/ that have scores; make one with humanmade cv" in capsys.readouterr().err
 
 
 def test_a_run_that_only_started_has_its_place(runs: Path):

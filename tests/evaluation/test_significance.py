@@ -128,7 +128,7 @@ def test_only_the_same_rows_are_paired():
 
 def test_it_says_so_in_words():
     said = str(Difference("auc", 0.0123, 0.004, 0.0206, (0.01, 0.0146)))
-    assert said == "AUC +0.0123 (95 %: +0.0040 to +0.0206; 2 folds, standard error 0.0023): better"
+    assert said == "AUC +0.0123 (95 %: +0.0040 to +0.0206; 2 folds, standard error over them 0.0023): better"
     said = str(Difference("f1", -0.01, -0.02, 0.0, (-0.01,)))
     assert said == "F1 -0.0100 (95 %: -0.0200 to +0.0000; 1 fold): not told apart"
     found = {"f1": Difference("f1", 0, 0, 0, (0,)), "auc": Difference("auc", 1, 1, 1, (1,))}

@@ -85,7 +85,11 @@ def test_words_follow_the_numbers(tmp_path: Path):
     assert table["unsure"].tolist() == [False, True, False] and table["elsewhere"].isna().all()
     text = verdicts.as_text(table).splitlines()
     assert text[0].split() == ["a.jpg", "human-made", "share", "<1%", "logit", "-9.00"]
-    assert text[1].startswith("b.jpg  unsure, rather ") and text[1].endswith("by the fold that held it out)")
+    assert (table["share"][1] > 0.5) and table["verdict"][1] == "human-made", "the threshold says otherwise"
+    assert text[1].startswith("b.jpg  unsure, either way ")
+    assert text[1].endswith("by the fold that held it out)")
     assert "share >99%" in text[2] and "trained on it, so this is too good" in text[2]
+    rather = verdicts.as_text(table.assign(verdict="generated")).splitlines()[1]
+    assert rather.startswith("b.jpg  unsure, rather generated ")
     assert "elsewhere" not in "".join(text), "nothing is foretold of a run whose folds are not scored"
     json.dumps(table.to_dict("records"))

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from humanmade import files, metrics, run
-from humanmade.data.folds import Folds
+from humanmade.data.folds import SPLITS, Folds
 from humanmade.detectors.base import Detector
 from humanmade.evaluation import grid
 from humanmade.evaluation.inference import member_logits
@@ -51,7 +51,7 @@ class Job:
         lines = [
             f"{current.name}: {len(rows)} pictures to train on ({len(rows) - ones} human-made, {ones} "
             f"generated{f', {extra} of them extra' if extra else ''}), {test} test pictures",
-            f"{recipe.detector}: {len(self.folds)} folds kept apart by {recipe.split}, "
+            f"{recipe.detector}: {len(self.folds)} folds, {SPLITS[recipe.split]}; "
             f"{len(recipe.seeds)} seed{'s' * (len(recipe.seeds) > 1)}, {len(self.view_names)} "
             f"view{'s' * (len(self.view_names) > 1)}",
         ]

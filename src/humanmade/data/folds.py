@@ -17,6 +17,12 @@ from humanmade.images.hashing import chains, near_pairs
 
 Mask = npt.NDArray[np.bool_]
 
+SPLITS = {
+    "pairs": "pairs, groups and near-duplicates on one side",
+    "source": "sources held out",
+}
+"""What each kind of split keeps to, in words."""
+
 
 @dataclass(frozen=True)
 class Folds:

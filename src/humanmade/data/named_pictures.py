@@ -38,7 +38,8 @@ def rows(words: Iterable[str | Path]) -> pd.DataFrame:
         warn(f"{path if folders.is_utf8(path) else ascii(path)}: skipped ({problem})")
     good = facts[facts["error"] == ""]
     if good.empty:
-        raise UserError(f"none of the {len(named)} pictures can be read; name JPEG, PNG or WebP files, say")
+        found = f"none of the {len(named)} pictures can be read" if named else "no pictures there"
+        raise UserError(f"{found}; name JPEG, PNG or WebP files, or folders that hold some")
     table = pd.DataFrame({"id": good.index, "name": good.index, "path": good.index})
     table = table.assign(label=-1, split="test", source="", repo="", pair="", group="", broken=False)
     return table.assign(digest=good["digest"].to_numpy(), phash=inventory.hashes(good))

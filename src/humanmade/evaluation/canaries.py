@@ -19,6 +19,7 @@ from humanmade.evaluation import grid
 from humanmade.evaluation.audit_facts import TELLING
 from humanmade.evaluation.distance import FEWEST
 from humanmade.machine import one_blas_thread
+from humanmade.progress import warn_once
 
 SAMPLE = 2000
 """Pictures that canaries see at most: half of each class."""
@@ -84,6 +85,7 @@ def measure(rows: pd.DataFrame, parts: Sequence[Part], check: Check | None = Non
     labels = rows["label"].to_numpy()
     whole = [part for part in parts if all(len(np.unique(labels[side])) == 2 for side in part)]
     if np.bincount(labels, minlength=2).min() < FEWEST or not whole:
+        warn_once(f"no canaries: they take {FEWEST} pictures of each class, and folds that hold both")
         return {}
     regression = LogisticRegression(C=SHRINKAGE, class_weight="balanced", max_iter=1000)
     aucs = {}

@@ -25,7 +25,7 @@ LACKING = "?"
 TIES = {
     "leaderboard": "scores within the sampling error of that many test pictures",
     "folds": "a paired difference within noise",
-    "forecast": "overlapping intervals",
+    "forecast": "overlapping intervals, and no folds of the same rows",
 }
 """What two neighbours may be tied by."""
 
@@ -128,8 +128,8 @@ def _tie(ranking: Ranking, above: int, place: int) -> str:
         noise = significance.leaderboard_noise(better, pictures)
         return "leaderboard" if better - worse <= noise else ""
     found = ranking.differences(above, place)
-    if found and significance.decisive(found).verdict == significance.EVEN:
-        return "folds"
+    if found:
+        return "folds" if significance.decisive(found).verdict == significance.EVEN else ""
     overlap = known["low"].notna().all() and known["low"].max() <= known["high"].min()
     return "forecast" if overlap else ""
 

@@ -12,7 +12,8 @@ import pandas as pd
 from humanmade import files, ledger
 from humanmade.errors import UserError
 from humanmade.evaluation.blend import Blend, read_member
-from humanmade.run import RUNS, Run
+from humanmade.progress import warn
+from humanmade.run import RECIPE, RUNS, Run
 from humanmade.scores import Scores
 
 
@@ -71,6 +72,28 @@ def of_blend(file: Path) -> Entry | None:
     return Entry(file.as_posix(), noted["sha256"], scores, pictures, held_out, made)
 
 
+def runs(names: Sequence[str] = ()) -> list[Run]:
+    """Runs by name; where none is named, all below `runs/`, but with a warning those without readable scores.
+
+    Raises:
+        UserError: one is not there, or there are none.
+    """
+    if names:
+        return [Run.find(name) for name in names]
+    found = []
+    for path in sorted(RUNS.glob(f"*/{RECIPE}")):
+        run = Run(path.parent)
+        try:
+            _ = run.scores
+        except UserError as error:
+            warn(f"left out: {error}")
+        else:
+            found.append(run)
+    if not found:
+        raise UserError(f"no runs in {RUNS}/ that have scores; make one with humanmade cv")
+    return found
+
+
 def find(names: Sequence[str]) -> list[Run | Entry]:
     """Runs by name and blends by their CSV; all below `runs/` and `submissions/` where none is named.
 
@@ -91,4 +114,4 @@ def find(names: Sequence[str]) -> list[Run | Entry]:
         return found
     notes = sorted(ledger.LEDGER.parent.glob("*.csv.json"))
     blends = [entry for note in notes if (entry := of_blend(note.with_suffix("")))]
-    return [*Run.find_all(), *blends]
+    return [*runs(), *blends]

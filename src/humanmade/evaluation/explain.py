@@ -76,7 +76,10 @@ def draw(run: Run, rows: pd.DataFrame, method: str, out: Path) -> list[str]:
     """Draw the maps of chosen labelled rows on a sheet; what was drawn, and whether to trust it, in lines."""
     chosen = select(honest_logits(run, rows))
     maps, squares = explain(run, chosen, method)
-    title = f"{run.name}, {method}: pictures above, where the detector looks below; logits (yellow: wrong)"
+    title = (
+        f"{run.name}, {method}: pictures above, below them (bright) what speaks for the detector's word; "
+        "logit (yellow: wrong at 0) and id"
+    )
     contact_sheet(out, chosen, maps, squares, title)
     sanity = "sanity: the maps of a probe are exact parts of its logits"
     if method != "exact":
@@ -258,7 +261,7 @@ def contact_sheet(
     for row, place, heat, picture in zip(rows.to_dict("records"), places, maps, shown, strict=True):
         if row["kind"] not in drawn:
             drawn[row["kind"]] = [None for _ in range(len(GROUPS) * PER_GROUP)]
-        said = f"{row['logit']:+.2f}"
+        said = f"{row['logit']:+.2f}\n{row['id']}"
         drawn[row["kind"]][place] = Cell((picture, _overlay(picture, heat)), said, row["wrong"])
     sheet.draw(path, [*drawn.items()], title, {PER_GROUP * k: group for k, group in enumerate(GROUPS)})
 

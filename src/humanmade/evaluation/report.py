@@ -14,6 +14,7 @@ from PIL import Image
 
 from humanmade import competition, ledger, metrics
 from humanmade import recipe as recipes
+from humanmade.data.folds import SPLITS
 from humanmade.errors import UserError
 from humanmade.evaluation import audit as auditing
 from humanmade.evaluation import compare as comparing
@@ -69,8 +70,9 @@ def _group(runs: Sequence[Run], submitted: Sequence[ledger.Row], numbers: Mappin
     table = comparing.compare(runs, submitted)
     shown = comparing.shown(table)
     links = {run.name: numbers[run.folder] for run in runs}
-    short, test = runs[0].scores.data_name, runs[0].test
-    counts = f"{len(runs[0].assigned)} train and {0 if test is None else len(test)} test pictures"
+    short = runs[0].scores.data_name
+    test = max((len(logits) for run in runs if (logits := run.test) is not None), default=0)
+    counts = f"{len(runs[0].assigned)} train and {test} test pictures"
     caption = (
         f"{competition.CURRENT.metric_name} of each run: folds with their mean, the forecast with its 80 % "
         "interval, the leaderboard."
@@ -243,7 +245,7 @@ def _provenance(run: Run) -> dict[str, str]:
     return {
         "recipe": run.recipe.name,
         "seeds": ", ".join(map(str, run.recipe.seeds)),
-        "folds": f"{len(scores.folds)} of {run.folds} finished, kept apart by {run.recipe.split}",
+        "folds": f"{len(scores.folds)} of {run.folds} finished, {SPLITS[run.recipe.split]}",
         "data": " ".join([scores.data or "unknown", *(Path(place).name for place in scores.data_folders)]),
         "assumed share of generated test pictures": f"{scores.prevalence:.0%}",
         "seconds": f"{sum(fold.seconds for fold in scores.folds):.0f}",

@@ -30,7 +30,7 @@ def lines(scores: Scores) -> list[str]:
     """A run's scores with the forecast to show, laid out for reading."""
     return [
         *_fold_table(scores.folds),
-        *([f"over all folds ({metrics.all_ones()}):"] if scores.folds else []),
+        *([f"over {_which(scores)} ({metrics.all_ones()}):"] if scores.folds else []),
         *columns.lines(scores),
         *canaries.lines(scores.canaries),
         *canaries.alarms(scores.canaries),
@@ -47,13 +47,20 @@ def lesson(run: Run, hidden: Path) -> str:
     )
 
 
+def _which(scores: Scores) -> str:
+    untrained = f"{len(scores.folds)} of the folds, the others are not trained yet"
+    return untrained if scores.unfinished else "all folds"
+
+
 def _fold_table(folds: Sequence[FoldScores]) -> list[str]:
     if not folds:
         return ["no fold is scored yet"]
     table = pd.DataFrame([asdict(fold) for fold in folds]).set_index("fold")
     scores = table[["f1", "auc", "logloss"]]
-    reduced = pd.DataFrame({"mean": scores.mean(), "spread": scores.std(ddof=0)}).T
-    shown = pd.concat([scores, reduced]).rename(columns={"f1": "F1", "auc": "AUC"}).map("{:.3f}".format)
+    if len(folds) > 1:
+        reduced = pd.DataFrame({"mean": scores.mean(), "spread": scores.std(ddof=0)}).T
+        scores = pd.concat([scores, reduced])
+    shown = scores.rename(columns={"f1": "F1", "auc": "AUC"}).map("{:.3f}".format)
     shown["seconds"] = table["seconds"].map("{:.1f}".format)
     shown["images/s"] = table["images_per_second"].map("{:.1f}".format)
     return shown.fillna("").rename_axis(columns="fold").to_string().splitlines()

@@ -64,7 +64,7 @@ class Difference:
         return "better" if self.low > 0 else "worse" if self.high < 0 else EVEN
 
     def __str__(self) -> str:
-        noise = f", standard error {self.error:.4f}" if self.error is not None else ""
+        noise = f", standard error over them {self.error:.4f}" if self.error is not None else ""
         count = f"{len(self.folds)} fold{'s' if len(self.folds) > 1 else ''}"
         return (
             f"{METRICS[self.metric]} {self.mean:+.4f} (95 %: {self.low:+.4f} to {self.high:+.4f}; "

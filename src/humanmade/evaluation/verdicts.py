@@ -160,7 +160,10 @@ def as_text(table: pd.DataFrame) -> str:
 
 
 def _line(row: dict[Hashable, Any], width: int) -> str:
-    verdict = f"unsure, rather {row['verdict']}" if row["unsure"] else str(row["verdict"])
+    verdict = str(row["verdict"])
+    if row["unsure"]:
+        agree = (row["share"] > 0.5) == (verdict == NAMES[1])
+        verdict = f"unsure, rather {verdict}" if agree else "unsure, either way"
     # Nothing is called certain.
     share = "<1%" if row["share"] < 0.01 else ">99%" if row["share"] > 0.99 else f"{row['share']:.0%}"
     return (
