@@ -57,7 +57,7 @@ def read_member(name: str) -> Member:
     run = Run.find(name)
     test, oof, corrupted = run.test, run.oof, None
     if test is None:
-        raise UserError(f"{name}: has no {TEST}; a blend needs runs that predicted test rows")
+        raise UserError(f"{name}: has no {TEST}; a blend is of test rows, so of runs on data with some")
     scale = run.scores.scale or _spread(test)
     if oof is not None:
         oof = oof.set_index("id")

@@ -49,7 +49,9 @@ def report(things: Sequence[Run | Entry], submitted: Sequence[ledger.Row] = ()) 
     ranking = rank(things, submitted)
     lines: list[str] = []
     for heading, part in parts(ranking.table):
-        lines += [f"{heading}:", shown(part).to_string(index=False)]
+        seen = shown(part)
+        headings = [f" {name}" for name in seen]  # of two words, so that columns stand farther apart
+        lines += [f"{heading}:", seen.to_string(index=False, header=headings)]
         lines += [*_against_the_first(ranking, part), *_correlations(part), ""]
     for entry in ranking.entries if len(things) <= 2 else ():
         if blend := entry.blend():
@@ -232,7 +234,7 @@ def shown(table: pd.DataFrame) -> pd.DataFrame:
     if "forecast" in cells:
         marks = [LACKING if lack else "" for lack in table["lacks"]]
         cells["forecast"] = [cell + mark for cell, mark in zip(cells["forecast"], marks, strict=True)]
-    text: dict[str, Any] = {"run": table["run"].tolist(), **cells, "folds": table["folds"].tolist()}
+    text: dict[str, Any] = {"run": table["run"].tolist(), "folds": table["folds"].tolist(), **cells}
     if table["tied"].any():
         text["tied"] = [f"= by {by}" if by else "" for by in table["tied"]]
     return pd.DataFrame(text)

@@ -65,13 +65,14 @@ def standings(runs: Sequence[Standing]) -> str:
     axis.grid(axis="x")
     legend = [
         axis.plot([], [], marker, color=colour, label=label)[0]
-        for marker, colour, label in (
-            ("o", CLASSES[0], "fold"),
-            ("|", CLASSES[0], "mean of folds"),
-            ("D-", FORECAST, "forecast, 80 %"),
-            ("*", STAR, "leaderboard"),
-            (":", OTHER, "1 everywhere"),
+        for marker, colour, label, there in (
+            ("o", CLASSES[0], "fold", any(run.folds for run in runs)),
+            ("|", CLASSES[0], "mean of folds", any(run.folds for run in runs)),
+            ("D-", FORECAST, "forecast, 80 %", any(run.forecast for run in runs)),
+            ("*", STAR, "leaderboard", any(run.public is not None for run in runs)),
+            (":", OTHER, "1 everywhere", True),
         )
+        if there
     ]
     figure.legend(handles=legend, loc="outside upper center", ncols=3, fontsize=8)
     return drawn(figure, "; ".join(map(_standing, runs)))
@@ -140,7 +141,8 @@ def separation(oof: pd.DataFrame, test: Array | None, cut: float | None) -> str:
     if cut is not None and test is not None:
         axes[1].axvline(cut, color=STAR, ls="--", label="submission's cut")
     for axis in axes:
-        axis.legend(fontsize=8)
+        axis.set_ylim(top=1.3 * axis.get_ylim()[1])  # room for the legend above the bars
+        axis.legend(fontsize=8, loc="upper center", ncols=3)
     axes[-1].set_xlabel("logit: generated to the right")
     return drawn(figure, text)
 
