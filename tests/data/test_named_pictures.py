@@ -33,5 +33,10 @@ def test_what_cannot_be_read_is_named_and_skipped(manifest_folder: MakeFolder, c
     assert "warning: text.jpg: skipped (cannot identify image file)\n" in said
     assert "skipped (its name is not UTF-8; rename it)" in said
     for words in (["gone.jpg"], ["text.jpg"]):
-        with pytest.raises(UserError, match="none of the 1 pictures can be read"):
+        with pytest.raises(UserError, match="none of the 1 pictures can be read; name JPEG"):
             named_pictures.rows(words)
+
+
+def test_a_folder_without_pictures_says_so(tmp_path: Path):
+    with pytest.raises(UserError, match="no pictures there; name JPEG, PNG or WebP files, or folders"):
+        named_pictures.rows([tmp_path])

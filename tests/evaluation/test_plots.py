@@ -19,6 +19,9 @@ def test_standings_say_folds_forecast_and_leaderboard():
     svg = plots.standings(runs)
     assert "a: folds 0.850 on average, forecast 0.700 (0.600 to 0.800), leaderboard 0.650" in svg
     assert "b$x$: not scored yet" in svg and "b$x$" in texts(svg), "a name is no formula"
+    assert {"fold", "forecast, 80 %", "leaderboard"} <= {*texts(svg)}
+    bare = texts(plots.standings(runs[1:]))
+    assert "1 everywhere" in bare and not {"fold", "forecast, 80 %", "leaderboard"} & {*bare}
 
 
 def test_bars_are_sorted_and_carry_their_values():
