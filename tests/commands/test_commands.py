@@ -3,6 +3,7 @@ import os
 import shlex
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -143,15 +144,31 @@ def test_given_weights_are_looked_for_while_the_verb_runs(tmp_path: Path, monkey
     assert seen == [tmp_path] and places.weights() is None
 
 
-def test_memory_that_is_too_short_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys):
-    import torch
+@pytest.fixture
+def fail(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException], int]:
+    """Runs a verb that raises, and gives its exit code."""
 
-    def fail(error: Exception) -> int:
+    def run(error: BaseException) -> int:
         monkeypatch.setattr(commands.humanmade, "invoke", lambda _: (_ for _ in ()).throw(error))
         return main(["recipes"])
+
+    return run
+
+
+def test_memory_that_is_too_short_is_one_line(fail: Callable[[BaseException], int], capsys):
+    import torch
 
     assert fail(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")) == 2
     assert "memory is too short; lower inference_batch or image_size" in capsys.readouterr().err
     assert fail(RuntimeError("FIND was unable to find an engine to execute this computation")) == 2
     with pytest.raises(RuntimeError, match="ours"):
         fail(RuntimeError("ours"))
+
+
+def test_an_interruption_while_a_compiled_module_loads_is_one(fail: Callable[[BaseException], int], capsys):
+    failed = ImportError("initialization failed")
+    with pytest.raises(ImportError, match="initialization failed"):
+        fail(failed)
+    failed.__cause__ = KeyboardInterrupt()
+    assert fail(failed) == 130
+    assert capsys.readouterr().err == "humanmade: interrupted; the same command goes on from here\n"

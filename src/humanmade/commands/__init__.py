@@ -105,15 +105,16 @@ def main(words: Sequence[str] | None = None) -> int:
         text = " ".join(error.format_message().split())
         _complain(f"{text}{'' if text[-1] in '.?)' else '.'} See {verb} --help.")
         return 2
-    except UserError as error:
+    except (UserError, KaggleError) as error:
         _complain(str(error))
-        return 2
-    except KaggleError as error:
-        _complain(str(error))
-        return 3
+        return 3 if isinstance(error, KaggleError) else 2
     except (Interrupted, KeyboardInterrupt) as stopped:
-        _complain(f"interrupted; {str(stopped) or 'the same command goes on from here'}", ended=True)
-        return 130
+        return _interrupted(str(stopped))
+    except ImportError as error:
+        # Compiled modules that are interrupted while they load fail, because of it.
+        if not isinstance(error.__cause__, KeyboardInterrupt):
+            raise
+        return _interrupted()
     except RuntimeError as error:
         if not out_of_memory(error):
             raise
@@ -125,11 +126,15 @@ def main(words: Sequence[str] | None = None) -> int:
     except OSError as error:
         if not (is_of_the_disk(error) or error.errno == errno.ENAMETOOLONG):
             raise
-        _complain(
-            f"{error.filename or 'the disk'}: {error.strerror}; choose another place, or make it readable"
-        )
+        place = error.filename or "the disk"
+        _complain(f"{place}: {error.strerror}; choose another place, or make it readable")
         return 2
     return 0
+
+
+def _interrupted(said: str = "") -> int:
+    _complain(f"interrupted; {said or 'the same command goes on from here'}", ended=True)
+    return 130
 
 
 def _complain(text: str, ended: bool = False) -> None:
